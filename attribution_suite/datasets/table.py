@@ -1,0 +1,148 @@
+"""A table made ready for a network: encoded columns, split, scaler, and where it came from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attribution_suite.errors import InputError, unknown_name
+
+Task = Literal["regression", "binary", "multiclass"]
+DECOY = "decoy"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the rows came from; every table, figure and page that shows them says so."""
+
+    source: Literal["file", "download", "package", "simulated", "generated"]
+    location: str
+    sha256: str
+    note: str = ""
+
+    @property
+    def simulated(self) -> bool:
+        """True if a stand-in was made because the real file was not to be had."""
+        return self.source == "simulated"
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a table: `inputs` float32 `[rows, features]`, scaled; `targets` `[rows]`.
+
+    Targets are float32 for regression (in the target's own units) and binary (0/1), int64 class indices else.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def rows(self, index: Tensor | slice) -> "Split":
+        """The rows at `index`."""
+        return Split(self.inputs[index], self.targets[index])
+
+
+@dataclass(frozen=True)
+class TabularDataset:
+    """Encoded inputs `[rows, features]`, the original column each came from, target, task and split.
+
+    `inputs` are unscaled; `train`, `validation` and `test` are scaled by (x − centre) / scale, fitted on the
+    training rows alone. `groups` maps each original column to the indices of the columns it was encoded into.
+    """
+
+    name: str
+    inputs: np.ndarray
+    targets: np.ndarray
+    feature_names: tuple[str, ...]
+    groups: Mapping[str, tuple[int, ...]]
+    task: Task
+    target_name: str
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+    test_rows: np.ndarray
+    provenance: Provenance
+    classes: tuple[str, ...] = ()
+    scaling: Literal["standard", "minmax", "none"] | Mapping[int, str] = "standard"
+    default_removals: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def features(self) -> int:
+        """How many encoded columns a network sees."""
+        return self.inputs.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network needs: one, or one a class."""
+        return len(self.classes) if self.task == "multiclass" else 1
+
+    @cached_property
+    def scaler(self) -> tuple[np.ndarray, np.ndarray]:
+        """(centre, scale), each `[features]`, from the training rows; a constant column keeps scale 1."""
+        rows = self.inputs[self.train_rows].astype(np.float64)
+        kinds = self.scaling if isinstance(self.scaling, Mapping) else dict.fromkeys(range(self.features), self.scaling)
+        centre, scale = np.zeros(self.features), np.ones(self.features)
+        for column in range(self.features):
+            kind, values = kinds.get(column, "none"), rows[:, column]
+            if kind == "standard":
+                centre[column], scale[column] = values.mean(), values.std()
+            elif kind == "minmax":
+                centre[column], scale[column] = values.min(), np.ptp(values)
+        scale[scale == 0] = 1.0
+        return centre, scale
+
+    def _split(self, rows: np.ndarray) -> Split:
+        centre, scale = self.scaler
+        inputs = torch.from_numpy(((self.inputs[rows] - centre) / scale).astype(np.float32))
+        targets = torch.from_numpy(self.targets[rows])
+        return Split(inputs, targets.long() if self.task == "multiclass" else targets.float())
+
+    @cached_property
+    def train(self) -> Split:
+        """The training rows, scaled."""
+        return self._split(self.train_rows)
+
+    @cached_property
+    def validation(self) -> Split:
+        """The rows that early stopping reads, scaled."""
+        return self._split(self.validation_rows)
+
+    @cached_property
+    def test(self) -> Split:
+        """The rows that losses and attributions are reported on, scaled."""
+        return self._split(self.test_rows)
+
+    def columns(self, feature: str) -> tuple[int, ...]:
+        """The encoded columns of an original column. Raises InputError for an unknown name or the target."""
+        if feature == self.target_name:
+            raise InputError(f"'{feature}' is the target of {self.name}: only an input can be removed")
+        if feature not in self.groups:
+            raise unknown_name(f"feature of {self.name}", feature, self.groups)
+        return self.groups[feature]
+
+    def with_decoy(self, seed: int = 0) -> "TabularDataset":
+        """The same table with one more column, `decoy`, of standard normal noise: a known zero for every scorer."""
+        if DECOY in self.groups:
+            raise InputError(f"{self.name} has a column named '{DECOY}' already: rename it")
+        noise = np.random.default_rng(seed).standard_normal((len(self.inputs), 1)).astype(self.inputs.dtype)
+        scaling = self.scaling if isinstance(self.scaling, str) else {**self.scaling, self.features: "standard"}
+        return replace(
+            self,
+            inputs=np.hstack([self.inputs, noise]),
+            feature_names=(*self.feature_names, DECOY),
+            groups={**self.groups, DECOY: (self.features,)},
+            scaling=scaling,
+        )
+
+
+def random_split(rows: int, parts: Sequence[float], seed: int) -> tuple[np.ndarray, ...]:
+    """Row numbers of a shuffled split into fractions `parts` (the last takes what is left), each sorted as drawn."""
+    order = np.random.default_rng(seed).permutation(rows)
+    ends = np.round(np.cumsum(parts)[:-1] * rows).astype(int)
+    return tuple(np.split(order, ends))

@@ -1,0 +1,41 @@
+"""The shape of a multilayer perceptron."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from attribution_suite.errors import InputError
+
+Activation = Literal["relu", "tanh"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """features → hidden[0] → … → outputs, each but the last followed by the activation."""
+
+    features: int
+    hidden: tuple[int, ...]
+    outputs: int
+    activation: Activation = "relu"
+
+    def __post_init__(self) -> None:
+        if min(self.widths) < 1:
+            raise InputError(f"every layer needs at least one unit, got widths {self.widths}")
+        if self.activation not in ("relu", "tanh"):
+            raise InputError(f"unknown activation '{self.activation}'; known: relu, tanh")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The width of every layer; layer l is what enters Linear l + 1, layer 0 the input."""
+        return (self.features, *self.hidden, self.outputs)
+
+    @property
+    def depth(self) -> int:
+        """How many Linear layers there are."""
+        return len(self.widths) - 1
+
+    def tail(self, layer: int) -> "Architecture":
+        """The architecture from layer `layer` on."""
+        if not 0 <= layer < self.depth:
+            raise InputError(f"layer {layer} does not exist: a network of widths {self.widths} "
+                             f"has layers 0 (the input) to {self.depth - 1}")
+        return Architecture(self.widths[layer], self.widths[layer + 1:-1], self.outputs, self.activation)

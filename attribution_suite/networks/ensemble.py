@@ -1,0 +1,184 @@
+"""E networks of one architecture as stacked weights: the object that everything trains, scores and edits."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from attribution_suite.errors import InputError
+from attribution_suite.networks.architecture import Activation, Architecture
+from attribution_suite.networks.view import View
+
+# Values that one batched product may hold at once (4 bytes each): activations stay near the cache, memory bounded.
+CHUNK_VALUES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The node or group of nodes (input columns, hidden units) that each member of an ensemble loses.
+
+    `index` `[members, group]`: a member with a smaller group than the largest repeats its first node.
+    """
+
+    index: Tensor
+
+    @classmethod
+    def of(cls, groups: Sequence[Sequence[int]]) -> "Nodes":
+        """From one tuple of columns a member."""
+        width = max(len(group) for group in groups)
+        return cls(torch.tensor([[*group, *[group[0]] * (width - len(group))] for group in groups]))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def mask(self, features: int) -> Tensor:
+        """`[members, features]` bool: True at the nodes that the member loses."""
+        return torch.zeros(len(self), features, dtype=torch.bool).scatter_(1, self.index, True)
+
+    @property
+    def repeats(self) -> Tensor:
+        """`[members, group]` bool: True where `index` only repeats the first node to fill up."""
+        first = self.index == self.index[:, :1]
+        first[:, 0] = False
+        return first
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """E multilayer perceptrons, `weights[l]` `[E, out, in]` and `biases[l]` `[E, out]`, float32.
+
+    Inputs are `[rows, features]` (the same for all members) or `[E, rows, features]`. Members never mix.
+    An ensemble is a value: every edit returns a new one.
+    """
+
+    architecture: Architecture
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.weights[0])
+
+    @classmethod
+    def initialise(cls, architecture: Architecture, seeds: Sequence[int]) -> "Ensemble":
+        """One member a seed, by PyTorch's rule for `nn.Linear`: all weights and biases from U(−1/√in, 1/√in).
+
+        A member depends on its own seed alone, so it is the same in any ensemble.
+        """
+        weights: list[list[Tensor]] = [[] for _ in range(architecture.depth)]
+        biases: list[list[Tensor]] = [[] for _ in range(architecture.depth)]
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(seed)
+            for layer, (inputs, outputs) in enumerate(zip(architecture.widths, architecture.widths[1:], strict=False)):
+                bound = inputs**-0.5
+                weights[layer].append(torch.empty(outputs, inputs).uniform_(-bound, bound, generator=generator))
+                biases[layer].append(torch.empty(outputs).uniform_(-bound, bound, generator=generator))
+        return cls(architecture, tuple(map(torch.stack, weights)), tuple(map(torch.stack, biases)))
+
+    @classmethod
+    def from_modules(cls, modules: Sequence[nn.Sequential]) -> "Ensemble":
+        """From `nn.Sequential`s of Linear layers with ReLU or Tanh between them. Raises InputError for others."""
+        stacks = [_linears(module) for module in modules]
+        if len({shape for shape, _ in stacks}) != 1:
+            raise InputError("the networks of an ensemble must share one architecture")
+        layers = [[linear for linear in member] for _, member in stacks]
+        weights = tuple(torch.stack([member[i].weight.detach().float() for member in layers])
+                        for i in range(len(layers[0])))
+        biases = tuple(torch.stack([
+            torch.zeros(member[i].out_features) if member[i].bias is None else member[i].bias.detach().float()
+            for member in layers]) for i in range(len(layers[0])))
+        return cls(stacks[0][0], weights, biases)
+
+    def to_module(self, member: int = 0) -> nn.Sequential:
+        """One member as a plain `nn.Sequential`, its activations separate modules (as DeepLIFT needs them)."""
+        layers: list[nn.Module] = []
+        for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            linear = nn.Linear(weight.shape[2], weight.shape[1])
+            linear.weight.data, linear.bias.data = weight[member].clone(), bias[member].clone()
+            layers.append(linear)
+            if index < self.architecture.depth - 1:
+                layers.append(nn.ReLU() if self.architecture.activation == "relu" else nn.Tanh())
+        return nn.Sequential(*layers)
+
+    def select(self, members: Tensor | Sequence[int] | slice) -> "Ensemble":
+        """The members at these positions, in this order (repeats allowed)."""
+        pick = members if isinstance(members, slice | Tensor) else torch.as_tensor(members)
+        return Ensemble(self.architecture, tuple(w[pick] for w in self.weights), tuple(b[pick] for b in self.biases))
+
+    def tail(self, layer: int) -> "Ensemble":
+        """The rest of the networks from layer `layer` on: its inputs are that layer's activations."""
+        return Ensemble(self.architecture.tail(layer), self.weights[layer:], self.biases[layer:])
+
+    def with_tail(self, tail: "Ensemble") -> "Ensemble":
+        """These networks with their last layers replaced by those of `tail`."""
+        head = self.architecture.depth - tail.architecture.depth
+        return Ensemble(self.architecture, self.weights[:head] + tail.weights, self.biases[:head] + tail.biases)
+
+    def with_first_layer(self, weight: Tensor, bias: Tensor) -> "Ensemble":
+        """These networks with another first layer, `[E, out, in]` and `[E, out]`."""
+        return Ensemble(self.architecture, (weight, *self.weights[1:]), (bias, *self.biases[1:]))
+
+    def with_nodes_folded(self, nodes: Nodes, constants: Tensor) -> "Ensemble":
+        """Replaces the members' nodes by `constants` `[E, group]`: their columns become zero, b' = b + W[:, j]·c."""
+        mask = nodes.mask(self.architecture.features)
+        constant = torch.zeros(mask.shape).scatter_(1, nodes.index, constants)
+        bias = self.biases[0] + torch.einsum("ehf,ef->eh", self.weights[0], constant)
+        return self.with_first_layer(self.weights[0].masked_fill(mask[:, None], 0.0), bias)
+
+    def activate(self, values: Tensor) -> Tensor:
+        """The activation function."""
+        return values.relu() if self.architecture.activation == "relu" else values.tanh()
+
+    def first(self, inputs: Tensor) -> Tensor:
+        """The first pre-activation, `[E, rows, hidden]`."""
+        weight, bias = self.weights[0], self.biases[0]
+        if inputs.dim() == 2:  # one wide product serves all members
+            wide = inputs @ weight.flatten(0, 1).T
+            return wide.unflatten(1, weight.shape[:2]).transpose(0, 1) + bias[:, None]
+        return torch.baddbmm(bias[:, None], inputs, weight.transpose(1, 2))
+
+    def finish(self, first: Tensor) -> Tensor:
+        """From the first pre-activation `[E, rows, hidden]` to the output `[E, rows, outputs]`."""
+        values = first
+        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
+            values = torch.baddbmm(bias[:, None], self.activate(values), weight.transpose(1, 2))
+        return values
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """The raw outputs (logits for a classifier), `[E, rows, outputs]`, in row chunks of bounded size."""
+        step = max(1, CHUNK_VALUES // (len(self) * max(self.architecture.widths)))
+        parts = [self.finish(self.first(inputs[..., start:start + step, :]))
+                 for start in range(0, inputs.shape[-2], step)]
+        return torch.cat(parts, 1)
+
+    def activations(self, inputs: Tensor) -> list[Tensor]:
+        """What enters each Linear, then the output: `[E, rows, width]` for layers 0 … depth."""
+        values = [inputs if inputs.dim() == 3 else inputs.expand(len(self), -1, -1)]
+        pre = self.first(inputs)
+        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
+            values.append(self.activate(pre))
+            pre = torch.baddbmm(bias[:, None], values[-1], weight.transpose(1, 2))
+        return [*values, pre]
+
+    def views(self, explained: Tensor | None, values_per_member: int) -> Iterator[tuple[slice, View]]:
+        """The networks as modules that Captum can attribute, in chunks of members.
+
+        `values_per_member`: how many numbers one member's pass will hold, to bound a chunk's memory.
+        """
+        step = max(1, CHUNK_VALUES // max(1, values_per_member))
+        for start in range(0, len(self), step):
+            chunk = slice(start, min(start + step, len(self)))
+            yield chunk, View(self.select(chunk), None if explained is None else explained[chunk])
+
+
+def _linears(module: nn.Sequential) -> tuple[Architecture, list[nn.Linear]]:
+    linears = [layer for layer in module if isinstance(layer, nn.Linear)]
+    between = [layer for layer in module if not isinstance(layer, nn.Linear)]
+    alternating = all(isinstance(layer, nn.Linear) == (i % 2 == 0) for i, layer in enumerate(module))
+    kinds = {type(layer) for layer in between}
+    if not linears or not alternating or len(module) % 2 == 0 or not kinds <= {nn.ReLU, nn.Tanh} or len(kinds) > 1:
+        raise InputError("an ensemble takes nn.Sequential(Linear, ReLU or Tanh, Linear, …, Linear); "
+                         "wrap any other nn.Module in ModuleEnsemble")
+    activation: Activation = "tanh" if kinds == {nn.Tanh} else "relu"
+    hidden = tuple(linear.out_features for linear in linears[:-1])
+    return Architecture(linears[0].in_features, hidden, linears[-1].out_features, activation), linears

@@ -1,0 +1,47 @@
+"""The wide view: an ensemble as one module of Captum's kind, so that one call attributes every member."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from attribution_suite.networks.ensemble import Ensemble
+
+
+class View(nn.Module):
+    """`[rows, members, hidden] → [rows]`: the members' explained outputs, summed.
+
+    Members never mix, so the gradient (or the DeepLIFT multiplier) of the sum at member e is that of network e alone.
+    The view starts at the *first pre-activation* z = W x + b. Linear in x, it makes every path, difference and
+    multiplier of the input one of z: gradient methods run on the few hidden units instead of the many columns, and
+    `pull_back` carries their multipliers to the columns by one product, m_x = Wᵀ m_z (exact by the chain rule;
+    for DeepLIFT by its linear rule).
+    """
+
+    def __init__(self, networks: "Ensemble", explained: Tensor | None) -> None:
+        """`explained` `[members, rows]`: the output explained for each row; None where there is one output."""
+        super().__init__()
+        self.networks = networks
+        self.explained = explained
+        kind = nn.ReLU if networks.architecture.activation == "relu" else nn.Tanh
+        self.activations = nn.ModuleList(kind() for _ in networks.architecture.hidden)
+
+    def enter(self, inputs: Tensor) -> Tensor:
+        """Inputs `[rows, features]` or `[members, rows, features]` as the view takes them, `[rows, members, hidden]`."""
+        return self.networks.first(inputs).transpose(0, 1)
+
+    def pull_back(self, multipliers: Tensor) -> Tensor:
+        """Multipliers of the view, `[rows, members, hidden]`, as multipliers of the inputs, `[members, rows, features]`."""
+        return torch.bmm(multipliers.transpose(0, 1), self.networks.weights[0])
+
+    def forward(self, first: Tensor) -> Tensor:
+        """The summed explained output `[rows]`; rows may be a multiple of the explained rows (steps of a path)."""
+        values = first.transpose(0, 1)
+        layers = zip(self.activations, self.networks.weights[1:], self.networks.biases[1:], strict=True)
+        for activation, weight, bias in layers:
+            values = torch.baddbmm(bias[:, None], activation(values), weight.transpose(1, 2))
+        if self.explained is None:
+            return values[..., 0].sum(0)
+        explained = self.explained.repeat(1, values.shape[1] // self.explained.shape[1])
+        return values.gather(2, explained[..., None])[..., 0].sum(0)

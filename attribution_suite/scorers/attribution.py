@@ -1,0 +1,147 @@
+"""What a scorer is given and what it returns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Protocol
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from attribution_suite.datasets.table import Task
+from attribution_suite.networks.ensemble import Ensemble
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything a scorer may know but the networks: the rows to explain and the data they come from.
+
+    Shapes: `inputs` `[rows, features]`, or `[members, rows, features]` where members differ (a hidden layer);
+    likewise `background` (training rows, for what needs a distribution) and `baseline` `[features]` or
+    `[members, features]`. `targets` `[rows]` and `background_targets` `[background rows]` are the labels.
+    `explained` `[members, rows]` is the class whose logit is explained, None where there is one output.
+    `groups` maps a feature's name to its columns; `seed` fixes every random draw.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    background: Tensor
+    background_targets: Tensor
+    baseline: Tensor
+    groups: Mapping[str, tuple[int, ...]]
+    task: Task
+    explained: Tensor | None = None
+    seed: int = 0
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features, in the order of every `[…, features]` result."""
+        return tuple(self.groups)
+
+    def with_rows(self, count: int) -> "Evaluation":
+        """The same with the first `count` rows."""
+        explained = None if self.explained is None else self.explained[:, :count]
+        return replace(self, inputs=self.inputs[..., :count, :], targets=self.targets[:count], explained=explained)
+
+    def for_members(self, members: Tensor) -> "Evaluation":
+        """The same for an ensemble whose member e is a variant of today's member `members[e]`."""
+        per_member = {name: getattr(self, name)[members] for name in ("inputs", "background") if
+                      getattr(self, name).dim() == 3}
+        if self.baseline.dim() == 2:
+            per_member["baseline"] = self.baseline[members]
+        if self.explained is not None:
+            per_member["explained"] = self.explained[members]
+        return replace(self, **per_member)
+
+    def at_layer(self, networks: Ensemble, layer: int) -> "Evaluation":
+        """The same seen from layer `layer`: its activations as inputs, its units as features (`unit:0` …)."""
+        if layer == 0:
+            return self
+        baseline = self.baseline if self.baseline.dim() == 2 else self.baseline.expand(len(networks), -1)
+        return replace(
+            self,
+            inputs=networks.activations(self.inputs)[layer],
+            background=networks.activations(self.background)[layer],
+            baseline=networks.activations(baseline[:, None])[layer][:, 0],
+            groups={f"unit:{unit}": (unit,) for unit in range(networks.architecture.widths[layer])},
+        )
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What one scorer says of every member of an ensemble.
+
+    `scores` `[members, features]` ≥ 0: the global score s_k (mean over rows of abs φ where the method is local).
+    `values` `[members, rows, features]`: the local φ, None for a global method.
+    `signed` `[members, features]`: the mean of φ over rows, None likewise.
+    `completeness_gap` `[members]`: mean abs(Σ_k φ − (f(x) − f(baseline))) over mean abs(f(x) − f(baseline)),
+    for the methods that promise completeness.
+    """
+
+    scorer: str
+    features: tuple[str, ...]
+    scores: Tensor
+    values: Tensor | None = None
+    signed: Tensor | None = None
+    completeness_gap: Tensor | None = None
+    details: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def from_columns(cls, scorer: str, columns: Tensor, evaluation: Evaluation,
+                     completeness_gap: Tensor | None = None) -> "Attribution":
+        """From φ per encoded column, `[members, rows, columns]`: a group's φ is the sum over its columns."""
+        values = sum_groups(columns, evaluation.groups)
+        return cls.from_local(scorer, values, evaluation.features, completeness_gap)
+
+    @classmethod
+    def from_local(cls, scorer: str, values: Tensor, features: tuple[str, ...],
+                   completeness_gap: Tensor | None = None) -> "Attribution":
+        """From φ per feature, `[members, rows, features]`."""
+        return cls(scorer, features, values.abs().mean(1), values, values.mean(1), completeness_gap)
+
+    @property
+    def shares(self) -> Tensor:
+        """s_k / Σ s, `[members, features]`; NaN for a member whose scores are all zero (it has no shares)."""
+        return self.scores / self.scores.sum(1, keepdim=True)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a member and feature: member, scorer, feature, share, mean_abs, signed_mean (NaN if unsigned)."""
+        members, features = self.scores.shape
+        signed = torch.full_like(self.scores, torch.nan) if self.signed is None else self.signed
+        return pd.DataFrame({
+            "member": torch.arange(members).repeat_interleave(features).numpy(),
+            "scorer": self.scorer,
+            "feature": list(self.features) * members,
+            "share": self.shares.flatten().numpy(),
+            "mean_abs": self.scores.flatten().numpy(),
+            "signed_mean": signed.flatten().numpy(),
+        })
+
+
+class Scorer(Protocol):
+    """An attribution method. `name` is its column in every table.
+
+    `whole_network`: it needs the layers below the one it scores (conductance); all others see a hidden layer
+    through the tail. `reads_labels_only`: a baseline fitted to the data, not to the networks.
+    """
+
+    name: ClassVar[str]
+
+    def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
+        """Scores of every member of `networks`, whose inputs are `evaluation.inputs`."""
+        ...
+
+
+def sum_groups(columns: Tensor, groups: Mapping[str, tuple[int, ...]]) -> Tensor:
+    """Sums `[…, columns]` over each group: `[…, features]`."""
+    if all(len(group) == 1 for group in groups.values()):
+        return columns[..., [group[0] for group in groups.values()]]
+    return columns @ membership(groups, columns.shape[-1]).to(columns)
+
+
+def membership(groups: Mapping[str, tuple[int, ...]], columns: int) -> Tensor:
+    """`[columns, features]`: 1 where the column belongs to the feature."""
+    matrix = torch.zeros(columns, len(groups))
+    for feature, group in enumerate(groups.values()):
+        matrix[list(group), feature] = 1.0
+    return matrix
