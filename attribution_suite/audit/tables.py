@@ -6,11 +6,13 @@ NaN values, never zero.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 ORIGINAL = "original"
+DTYPES: Mapping[str, Literal["str", "int64", "bool", "float64"]] = {
+    "str": "str", "int": "int64", "bool": "bool", "float": "float64"}
 
 KEYS = {
     "dataset": "str: the data set's name",
@@ -50,7 +52,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "loss_shuffled": "float: test loss after, the removed feature permuted",
         "direct_effect_before": "float ≥ 0: direct_effect of the original network",
         "direct_effect": "float ≥ 0: mean abs(f(x) − f(x with x_j permuted)), explained output; 0 is gone",
-        "direct_effect_max": "float ≥ 0: the same over a grid of training quantiles of x_j, mean over rows of the maximum",
+        "direct_effect_max": "float ≥ 0: maximum over a grid of training quantiles of x_j, mean over rows",
         "flip_rate": "float in [0, 1]: rows whose predicted class changes when x_j is permuted; NaN for regression",
         "cost_ratio": "float: (L′ − L) / (L_retrain − L) on native test data; NaN if retraining costs nothing",
         "seconds": "float: of the removal, this member's share of its ensemble's time",
@@ -76,5 +78,5 @@ def tidy(table: str, rows: pd.DataFrame) -> pd.DataFrame:
     frame = rows.reindex(columns=list(TABLES[table]))
     for column, meaning in TABLES[table].items():
         kind = meaning.split(":")[0].split()[0]
-        frame[column] = frame[column].astype({"str": "str", "int": np.int64, "bool": bool, "float": np.float64}[kind])
+        frame[column] = frame[column].astype(DTYPES[kind])
     return frame

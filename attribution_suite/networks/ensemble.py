@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Activation, Architecture
-from attribution_suite.networks.view import View
 
 # Values that one batched product may hold at once (4 bytes each): activations stay near the cache, memory bounded.
 CHUNK_VALUES = 4_000_000
@@ -81,7 +80,7 @@ class Ensemble:
         stacks = [_linears(module) for module in modules]
         if len({shape for shape, _ in stacks}) != 1:
             raise InputError("the networks of an ensemble must share one architecture")
-        layers = [[linear for linear in member] for _, member in stacks]
+        layers = [member for _, member in stacks]
         weights = tuple(torch.stack([member[i].weight.detach().float() for member in layers])
                         for i in range(len(layers[0])))
         biases = tuple(torch.stack([
@@ -160,15 +159,17 @@ class Ensemble:
             pre = torch.baddbmm(bias[:, None], values[-1], weight.transpose(1, 2))
         return [*values, pre]
 
-    def views(self, explained: Tensor | None, values_per_member: int) -> Iterator[tuple[slice, View]]:
-        """The networks as modules that Captum can attribute, in chunks of members.
+    @property
+    def chunk_values(self) -> int:
+        """How many numbers one batched pass may hold."""
+        return CHUNK_VALUES
 
-        `values_per_member`: how many numbers one member's pass will hold, to bound a chunk's memory.
-        """
-        step = max(1, CHUNK_VALUES // max(1, values_per_member))
+    def chunks(self, values_per_member: int) -> Iterator[tuple[slice, "Ensemble"]]:
+        """Members in pieces of bounded memory; `values_per_member`: how many numbers one member's pass will hold."""
+        step = max(1, self.chunk_values // max(1, values_per_member))
         for start in range(0, len(self), step):
-            chunk = slice(start, min(start + step, len(self)))
-            yield chunk, View(self.select(chunk), None if explained is None else explained[chunk])
+            piece = slice(start, min(start + step, len(self)))
+            yield piece, self.select(piece)
 
 
 def _linears(module: nn.Sequential) -> tuple[Architecture, list[nn.Linear]]:

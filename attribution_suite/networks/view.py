@@ -28,19 +28,21 @@ class View(nn.Module):
         self.activations = nn.ModuleList(kind() for _ in networks.architecture.hidden)
 
     def enter(self, inputs: Tensor) -> Tensor:
-        """Inputs `[rows, features]` or `[members, rows, features]` as the view takes them, `[rows, members, hidden]`."""
-        return self.networks.first(inputs).transpose(0, 1)
+        """Inputs `[rows, features]` or `[members, rows, features]` in the view: `[rows, members, hidden]`."""
+        return self.networks.first(inputs).transpose(0, 1).requires_grad_()
 
     def pull_back(self, multipliers: Tensor) -> Tensor:
-        """Multipliers of the view, `[rows, members, hidden]`, as multipliers of the inputs, `[members, rows, features]`."""
+        """From the view's multipliers `[rows, members, hidden]` to the inputs', `[members, rows, features]`."""
         return torch.bmm(multipliers.transpose(0, 1), self.networks.weights[0])
 
     def forward(self, first: Tensor) -> Tensor:
         """The summed explained output `[rows]`; rows may be a multiple of the explained rows (steps of a path)."""
-        values = first.transpose(0, 1)
+        values = first.transpose(0, 1)  # members first, as a batched product wants it
         layers = zip(self.activations, self.networks.weights[1:], self.networks.biases[1:], strict=True)
         for activation, weight, bias in layers:
-            values = torch.baddbmm(bias[:, None], activation(values), weight.transpose(1, 2))
+            # Rows first at the activation: DeepLIFT's hooks cut its values along the first axis. No copy is made.
+            active = activation(values.transpose(0, 1)).transpose(0, 1)
+            values = torch.baddbmm(bias[:, None], active, weight.transpose(1, 2))
         if self.explained is None:
             return values[..., 0].sum(0)
         explained = self.explained.repeat(1, values.shape[1] // self.explained.shape[1])

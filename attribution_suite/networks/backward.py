@@ -1,0 +1,146 @@
+"""Forward and backward of all members of an ensemble, written out: a small network costs mostly dispatch.
+
+Layout: values are `[members, units, rows]`. Members are seed-major, `[seeds × variants]`; the variants of a seed share
+every batch, so the first layer is one wide product a seed, plus a rank-1 correction for the few columns in which a
+variant's inputs differ.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from attribution_suite.datasets.table import Task
+from attribution_suite.networks.ensemble import CHUNK_VALUES, Ensemble, Nodes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`inputs` `[seeds, rows, features]`, `targets` `[seeds, rows]`; `own` `[members × group, rows]` replaced values
+    of each member's own nodes, and their `change` from the native ones."""
+
+    inputs: Tensor
+    targets: Tensor
+    own: Tensor | None = None
+    change: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        """How many rows each seed has."""
+        return self.inputs.shape[1]
+
+    def rows(self, start: int, stop: int) -> "Batch":
+        """The rows from `start` to before `stop`."""
+        own, change = ((None, None) if self.own is None or self.change is None
+                       else (self.own[:, start:stop], self.change[:, start:stop]))
+        return Batch(self.inputs[:, start:stop], self.targets[:, start:stop], own, change)
+
+
+@dataclass(frozen=True)
+class Own:
+    """Which columns are replaced for some member, and where each member's own are among them.
+
+    `columns` `[columns]`; `place` `[members × group]`: the flat position in `[seeds, columns]`.
+    """
+
+    columns: Tensor
+    place: Tensor
+
+    @classmethod
+    def of(cls, nodes: Nodes, seeds: int) -> "Own":
+        """From the nodes of seed-major members."""
+        columns, position = nodes.index.unique(return_inverse=True)
+        seed = torch.arange(seeds).repeat_interleave(len(nodes) // seeds)
+        return cls(columns, (position + seed[:, None] * len(columns)).flatten())
+
+
+class Backward:
+    """Forward and backward of the whole ensemble over one flat buffer of parameters."""
+
+    def __init__(self, networks: Ensemble, task: Task, seeds: int, clamp: Nodes | None = None,
+                 replaced: Nodes | None = None) -> None:
+        self.networks, self.task, self.seeds = networks, task, seeds
+        sizes = [tensor.shape for tensor in (*networks.weights, *networks.biases)]
+        flat = torch.cat([tensor.flatten() for tensor in (*networks.weights, *networks.biases)])
+        self.parameters = torch.nn.Parameter(flat, requires_grad=True)
+        self.parameters.grad = torch.zeros_like(flat)
+        self.weights, self.biases = _views(self.parameters.data, sizes)
+        self.weight_grads, self.bias_grads = _views(self.parameters.grad, sizes)
+        hidden = networks.weights[0].shape[1]
+        self.clamp = None if clamp is None else clamp.index[:, None].expand(-1, hidden, -1)
+        self.replaced = None if replaced is None else replaced.index[:, None].expand(-1, hidden, -1)
+        self.own = None if replaced is None else Own.of(replaced, seeds)
+        # A repeated node fills up a small group: it must not be corrected twice.
+        self.once = None if replaced is None else (~replaced.repeats).float()[..., None]
+
+    def wide(self, tensor: Tensor) -> Tensor:
+        """`[members, a, b]` as `[seeds, variants × a, b]`."""
+        return tensor.view(self.seeds, -1, tensor.shape[-1])
+
+    def forward(self, batch: Batch) -> list[Tensor]:
+        """Every layer's values `[members, units, rows]`: the activations of the hidden ones, then the output."""
+        weight, bias = self.weights[0], self.biases[0]
+        wide = torch.bmm(self.wide(weight), batch.inputs.transpose(1, 2))
+        value = wide.view(*bias.shape, -1).add_(bias[..., None])
+        if self.replaced is not None and self.once is not None and batch.change is not None:
+            change = batch.change.view(len(bias), -1, batch.size) * self.once
+            value.baddbmm_(weight.gather(2, self.replaced), change)
+        values = [value]
+        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
+            value = values[-1]
+            values[-1] = value.relu_() if self.networks.architecture.activation == "relu" else value.tanh_()
+            values.append(torch.baddbmm(bias[..., None], weight, values[-1]))
+        return values
+
+    def targets(self, batch: Batch) -> Tensor:
+        """`[members, 1, rows]`."""
+        variants = len(self.biases[0]) // self.seeds
+        return batch.targets.repeat_interleave(variants, 0)[:, None]
+
+    def loss_and_slope(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Summed loss `[members]` over the rows, and its derivative by the output, divided by the rows."""
+        targets, scale = self.targets(batch), 1.0 / batch.size
+        if self.task == "regression":
+            error = output - targets
+            return error.square().sum((1, 2)), error.mul_(2 * scale)
+        if self.task == "binary":
+            loss = torch.nn.functional.softplus(output) - output * targets
+            return loss.sum((1, 2)), output.sigmoid().sub_(targets).mul_(scale)
+        logs = output.log_softmax(1)
+        loss = -logs.gather(1, targets).sum((1, 2))
+        return loss, logs.exp_().scatter_add_(1, targets, torch.full_like(targets, -1.0, dtype=logs.dtype)).mul_(scale)
+
+    def backward(self, batch: Batch) -> Tensor:
+        """Sets the gradient of the members' mean loss over the batch; returns the summed loss `[members]`."""
+        values = self.forward(batch)
+        loss, slope = self.loss_and_slope(values.pop(), batch)
+        for layer in range(len(self.weights) - 1, 0, -1):
+            value = values.pop()
+            torch.bmm(slope, value.transpose(1, 2), out=self.weight_grads[layer])
+            torch.sum(slope, 2, out=self.bias_grads[layer])
+            slope = torch.bmm(self.weights[layer].transpose(1, 2), slope)
+            slope *= (value > 0) if self.networks.architecture.activation == "relu" else (1 - value.square())
+        torch.sum(slope, 2, out=self.bias_grads[0])
+        torch.bmm(self.wide(slope), batch.inputs, out=self.wide(self.weight_grads[0]))
+        if self.clamp is not None:
+            self.weight_grads[0].scatter_(2, self.clamp, 0.0)
+        if self.replaced is not None and batch.own is not None:
+            own = batch.own.view(len(slope), -1, batch.size)
+            self.weight_grads[0].scatter_(2, self.replaced, torch.bmm(slope, own.transpose(1, 2)))
+        return loss
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss `[members]` over a batch of any size, in row chunks."""
+        step = max(1, CHUNK_VALUES // (len(self.biases[0]) * max(self.networks.architecture.widths[1:])))
+        total = torch.zeros(len(self.biases[0]))
+        for start in range(0, batch.size, step):
+            part = batch.rows(start, min(start + step, batch.size))
+            total += self.loss_and_slope(self.forward(part)[-1], part)[0]
+        return total / batch.size
+
+
+def _views(flat: Tensor, shapes: Sequence[torch.Size]) -> tuple[list[Tensor], list[Tensor]]:
+    parts = flat.split([shape.numel() for shape in shapes])
+    views = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+    return views[:len(views) // 2], views[len(views) // 2:]

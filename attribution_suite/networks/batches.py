@@ -1,0 +1,73 @@
+"""The batches of all seeds, side by side, with the columns that a removal replaces."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from attribution_suite.datasets.table import Split
+from attribution_suite.networks.backward import Batch, Own
+
+BLOCK_BATCHES = 32  # batches gathered at once: a block of inputs stays in the cache, and bounds memory
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some batches of one seed, as a replacement sees them.
+
+    `values` `[rows, columns]`: the columns that some member loses, native; `table` `[n, columns]`: the same columns of
+    all training rows; `inputs` `[rows, features]`: everything; `columns` `[columns]`: their positions in `inputs`.
+    """
+
+    values: Tensor
+    table: Tensor
+    inputs: Tensor
+    columns: Tensor
+    batch_size: int
+    generator: torch.Generator
+
+
+Replacement = Callable[[Block], Tensor]
+"""Draws the replaced columns `[rows, columns]`. It must draw per row or per input column, never per removed column:
+then a member sees the same values whatever else is in its ensemble."""
+
+
+class Batches:
+    """The batches of all seeds, side by side, gathered a block at a time."""
+
+    def __init__(self, split: Split, seeds: Sequence[int], batch_size: int, own: Own | None,
+                 replacement: Replacement | None, purpose: int = 0) -> None:
+        self.split, self.batch_size, self.own, self.replacement = split, batch_size, own, replacement
+        self.order = [torch.Generator().manual_seed(1_000_003 * seed + 11 + purpose) for seed in seeds]
+        self.draws = [torch.Generator().manual_seed(1_000_003 * seed + 12 + purpose) for seed in seeds]
+        self.table = None if own is None else split.inputs[..., own.columns]
+
+    def epoch(self) -> Iterator[Batch]:
+        """A fresh order for every seed."""
+        order = torch.stack([torch.randperm(len(self.split.targets), generator=g) for g in self.order])
+        for start in range(0, order.shape[1], BLOCK_BATCHES * self.batch_size):
+            block = self.gather(order[:, start:start + BLOCK_BATCHES * self.batch_size])
+            for first in range(0, block.size, self.batch_size):
+                yield block.rows(first, min(first + self.batch_size, block.size))
+
+    def fixed(self) -> Batch:
+        """All rows in their own order, replaced once: the same held-out loss is measured every epoch."""
+        return self.gather(torch.arange(len(self.split.targets)).expand(len(self.order), -1))
+
+    def gather(self, rows: Tensor) -> Batch:
+        """The rows `[seeds, rows]`, with the replaced values drawn."""
+        if self.split.inputs.dim() == 2:
+            inputs = self.split.inputs[rows]
+        else:
+            inputs = self.split.inputs.gather(1, rows[..., None].expand(-1, -1, self.split.inputs.shape[2]))
+        targets = self.split.targets[rows]
+        if self.own is None or self.table is None or self.replacement is None:
+            return Batch(inputs, targets)
+        native = inputs[..., self.own.columns]
+        replaced = torch.stack([
+            self.replacement(Block(native[s], self.table if self.table.dim() == 2 else self.table[s], inputs[s],
+                                   self.own.columns, self.batch_size, self.draws[s]))
+            for s in range(len(rows))])
+        wide, change = replaced.transpose(1, 2), (replaced - native).transpose(1, 2)
+        return Batch(inputs, targets, wide.flatten(0, 1)[self.own.place], change.flatten(0, 1)[self.own.place])

@@ -1,0 +1,17 @@
+"""Ways to take a node's influence out of a network; each method lives in the file of its name."""
+
+from attribution_suite.registry import Registry
+
+_HERE = "attribution_suite.removals"
+
+REMOVALS = Registry("removal", {
+    "retrain": f"{_HERE}.retrain:Retrain",
+    "stochastic_tuning": f"{_HERE}.stochastic_tuning:StochasticTuning",
+    "inversion_tuning": f"{_HERE}.inversion_tuning:InversionTuning",
+    "shuffle_tuning": f"{_HERE}.shuffle_tuning:ShuffleTuning",
+    "fold_tuning": f"{_HERE}.fold_tuning:FoldTuning",
+    "fold": f"{_HERE}.fold_tuning:Fold",
+    "subset_fold": f"{_HERE}.subset_fold:SubsetFold",
+    "subset_fold_dp": f"{_HERE}.subset_fold:SubsetFoldDynamicProgramme",
+    "constant": f"{_HERE}.constant:Constant",
+})

@@ -1,0 +1,39 @@
+"""Retraining without the column: the reference."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from attribution_suite.networks.batches import Block, Replacement
+from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.training import Trained
+from attribution_suite.removals.removal import Setting
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """A cold start with the original's initialisation, batch order and budget, column j clamped to W_:j = 0.
+
+    That is the network without the input, paired with the original: every other weight starts where the original's did.
+    """
+
+    name: ClassVar[str] = "retrain"
+    aims: ClassVar[str] = "direct"
+
+    def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
+        """`steps` are those of the cold training."""
+        variants = len(networks) // len(setting.seeds)
+        members = torch.arange(len(setting.seeds)).repeat_interleave(variants)
+        cold = Ensemble.initialise(networks.architecture, setting.seeds).select(members)
+        start = cold.with_nodes_folded(nodes, torch.zeros(nodes.index.shape))
+        return setting.tune(start, setting.training, clamp=nodes)
+
+    def replacement(self) -> Replacement:
+        """A baseline is refitted on a column of zeros, which no tree can split."""
+        return _zero
+
+
+def _zero(block: Block) -> Tensor:
+    return torch.zeros_like(block.values)

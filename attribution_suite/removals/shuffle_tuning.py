@@ -1,0 +1,34 @@
+"""Fine-tuning on the permuted column."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from attribution_suite.networks.batches import Block, Replacement
+from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.training import Trained
+from attribution_suite.removals.removal import Setting
+
+
+@dataclass(frozen=True)
+class ShuffleTuning:
+    """Warm start; the column is permuted within each batch, so that it keeps its values and loses its rows."""
+
+    name: ClassVar[str] = "shuffle_tuning"
+    aims: ClassVar[str] = "direct"
+
+    def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
+        """Fine-tunes within `setting.tuning`."""
+        return setting.tune(networks, setting.tuning, replaced=nodes, replacement=self.replacement())
+
+    def replacement(self) -> Replacement:
+        """Permutes the columns' rows together, batch by batch."""
+        return _permuted
+
+
+def _permuted(block: Block) -> Tensor:
+    draw = torch.rand(len(block.values), generator=block.generator)
+    return torch.cat([batch[order.argsort()] for batch, order in
+                      zip(block.values.split(block.batch_size), draw.split(block.batch_size), strict=True)])

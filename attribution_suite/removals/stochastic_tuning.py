@@ -1,0 +1,43 @@
+"""Fine-tuning on a column of noise."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from attribution_suite.networks.batches import Block, Replacement
+from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.training import Trained
+from attribution_suite.removals.removal import Setting
+
+
+@dataclass(frozen=True)
+class StochasticTuning:
+    """Warm start; the column is redrawn in every batch, so that its weight only adds noise to the loss.
+
+    Default: from its own marginal (the values of a random training row; a group's columns from the same row).
+    `published`: from N(mean, `deviation`²) with deviation 1. A noise much narrower than the column leaves its weight
+    alive.
+    """
+
+    published: bool = False
+    deviation: float = 1.0
+    name: ClassVar[str] = "stochastic_tuning"
+    aims: ClassVar[str] = "direct"
+
+    def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
+        """Fine-tunes within `setting.tuning`."""
+        return setting.tune(networks, setting.tuning, replaced=nodes, replacement=self.replacement())
+
+    def replacement(self) -> Replacement:
+        """Draws a row of the training table, or normal noise, per row."""
+        return self._normal if self.published else _marginal
+
+    def _normal(self, block: Block) -> Tensor:
+        noise = torch.randn(block.inputs.shape, generator=block.generator)[:, block.columns]
+        return block.table.mean(0) + self.deviation * noise
+
+
+def _marginal(block: Block) -> Tensor:
+    return block.table[torch.randint(len(block.table), (len(block.values),), generator=block.generator)]

@@ -1,0 +1,90 @@
+"""Layer-wise relevance propagation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.scorers.attribution import Attribution, Evaluation
+from attribution_suite.scorers.chunks import Chunk, chunks
+
+STABILISER = 1e-9
+Rule = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class LRP:
+    """z⁺ rule: R_i = Σ_j (h_i w_ji)⁺ / Σ_i' (h_i' w_ji')⁺ · R_j, from the explained output down.
+
+    h enters the layer; activations pass relevance through. Biases get none, so Σ R is the same at every layer, up to
+    the stabiliser (a unit whose inputs are all inhibiting has nothing to pass to). Every layer's mean abs relevance is
+    in `details['layer l']`, `[members, units]`. Bach et al. (2015); Montavon et al. (2017), deep Taylor decomposition.
+    """
+
+    name: ClassVar[str] = "lrp"
+    reads: ClassVar[str] = "network"
+
+    def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
+        """Local relevance in the units of the explained output."""
+        return _attribute(self.name, networks, evaluation, positive_rule)
+
+
+@dataclass(frozen=True)
+class LRPEpsilon:
+    """ε rule: R_i = h_i Σ_j w_ji R_j / (z_j + ε·sign z_j), z_j = Σ_i h_i w_ji; biases get none. Bach et al. (2015)."""
+
+    epsilon: float = 1e-6
+    name: ClassVar[str] = "lrp_epsilon"
+    reads: ClassVar[str] = "network"
+
+    def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
+        """Local relevance in the units of the explained output."""
+
+        def rule(inputs: Tensor, weight: Tensor, relevance: Tensor) -> Tensor:
+            return epsilon_rule(inputs, weight, relevance, self.epsilon)
+
+        return _attribute(self.name, networks, evaluation, rule)
+
+
+def positive_rule(inputs: Tensor, weight: Tensor, relevance: Tensor) -> Tensor:
+    """One layer down by z⁺: `inputs` `[members, rows, in]`, `weight` `[members, out, in]`, `relevance` `[…, out]`."""
+    up, down, plus, minus = inputs.relu(), -(-inputs).relu(), weight.relu(), -(-weight).relu()
+    z = torch.bmm(up, plus.transpose(1, 2)).baddbmm_(down, minus.transpose(1, 2))
+    passed = relevance / (z + STABILISER)
+    return up * torch.bmm(passed, plus) + down * torch.bmm(passed, minus)
+
+
+def epsilon_rule(inputs: Tensor, weight: Tensor, relevance: Tensor, epsilon: float) -> Tensor:
+    """One layer down by ε; shapes as in `positive_rule`."""
+    z = torch.bmm(inputs, weight.transpose(1, 2))
+    passed = relevance / (z + epsilon * torch.where(z < 0, -1.0, 1.0))
+    return inputs * torch.bmm(passed, weight)
+
+
+def relevance(chunk: Chunk, rule: Rule) -> list[Tensor]:
+    """Relevance `[members, rows, width]` of every layer, the input first."""
+    networks = chunk.view.networks
+    *inputs, output = networks.activations(chunk.inputs)
+    if chunk.view.explained is not None:
+        output = output * torch.nn.functional.one_hot(chunk.view.explained, output.shape[2])
+    layers = [output]
+    for values, weight in zip(reversed(inputs), reversed(networks.weights), strict=True):
+        layers.insert(0, rule(values, weight, layers[0]))
+    return layers
+
+
+def _attribute(name: str, networks: Ensemble, evaluation: Evaluation, rule: Rule) -> Attribution:
+    rows, widths = evaluation.inputs.shape[-2], networks.architecture.widths[:-1]
+    columns = torch.empty(len(networks), rows, widths[0])
+    means = {f"layer {layer}": torch.zeros(len(networks), width) for layer, width in enumerate(widths)}
+    for chunk in chunks(networks, evaluation, 2):
+        layers = relevance(chunk, rule)
+        columns[chunk.members, chunk.rows] = layers[0]
+        for layer, mean in enumerate(means.values()):
+            mean[chunk.members] += layers[layer].abs().sum(1) / rows
+    attribution = Attribution.from_columns(name, columns, evaluation)
+    return Attribution(name, attribution.features, attribution.scores, attribution.values, attribution.signed,
+                       details=means)

@@ -1,0 +1,40 @@
+"""First-layer weights as an attribution: what a reader sees without running the network."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import torch
+
+from attribution_suite.errors import InputError
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_groups
+
+Variant = Literal["mean_abs", "first_unit"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The columns of the first weight matrix W `[hidden, features]`, normalised to Σ_k abs(s_k) = 1. No data is read.
+
+    `mean_abs`: s_k = mean over units of abs(W_hk).
+    `first_unit`: s_k = W_0k, signed, the first unit alone, as Captum's tutorial 'Interpreting a regression model'
+    (Boston house prices) draws it beside the attributions; scores are its absolute values.
+    A group's score is the sum over its columns. A network whose weights are all zero scores zero everywhere.
+    """
+
+    name: ClassVar[str] = "weights"
+    reads: ClassVar[Literal["network", "labels"]] = "network"
+    variant: Variant = "mean_abs"
+
+    def __post_init__(self) -> None:
+        if self.variant not in get_args(Variant):
+            raise InputError(f"unknown variant '{self.variant}' of weights; known: {', '.join(get_args(Variant))}")
+
+    def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
+        """Scores of every member; `signed` for `first_unit` alone."""
+        weight = networks.weights[0]
+        columns = weight.abs().mean(1) if self.variant == "mean_abs" else weight[:, 0]
+        norm = columns.abs().sum(1, keepdim=True)
+        shares = sum_groups(columns / torch.where(norm > 0, norm, 1.0), evaluation.groups)
+        signed = None if self.variant == "mean_abs" else shares
+        return Attribution(self.name, evaluation.features, shares.abs(), signed=signed)

@@ -1,0 +1,61 @@
+"""TreeSHAP of a boosted model: exact Shapley values of its margin (Lundberg et al. 2020)."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.scorers.attribution import Attribution, Evaluation
+from attribution_suite.scorers.xgboost_fit import (
+    XGBoostScorer,
+    contributions,
+    fidelity,
+    member_inputs,
+    rows_by_output,
+)
+
+
+@dataclass(frozen=True)
+class XGBoostShap(XGBoostScorer):
+    """Baseline: SHAP values of an XGBoost fitted to the *labels*, for its margin (multi-class: of the explained class).
+
+    Local; a group's φ is the sum over its columns.
+    """
+
+    name: ClassVar[str] = "xgboost_shap"
+    reads: ClassVar[Literal["network", "labels"]] = "labels"
+
+    def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
+        """φ of every member: members that share background, rows and explained classes have the same."""
+        boosters = self.fit_labels(networks, evaluation)
+        shared = evaluation.inputs.dim() == 2 and evaluation.background.dim() == 2
+        found = [contributions(booster, member_inputs(evaluation, member))
+                 for member, booster in enumerate(boosters[:1] if shared else boosters)]
+        columns = torch.stack(found).expand(len(networks), *found[0].shape)
+        if evaluation.explained is not None:
+            index = evaluation.explained[..., None, None].expand(-1, -1, 1, columns.shape[-1])
+            columns = columns.gather(2, index)[:, :, 0]
+        return Attribution.from_columns(self.name, columns, evaluation)
+
+
+@dataclass(frozen=True)
+class XGBoostShapSurrogate(XGBoostScorer):
+    """SHAP values of an XGBoost fitted to each network's outputs on the background rows: they shift with the network.
+
+    Local; `details["fidelity"]` `[members]` is the surrogate's R² to its network on the evaluation rows.
+    """
+
+    name: ClassVar[str] = "xgboost_shap_surrogate"
+    reads: ClassVar[Literal["network", "labels"]] = "network"
+
+    def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
+        """φ of every member, in units of the explained output."""
+        surrogates = self.fit_outputs(networks, evaluation)
+        columns = torch.empty(len(networks), *evaluation.inputs.shape[-2:])
+        for member, boosters in enumerate(surrogates):
+            inputs = member_inputs(evaluation, member)
+            for output, rows in rows_by_output(evaluation, member, boosters).items():
+                columns[member, rows] = contributions(boosters[output], inputs[rows])
+        return replace(Attribution.from_columns(self.name, columns, evaluation),
+                       details={"fidelity": fidelity(networks, evaluation, surrogates)})

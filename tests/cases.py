@@ -1,0 +1,53 @@
+"""One table of cases: small ensembles of every task and activation, and what is explained of them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from attribution_suite.networks.architecture import Activation, Architecture
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.scorers.attribution import Evaluation
+
+ROWS, FEATURES, MEMBERS = 12, 6, 3
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    networks: Ensemble
+    evaluation: Evaluation
+
+
+def make_case(name: str, task: str, activation: Activation = "relu", groups: dict | None = None,
+              hidden: tuple[int, ...] = (7, 5)) -> Case:
+    generator = torch.Generator().manual_seed(len(name))
+    outputs = 4 if task == "multiclass" else 1
+    networks = Ensemble.initialise(Architecture(FEATURES, hidden, outputs, activation), range(5, 5 + MEMBERS))
+    # PyTorch's initial biases and weights are small: scaled up, every method works at its kinks too.
+    networks = Ensemble(networks.architecture, tuple(2 * w for w in networks.weights), networks.biases)
+    inputs = torch.randn(ROWS, FEATURES, generator=generator)
+    background = torch.randn(40, FEATURES, generator=generator)
+
+    def labels(rows: Tensor) -> Tensor:
+        if task == "regression":
+            return rows.sum(1)
+        return (rows[:, 0] > 0).float() if task == "binary" else rows[:, :4].argmax(1)
+
+    explained = networks.outputs(inputs).argmax(2) if task == "multiclass" else None
+    evaluation = Evaluation(
+        inputs, labels(inputs), background, labels(background), torch.zeros(FEATURES) + 0.1,
+        groups or {f"x{k}": (k,) for k in range(FEATURES)}, task, explained, seed=3)
+    return Case(name, networks, evaluation)
+
+
+GROUPS = {"a": (0,), "b": (1, 2, 3), "c": (4,), "d": (5,)}
+CASES = [
+    make_case("regression", "regression"),
+    make_case("binary", "binary"),
+    make_case("multiclass", "multiclass"),
+    make_case("multiclass tanh", "multiclass", "tanh"),
+    make_case("regression groups", "regression", groups=GROUPS),
+    make_case("multiclass groups", "multiclass", groups=GROUPS),
+    make_case("linear", "regression", hidden=()),
+]
