@@ -49,6 +49,24 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Components:
+    """What the principal components that stand in for the inputs are made of.
+
+    `loadings` `[components, original features]` (orthonormal rows, on scaled inputs), the names of those features,
+    and `explained` `[components]`: each component's part of the training rows' variance, in [0, 1].
+    """
+
+    loadings: np.ndarray
+    feature_names: tuple[str, ...]
+    explained: np.ndarray
+
+    def strongest(self, component: int, count: int = 3) -> tuple[tuple[str, float], ...]:
+        """The `count` features with the largest absolute loading on a component, with their loadings."""
+        loadings = self.loadings[component]
+        return tuple((self.feature_names[k], float(loadings[k])) for k in np.argsort(-np.abs(loadings))[:count])
+
+
+@dataclass(frozen=True)
 class TabularDataset:
     """Encoded inputs `[rows, features]`, the original column each came from, target, task and split.
 
@@ -71,6 +89,7 @@ class TabularDataset:
     scaling: Literal["standard", "minmax", "none"] | Mapping[int, str] = "standard"
     default_removals: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    components: Components | None = None
 
     @property
     def features(self) -> int:
@@ -94,7 +113,8 @@ class TabularDataset:
                 centre[column], scale[column] = values.mean(), values.std()
             elif kind == "minmax":
                 centre[column], scale[column] = values.min(), np.ptp(values)
-        scale[scale == 0] = 1.0
+        # Not `scale == 0`: the deviation of a constant such as 0.1 comes out as 1e-17.
+        scale[np.ptp(rows, axis=0) == 0] = 1.0
         return centre, scale
 
     def _split(self, rows: np.ndarray) -> Split:
@@ -146,3 +166,21 @@ def random_split(rows: int, parts: Sequence[float], seed: int) -> tuple[np.ndarr
     order = np.random.default_rng(seed).permutation(rows)
     ends = np.round(np.cumsum(parts)[:-1] * rows).astype(int)
     return tuple(np.split(order, ends))
+
+
+def stratified_split(classes: np.ndarray, parts: Sequence[float], seed: int) -> tuple[np.ndarray, ...]:
+    """Row numbers of a shuffled split in which every part holds the classes `[rows]` in their proportions.
+
+    Raises InputError where a class has too few rows to be in every part.
+    """
+    generator = np.random.default_rng(seed)
+    drawn: list[list[np.ndarray]] = [[] for _ in parts]
+    for value in np.unique(classes):
+        rows = generator.permutation(np.flatnonzero(classes == value))
+        pieces = np.split(rows, np.round(np.cumsum(parts)[:-1] * len(rows)).astype(int))
+        if not all(map(len, pieces)):
+            raise InputError(f"class {value} has {len(rows)} rows, too few for a split in {len(parts)} parts: "
+                             "merge it with another class or drop it")
+        for part, piece in zip(drawn, pieces, strict=True):
+            part.append(piece)
+    return tuple(generator.permutation(np.concatenate(part)) for part in drawn)

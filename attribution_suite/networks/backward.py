@@ -5,14 +5,18 @@ every batch, so the first layer is one wide product a seed, plus a rank-1 correc
 variant's inputs differ.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from attribution_suite.datasets.table import Task
+from attribution_suite.networks.architecture import Activation, chain
 from attribution_suite.networks.ensemble import CHUNK_VALUES, Ensemble, Nodes
+
+IN_PLACE: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_, "tanh": torch.tanh_, "linear": lambda values: values}
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,7 @@ class Backward:
             value.baddbmm_(weight.gather(2, self.replaced), change)
         values = [value]
         for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            value = values[-1]
-            values[-1] = value.relu_() if self.networks.architecture.activation == "relu" else value.tanh_()
+            values[-1] = IN_PLACE[self.networks.architecture.activation](values[-1])
             values.append(torch.baddbmm(bias[..., None], weight, values[-1]))
         return values
 
@@ -120,7 +123,7 @@ class Backward:
             torch.bmm(slope, value.transpose(1, 2), out=self.weight_grads[layer])
             torch.sum(slope, 2, out=self.bias_grads[layer])
             slope = torch.bmm(self.weights[layer].transpose(1, 2), slope)
-            slope *= (value > 0) if self.networks.architecture.activation == "relu" else (1 - value.square())
+            slope = chain(self.networks.architecture.activation, slope, value)
         torch.sum(slope, 2, out=self.bias_grads[0])
         torch.bmm(self.wide(slope), batch.inputs, out=self.wide(self.weight_grads[0]))
         if self.clamp is not None:

@@ -37,11 +37,12 @@ class Batches:
     """The batches of all seeds, side by side, gathered a block at a time."""
 
     def __init__(self, split: Split, seeds: Sequence[int], batch_size: int, own: Own | None,
-                 replacement: Replacement | None, purpose: int = 0) -> None:
+                 replacement: Replacement | None, purpose: int = 0, table: Split | None = None) -> None:
+        """`table`: the training rows that a replacement draws from, where `split` is not they."""
         self.split, self.batch_size, self.own, self.replacement = split, batch_size, own, replacement
         self.order = [torch.Generator().manual_seed(1_000_003 * seed + 11 + purpose) for seed in seeds]
         self.draws = [torch.Generator().manual_seed(1_000_003 * seed + 12 + purpose) for seed in seeds]
-        self.table = None if own is None else split.inputs[..., own.columns]
+        self.table = None if own is None else (split if table is None else table).inputs[..., own.columns]
 
     def epoch(self) -> Iterator[Batch]:
         """A fresh order for every seed."""

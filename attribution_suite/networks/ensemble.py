@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.architecture import Activation, Architecture
+from attribution_suite.networks.architecture import ACTIVATIONS, Activation, Architecture, chain
 
 # Values that one batched product may hold at once (4 bytes each): activations stay near the cache, memory bounded.
 CHUNK_VALUES = 4_000_000
@@ -30,6 +30,10 @@ class Nodes:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def repeat(self, times: int) -> "Nodes":
+        """The same nodes for `times` ensembles, one after the other."""
+        return Nodes(self.index.repeat(times, 1))
 
     def mask(self, features: int) -> Tensor:
         """`[members, features]` bool: True at the nodes that the member loses."""
@@ -96,7 +100,7 @@ class Ensemble:
             linear.weight.data, linear.bias.data = weight[member].clone(), bias[member].clone()
             layers.append(linear)
             if index < self.architecture.depth - 1:
-                layers.append(nn.ReLU() if self.architecture.activation == "relu" else nn.Tanh())
+                layers.append(ACTIVATIONS[self.architecture.activation]())
         return nn.Sequential(*layers)
 
     def select(self, members: Tensor | Sequence[int] | slice) -> "Ensemble":
@@ -126,7 +130,9 @@ class Ensemble:
 
     def activate(self, values: Tensor) -> Tensor:
         """The activation function."""
-        return values.relu() if self.architecture.activation == "relu" else values.tanh()
+        if self.architecture.activation == "relu":
+            return values.relu()
+        return values.tanh() if self.architecture.activation == "tanh" else values
 
     def first(self, inputs: Tensor) -> Tensor:
         """The first pre-activation, `[E, rows, hidden]`."""
@@ -143,12 +149,51 @@ class Ensemble:
             values = torch.baddbmm(bias[:, None], self.activate(values), weight.transpose(1, 2))
         return values
 
+    def gradient(self, first: Tensor, explained: Tensor | None) -> Tensor:
+        """∂(explained output)/∂(first pre-activation) at points `[E, points, hidden]`, the same shape.
+
+        `explained` `[E, points]` is the class of each point, None where there is one output.
+        """
+        if self.architecture.depth == 1:  # the first pre-activation is the output
+            chosen = torch.zeros_like(first)
+            return chosen.fill_(1.0) if explained is None else chosen.scatter_(2, explained[..., None], 1.0)
+        last = self.weights[-1]
+        if explained is None:
+            slope = last[:, :1].expand(-1, first.shape[1], -1)
+        else:
+            slope = last.gather(1, explained[..., None].expand(-1, -1, last.shape[2]))
+        active = [self.activate(first)]
+        for weight, bias in zip(self.weights[1:-1], self.biases[1:-1], strict=True):
+            active.append(self.activate(torch.baddbmm(bias[:, None], active[-1], weight.transpose(1, 2))))
+        for values, weight in zip(reversed(active[1:]), reversed(self.weights[1:-1]), strict=True):
+            slope = torch.bmm(chain(self.architecture.activation, slope, values), weight)
+        return chain(self.architecture.activation, slope, active[0])
+
     def outputs(self, inputs: Tensor) -> Tensor:
         """The raw outputs (logits for a classifier), `[E, rows, outputs]`, in row chunks of bounded size."""
         step = max(1, CHUNK_VALUES // (len(self) * max(self.architecture.widths)))
         parts = [self.finish(self.first(inputs[..., start:start + step, :]))
                  for start in range(0, inputs.shape[-2], step)]
         return torch.cat(parts, 1)
+
+    def outputs_with(self, inputs: Tensor, nodes: Nodes, values: Tensor) -> Tensor:
+        """The outputs when each member's own nodes take other values, `[E, rows, group]`.
+
+        A rank-1 change of the first pre-activation: where a node's weights are zero, two calls with different values
+        give the same bits, so an effect that is gone measures exactly zero.
+        """
+        pieces = []
+        rows, group = values.shape[1:]
+        for piece, networks in self.chunks(rows * max(self.architecture.widths)):
+            own = inputs if inputs.dim() == 2 else inputs[piece]
+            index, once = nodes.index[piece], ~nodes.repeats[piece]
+            native = own.expand(len(networks), -1, -1).gather(2, index[:, None].expand(-1, rows, group))
+            change = (values[piece] - native) * once[:, None]
+            hidden = networks.weights[0].shape[1]
+            lost = networks.weights[0].gather(2, index[:, None].expand(-1, hidden, group))
+            first = networks.first(own) + torch.bmm(change, lost.transpose(1, 2))
+            pieces.append(networks.finish(first))
+        return torch.cat(pieces)
 
     def activations(self, inputs: Tensor) -> list[Tensor]:
         """What enters each Linear, then the output: `[E, rows, width]` for layers 0 … depth."""
@@ -177,9 +222,10 @@ def _linears(module: nn.Sequential) -> tuple[Architecture, list[nn.Linear]]:
     between = [layer for layer in module if not isinstance(layer, nn.Linear)]
     alternating = all(isinstance(layer, nn.Linear) == (i % 2 == 0) for i, layer in enumerate(module))
     kinds = {type(layer) for layer in between}
-    if not linears or not alternating or len(module) % 2 == 0 or not kinds <= {nn.ReLU, nn.Tanh} or len(kinds) > 1:
+    known = len(kinds) <= 1 and kinds <= set(ACTIVATIONS.values())
+    if not linears or not alternating or len(module) % 2 == 0 or not known:
         raise InputError("an ensemble takes nn.Sequential(Linear, ReLU or Tanh, Linear, …, Linear); "
                          "wrap any other nn.Module in ModuleEnsemble")
-    activation: Activation = "tanh" if kinds == {nn.Tanh} else "relu"
+    activation: Activation = next((name for name, kind in ACTIVATIONS.items() if kinds == {kind}), "relu")
     hidden = tuple(linear.out_features for linear in linears[:-1])
     return Architecture(linears[0].in_features, hidden, linears[-1].out_features, activation), linears

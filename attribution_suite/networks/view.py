@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from attribution_suite.networks.architecture import ACTIVATIONS
+
 if TYPE_CHECKING:
     from attribution_suite.networks.ensemble import Ensemble
 
@@ -14,9 +16,8 @@ class View(nn.Module):
 
     Members never mix, so the gradient (or the DeepLIFT multiplier) of the sum at member e is that of network e alone.
     The view starts at the *first pre-activation* z = W x + b. Linear in x, it makes every path, difference and
-    multiplier of the input one of z: gradient methods run on the few hidden units instead of the many columns, and
-    `pull_back` carries their multipliers to the columns by one product, m_x = Wᵀ m_z (exact by the chain rule;
-    for DeepLIFT by its linear rule).
+    multiplier of the input one of z: a method runs on the few hidden units instead of the many columns, and one product
+    carries its multipliers to the columns, m_x = Wᵀ m_z (exact by the chain rule; for DeepLIFT by its linear rule).
     """
 
     def __init__(self, networks: "Ensemble", explained: Tensor | None) -> None:
@@ -24,16 +25,12 @@ class View(nn.Module):
         super().__init__()
         self.networks = networks
         self.explained = explained
-        kind = nn.ReLU if networks.architecture.activation == "relu" else nn.Tanh
+        kind = ACTIVATIONS[networks.architecture.activation]
         self.activations = nn.ModuleList(kind() for _ in networks.architecture.hidden)
 
     def enter(self, inputs: Tensor) -> Tensor:
         """Inputs `[rows, features]` or `[members, rows, features]` in the view: `[rows, members, hidden]`."""
         return self.networks.first(inputs).transpose(0, 1).requires_grad_()
-
-    def pull_back(self, multipliers: Tensor) -> Tensor:
-        """From the view's multipliers `[rows, members, hidden]` to the inputs', `[members, rows, features]`."""
-        return torch.bmm(multipliers.transpose(0, 1), self.networks.weights[0])
 
     def forward(self, first: Tensor) -> Tensor:
         """The summed explained output `[rows]`; rows may be a multiple of the explained rows (steps of a path)."""

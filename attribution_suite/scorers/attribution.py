@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import pandas as pd
 import torch
@@ -122,10 +122,11 @@ class Scorer(Protocol):
     """An attribution method. `name` is its column in every table.
 
     `whole_network`: it needs the layers below the one it scores (conductance); all others see a hidden layer
-    through the tail. `reads_labels_only`: a baseline fitted to the data, not to the networks.
+    through the tail. `reads` 'labels': a baseline fitted to the data, which never sees a network.
     """
 
     name: ClassVar[str]
+    reads: ClassVar[Literal["network", "labels"]]
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Scores of every member of `networks`, whose inputs are `evaluation.inputs`."""

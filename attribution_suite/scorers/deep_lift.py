@@ -27,11 +27,12 @@ class DeepLift:
         """Local φ in the units of the explained output."""
 
         def local(chunk: Chunk) -> Tensor:
-            first, baseline = chunk.entered
+            view = chunk.view
+            first, baseline = view.enter(chunk.inputs), view.enter(chunk.baseline)
             with warnings.catch_warnings():  # Captum announces the hooks that it sets and removes
                 warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
-                method = captum.attr.DeepLift(chunk.view, multiply_by_inputs=False)
+                method = captum.attr.DeepLift(view, multiply_by_inputs=False)
                 multipliers = method.attribute(first, baseline.expand_as(first))
-            return chunk.view.pull_back(multipliers) * (chunk.inputs - chunk.baseline)
+            return chunk.pull_back(multipliers.transpose(0, 1)) * (chunk.inputs - chunk.baseline)
 
         return attribute_in_chunks(self.name, networks, evaluation, 2, local, complete=True)

@@ -33,7 +33,7 @@ class FeatureAblation:
 
 def _ablate(chunk: Chunk, groups: list[tuple[int, ...]]) -> Tensor:
     """`[members, rows, features]`."""
-    networks = chunk.view.networks
+    networks = chunk.networks
     change = (chunk.inputs - chunk.baseline).expand(len(networks), -1, -1)
     first = networks.first(chunk.inputs)
     single = all(len(group) == 1 for group in groups)
@@ -47,7 +47,7 @@ def _ablate(chunk: Chunk, groups: list[tuple[int, ...]]) -> Tensor:
     ablated = first[:, :, None] - moved
     outputs = networks.finish(ablated.flatten(1, 2)).unflatten(1, ablated.shape[1:3])
     native = networks.finish(first)[:, :, None]
-    if chunk.view.explained is None:
+    if chunk.explained is None:
         return (native - outputs)[..., 0]
-    explained = chunk.view.explained[:, :, None, None].expand(-1, -1, len(groups), 1)
+    explained = chunk.explained[:, :, None, None].expand(-1, -1, len(groups), 1)
     return (native - outputs).gather(3, explained)[..., 0]

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import captum.attr
 import numpy as np
 import torch
 from torch import Tensor
@@ -39,8 +38,8 @@ class GradientShap:
             background = evaluation.background if evaluation.background.dim() == 2 else \
                 evaluation.background[chunk.members]
             baseline = background[..., drawn[part], :]
-            point = chunk.view.enter(baseline + alpha[part] * (inputs - baseline))
-            gradient = chunk.view.pull_back(captum.attr.Saliency(chunk.view).attribute(point, abs=False))
+            point = chunk.networks.first(baseline + alpha[part] * (inputs - baseline))
+            gradient = chunk.pull_back(chunk.networks.gradient(point, chunk.explained))
             return (gradient * (inputs - baseline)).unflatten(1, (-1, self.samples)).mean(2)
 
         return attribute_in_chunks(self.name, networks, evaluation, self.samples, local, samples=self.samples)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import captum.attr
 from torch import Tensor
 
 from attribution_suite.networks.ensemble import Ensemble
@@ -37,4 +36,4 @@ class InputXGradient:
 
 def _gradient(chunk: Chunk) -> Tensor:
     """∂f/∂x, `[members, rows, columns]`."""
-    return chunk.view.pull_back(captum.attr.Saliency(chunk.view).attribute(chunk.entered[0], abs=False))
+    return chunk.pull_back(chunk.networks.gradient(chunk.networks.first(chunk.inputs), chunk.explained))

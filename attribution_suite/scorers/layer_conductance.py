@@ -34,8 +34,9 @@ class LayerConductance:
         units = networks.architecture.widths[self.layer]
         values = torch.empty(len(networks), evaluation.inputs.shape[-2], units)
         for chunk in chunks(networks, evaluation, self.steps + 1):
-            method = captum.attr.LayerConductance(chunk.view, chunk.view.activations[self.layer - 1])
-            conductance = method.attribute(*chunk.entered, n_steps=self.steps)
+            view = chunk.view
+            method = captum.attr.LayerConductance(view, view.activations[self.layer - 1])
+            conductance = method.attribute(view.enter(chunk.inputs), view.enter(chunk.baseline), n_steps=self.steps)
             values[chunk.members, chunk.rows] = conductance.detach().transpose(0, 1)
         gap = completeness_gap(values, networks, evaluation)
         return Attribution.from_local(self.name, values, tuple(f"unit:{unit}" for unit in range(units)), gap)

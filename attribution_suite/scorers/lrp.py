@@ -66,10 +66,10 @@ def epsilon_rule(inputs: Tensor, weight: Tensor, relevance: Tensor, epsilon: flo
 
 def relevance(chunk: Chunk, rule: Rule) -> list[Tensor]:
     """Relevance `[members, rows, width]` of every layer, the input first."""
-    networks = chunk.view.networks
+    networks = chunk.networks
     *inputs, output = networks.activations(chunk.inputs)
-    if chunk.view.explained is not None:
-        output = output * torch.nn.functional.one_hot(chunk.view.explained, output.shape[2])
+    if chunk.explained is not None:
+        output = output * torch.nn.functional.one_hot(chunk.explained, output.shape[2])
     layers = [output]
     for values, weight in zip(reversed(inputs), reversed(networks.weights), strict=True):
         layers.insert(0, rule(values, weight, layers[0]))

@@ -43,12 +43,13 @@ class Permutation:
 
 
 def _orders(rows: int, repeats: int, seed: int) -> list[Tensor]:
-    """Permutations as scikit-learn draws them: one generator, shuffling the same index again for each repeat."""
+    """Permutations as scikit-learn draws them: shuffles of one index, each applied to what the last one left."""
     generator = np.random.RandomState(np.random.RandomState(seed).randint(np.iinfo(np.int32).max + 1))
-    index, orders = np.arange(rows), []
+    shuffled, order, orders = np.arange(rows), np.arange(rows), []
     for _ in range(repeats):
-        generator.shuffle(index)
-        orders.append(torch.from_numpy(index.copy()))
+        generator.shuffle(shuffled)
+        order = order[shuffled]
+        orders.append(torch.from_numpy(order))
     return orders
 
 

@@ -28,4 +28,5 @@ class Random:
             np.random.default_rng([evaluation.seed, member]).standard_normal(shape, dtype=np.float32)
             for member in range(len(networks))]))
         scores, local = draws[:, :1].abs(), draws[:, 1:]
-        return Attribution.from_local(self.name, scores * local / local.abs().mean(1, keepdim=True), evaluation.features)
+        values = scores * local / local.abs().mean(1, keepdim=True)
+        return Attribution.from_local(self.name, values, evaluation.features)

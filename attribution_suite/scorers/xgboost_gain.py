@@ -12,9 +12,10 @@ from attribution_suite.scorers.xgboost_fit import XGBoostScorer, fidelity, gains
 
 @dataclass(frozen=True)
 class XGBoostGain(XGBoostScorer):
-    """Baseline: total gain of an XGBoost fitted to the *labels*. It knows nothing of the networks (Chen & Guestrin 2016).
+    """Baseline: total gain of an XGBoost fitted to the *labels*; it knows nothing of the networks.
 
-    s_k sums the gains of the columns of a group; in units of the task's loss summed over the fitted rows.
+    s_k sums the gains of the columns of a group, in units of the task's loss summed over the fitted rows
+    (Chen & Guestrin 2016).
     """
 
     name: ClassVar[str] = "xgboost_gain"
@@ -23,9 +24,7 @@ class XGBoostGain(XGBoostScorer):
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Global scores; equal for all members that share a background."""
         boosters = self.fit_labels(networks, evaluation)
-        columns = evaluation.inputs.shape[-1]
-        found = {id(booster): gains(booster, columns) for booster in set(boosters)}
-        scores = torch.stack([found[id(booster)] for booster in boosters])
+        scores = torch.stack([gains(booster, evaluation.inputs.shape[-1]) for booster in boosters])
         return Attribution(self.name, evaluation.features, sum_groups(scores, evaluation.groups))
 
 
@@ -44,9 +43,9 @@ class XGBoostGainSurrogate(XGBoostScorer):
         """Global scores, in squared units of the explained output summed over the fitted rows."""
         surrogates = self.fit_outputs(networks, evaluation)
         rows, columns = evaluation.inputs.shape[-2:]
-        scores = torch.stack([
-            sum(len(chosen) / rows * gains(boosters[output], columns)
-                for output, chosen in rows_by_output(evaluation, member, boosters).items())
-            for member, boosters in enumerate(surrogates)])
+        scores = torch.zeros(len(networks), columns)
+        for member, boosters in enumerate(surrogates):
+            for output, chosen in rows_by_output(evaluation, member, boosters).items():
+                scores[member] += len(chosen) / rows * gains(boosters[output], columns)
         return Attribution(self.name, evaluation.features, sum_groups(scores, evaluation.groups),
                            details={"fidelity": fidelity(networks, evaluation, surrogates)})

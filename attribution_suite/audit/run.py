@@ -1,0 +1,231 @@
+"""One chunk of an audit: train the originals of a data set, or remove some features by one method; then score."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from attribution_suite.audit.outcomes import effects, losses
+from attribution_suite.audit.scoring import Choice, score_all, scorers_at, with_replaced_background
+from attribution_suite.audit.spec import Profile, Source
+from attribution_suite.audit.store import Arrays, Store, content_key
+from attribution_suite.audit.tables import ORIGINAL
+from attribution_suite.datasets.table import Split, TabularDataset
+from attribution_suite.measures.agreement import agreement_matrix
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.presets import Preset, preset_for
+from attribution_suite.networks.training import Trained, Training, train
+from attribution_suite.removals import REMOVALS
+from attribution_suite.removals.removal import Setting, member_means
+from attribution_suite.scorers.attribution import Evaluation
+
+VERSIONS = {package: version(package) for package in (
+    "attribution-suite", "torch", "captum", "lime", "xgboost", "scikit-learn", "numpy", "scipy")}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One chunk. `removal` is 'original' for the training of the originals; `features` are those removed, one a member.
+
+    `name` and `data` are the data set's name and the fingerprint of its content.
+    Its key is the content of everything that decides its numbers; where the data lie and who computes is not in it.
+    """
+
+    source: Source
+    name: str
+    data: str
+    profile: Profile
+    scorers: tuple[str, ...]
+    removal: str = ORIGINAL
+    features: tuple[str, ...] = ()
+    layer: int = 0
+
+    @property
+    def key(self) -> str:
+        """The chunk's name in the store."""
+        content = asdict(self)
+        for place in ("data_dir", "real_only"):
+            del content["source"][place]
+        del content["profile"]["remove"]
+        return content_key([content, VERSIONS])
+
+    @property
+    def original(self) -> "Job":
+        """The chunk that trains the networks this one edits."""
+        return replace(self, removal=ORIGINAL, features=())
+
+    @property
+    def title(self) -> str:
+        """For progress and errors: data set, removal and features."""
+        few = ", ".join(self.features[:3]) + (" …" if len(self.features) > 3 else "")
+        return f"{self.name} {self.removal}" + (f" ({few})" if few else "")
+
+
+def run_job(job: Job, dataset: TabularDataset, store: Store) -> None:
+    """Runs a chunk on one thread, whatever the number of jobs: its numbers must not depend on that."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            bench = Bench(job, dataset)
+            arrays = originals(bench) if job.removal == ORIGINAL else removal(bench, store)
+    finally:
+        torch.set_num_threads(threads)
+    store.save(job.key, arrays)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the chunks of one data set share."""
+
+    job: Job
+    dataset: TabularDataset
+
+    @property
+    def preset(self) -> Preset:
+        """The data set's network and training."""
+        return preset_for(self.dataset.name, self.job.source.preset)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The data set's network."""
+        return Architecture(self.dataset.features, self.preset.hidden, self.dataset.outputs, self.preset.activation)
+
+    @property
+    def seeds(self) -> range:
+        """One original a seed."""
+        return range(self.job.profile.seeds)
+
+    @property
+    def tuning(self) -> Training:
+        """The budget of a warm start: a fraction of the full one, at least one epoch."""
+        epochs = max(1, round(self.preset.tuning_epochs * self.job.profile.tuning))
+        return replace(self.preset.training, epochs=epochs)
+
+    @cached_property
+    def choices(self) -> list[Choice]:
+        """The scorers with the profile's numbers."""
+        lime = Choice("lime", {"samples": self.job.profile.lime_samples}, self.job.profile.lime_rows)
+        return [lime if name == "lime" else Choice(name, {}) for name in scorers_at(self.job.scorers, self.job.layer)]
+
+    def evaluation(self, networks: Ensemble) -> Evaluation:
+        """The rows to explain, with the class that each original predicts."""
+        test, background = self.dataset.test, self.dataset.train
+        rows, few = slice(self.job.profile.rows), slice(self.job.profile.background)
+        explained = networks.outputs(test.inputs[rows]).argmax(2) if self.dataset.task == "multiclass" else None
+        return Evaluation(test.inputs[rows], test.targets[rows], background.inputs[few], background.targets[few],
+                          torch.zeros(self.dataset.features), self.dataset.groups, self.dataset.task, explained)
+
+
+def originals(bench: Bench) -> Arrays:
+    """Trains one network a seed and scores them."""
+    dataset = bench.dataset
+    start = Ensemble.initialise(bench.architecture, bench.seeds)
+    trained = train(start, dataset.train, dataset.validation, dataset.task, bench.preset.training, bench.seeds)
+    evaluation = bench.evaluation(trained.networks)
+    arrays = score_all(bench.choices, trained.networks, evaluation, bench.job.layer, evaluation)
+    arrays |= weights(trained.networks) | curves(trained) | {"agreement": agreement(arrays)}
+    return arrays
+
+
+def removal(bench: Bench, store: Store) -> Arrays:
+    """Removes each feature from each original by one method, scores and measures the edited networks."""
+    job = bench.job
+    saved = store.load(job.original.key)
+    if saved is None:
+        raise RuntimeError(f"the originals of {job.name} are missing: their chunk must run first")
+    original = networks_of(saved, bench.architecture)
+    evaluation = bench.evaluation(original)
+    members = torch.arange(len(original)).repeat_interleave(len(job.features))
+    groups = evaluation.at_layer(original, job.layer).groups
+    nodes = Nodes.of([groups[feature] for feature in job.features]).repeat(len(original))
+    setting = bench_setting(bench, original)
+    method = REMOVALS.load(job.removal)(**variant(job))
+    before = original.select(members)
+    trained: Trained = method.remove(before.tail(job.layer), nodes, setting)
+    edited = before.with_tail(trained.networks)
+    seen = evaluation.for_members(members)
+    replacement = method.replacement()
+    labels = None if replacement is None or job.layer else with_replaced_background(
+        seen, nodes, replacement, bench.seeds, bench.preset.training.batch_size)
+    arrays = score_all(bench.choices, edited, seen, job.layer, labels)
+    arrays |= curves(trained) | {"agreement": agreement(arrays)}
+    arrays |= measured(bench, before, trained.networks, nodes, member_means(setting, nodes), seen)
+    return arrays
+
+
+def bench_setting(bench: Bench, original: Ensemble) -> Setting:
+    """The data that a removal sees: the inputs, or the originals' activations of the layer."""
+    train_split, validation = (
+        split if bench.job.layer == 0 else Split(original.activations(split.inputs)[bench.job.layer], split.targets)
+        for split in (bench.dataset.train, bench.dataset.validation))
+    return Setting(train_split, validation, bench.dataset.task, bench.seeds, bench.preset.training, bench.tuning)
+
+
+def variant(job: Job) -> dict[str, Any]:
+    """Under the published preset, the published variant of a method that has one."""
+    fields = getattr(REMOVALS.load(job.removal), "__dataclass_fields__", {})
+    return {"published": True} if job.source.preset == "published" and "published" in fields else {}
+
+
+def measured(bench: Bench, before: Ensemble, after: Ensemble, nodes: Nodes, means: Tensor, seen: Evaluation) -> Arrays:
+    """Losses on the test rows and effects on the evaluated ones; at a hidden layer both on the evaluated ones."""
+    layer, dataset = bench.job.layer, bench.dataset
+    here = seen.at_layer(before, layer)
+    data = dataset.test if layer == 0 else Split(here.inputs, seen.targets)
+    arrays = losses(after, nodes, means, data, dataset.task, seen.seed)
+    arrays |= effects(after, nodes, here.inputs, here.background, seen.explained, dataset.task, seen.seed)
+    untouched = before.tail(layer)
+    arrays["loss_before"] = losses(untouched, nodes, means, data, dataset.task, seen.seed)["loss_native"]
+    arrays["direct_effect_before"] = effects(
+        untouched, nodes, here.inputs, here.background, seen.explained, dataset.task, seen.seed)["direct_effect"]
+    return arrays
+
+
+def agreement(arrays: Arrays) -> np.ndarray:
+    """`[metrics, scorers, scorers, members]` between the applicable scorers; NaN for the others."""
+    signed = ~np.all(np.isnan(arrays["signed"]), (0, 2))
+    values = np.where(signed[None, :, None], arrays["signed"], arrays["mean_abs"]).transpose(1, 0, 2)
+    keep = arrays["applicable"].nonzero()[0]
+    top = max(1, min(5, values.shape[2] // 2))
+    found = agreement_matrix(torch.from_numpy(values[keep]), top, torch.from_numpy(signed[keep])).numpy()
+    whole = np.full((len(found), len(values), len(values), values.shape[1]), np.nan, np.float32)
+    whole[:, keep[:, None], keep] = found
+    return whole
+
+
+def curves(trained: Trained) -> Arrays:
+    """Losses `[epochs, members]`, steps and seconds `[members]`."""
+    return {
+        "training_loss": trained.training_loss.numpy(),
+        "validation_loss": trained.validation_loss.numpy(),
+        "steps": trained.steps.numpy(),
+        "seconds": np.full(len(trained.networks), trained.seconds / len(trained.networks)),
+    }
+
+
+def weights(networks: Ensemble) -> Arrays:
+    """The stacked weights and biases, by layer."""
+    return {f"weight {layer}": w.numpy() for layer, w in enumerate(networks.weights)} | {
+        f"bias {layer}": b.numpy() for layer, b in enumerate(networks.biases)}
+
+
+def networks_of(arrays: Arrays, architecture: Architecture) -> Ensemble:
+    """The networks that `weights` stored."""
+
+    def stack(kind: str) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(arrays[f"{kind} {layer}"]) for layer in range(architecture.depth))
+
+    return Ensemble(architecture, stack("weight"), stack("bias"))
+
+
+def blocks(features: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    """The features in pieces of at most `size`."""
+    return [tuple(features[start:start + size]) for start in range(0, len(features), size)]

@@ -1,0 +1,123 @@
+"""All chunks of a run over worker processes; a failed chunk is named, the others finish."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import joblib
+import numpy as np
+
+from attribution_suite.audit.run import Job, blocks, run_job
+from attribution_suite.audit.scoring import scorers_at
+from attribution_suite.audit.spec import Spec
+from attribution_suite.audit.store import Store, content_key
+from attribution_suite.datasets.table import DECOY, TabularDataset
+from attribution_suite.errors import InputError, unknown_name
+
+BLOCK = 26  # features a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume
+
+
+@dataclass(frozen=True)
+class Done:
+    """A chunk that ended: `error` is None, or what went wrong in one line; `fresh` False if it was in the store."""
+
+    job: Job
+    seconds: float
+    error: str | None = None
+    fresh: bool = True
+
+
+def original_jobs(spec: Spec, datasets: Mapping[str, TabularDataset]) -> list[Job]:
+    """One chunk a data set."""
+    return [Job(source, dataset.name, fingerprint(dataset), spec.profile, spec.scorers, layer=spec.layer)
+            for source, dataset in zip(spec.sources, datasets.values(), strict=True)]
+
+
+def removal_jobs(spec: Spec, original: Job, dataset: TabularDataset, store: Store) -> list[Job]:
+    """The chunks that edit one data set's originals."""
+    features = features_to_remove(spec, original, dataset, store)
+    return [replace(original, removal=removal, features=block)
+            for removal in spec.removals for block in blocks(features, BLOCK)]
+
+
+def fingerprint(dataset: TabularDataset) -> str:
+    """The content of a prepared table: its values, names, split and scaling."""
+    digests = [joblib.hash(array) for array in (
+        dataset.inputs, dataset.targets, dataset.train_rows, dataset.validation_rows, dataset.test_rows,
+        *dataset.scaler)]
+    return content_key([digests, dataset.feature_names, dict(dataset.groups), dataset.task, dataset.classes])
+
+
+def features_to_remove(spec: Spec, original: Job, dataset: TabularDataset, store: Store) -> tuple[str, ...]:
+    """What `remove` names for this data set. Raises InputError for a feature or unit that it does not have."""
+    words = spec.profile.remove
+    if words.startswith("top:"):
+        return top_nodes(original, dataset, store, int(words[4:]))
+    names = [name for name in node_names(original, dataset, store) if name != DECOY]
+    if words == "default" and spec.layer == 0 and dataset.default_removals:
+        return dataset.default_removals
+    if words in ("default", "all"):
+        return tuple(names)
+    named = tuple(dict.fromkeys(name.strip() for name in words.split(",")))
+    for name in named:
+        if spec.layer == 0:
+            dataset.columns(name)
+        elif name not in names:
+            raise unknown_name(f"unit of {dataset.name} at layer {spec.layer}", name, names)
+    return named
+
+
+def node_names(original: Job, dataset: TabularDataset, store: Store) -> list[str]:
+    """The features, or the units of the hidden layer that is audited."""
+    if original.layer == 0:
+        return list(dataset.groups)
+    return [f"unit:{unit}" for unit in range(_shares(original, store).shape[2])]
+
+
+def top_nodes(original: Job, dataset: TabularDataset, store: Store, count: int) -> tuple[str, ...]:
+    """The `count` nodes with the largest share in the originals: the median over scorers, mean over seeds."""
+    read = [name != "random" for name in scorers_at(original.scorers, original.layer)]
+    shares = np.nanmedian(_shares(original, store).mean(0)[read], 0)
+    names = node_names(original, dataset, store)
+    ranked = [names[position] for position in np.argsort(-shares, kind="stable") if names[position] != DECOY]
+    return tuple(ranked[:count])
+
+
+def _shares(original: Job, store: Store) -> np.ndarray:
+    arrays = store.load(original.key)
+    if arrays is None:
+        raise InputError(f"the networks of {original.name} could not be trained, so nothing can be removed from them")
+    return arrays["share"]
+
+
+def run_jobs(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store: Store, workers: int,
+             report: Callable[[Done], None]) -> list[Done]:
+    """Runs what the store does not hold, and tells `report` of each chunk as it ends."""
+    results = [Done(job, 0.0, fresh=False) for job in jobs if store.has(job.key)]
+    for done in results:
+        report(done)
+    held = {done.job.key for done in results}
+    for done in _parallel([job for job in jobs if job.key not in held], datasets, store, workers):
+        results.append(done)
+        report(done)
+    return results
+
+
+def _parallel(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store: Store,
+              workers: int) -> Iterator[Done]:
+    if workers == 1 or len(jobs) < 2:
+        yield from (attempt(job, datasets[job.name], store) for job in jobs)
+        return
+    # Tables travel to the workers once, as memory maps, not with every chunk.
+    pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+    yield from pool(joblib.delayed(attempt)(job, datasets[job.name], store) for job in jobs)
+
+
+def attempt(job: Job, dataset: TabularDataset, store: Store) -> Done:
+    """Runs a chunk; an error becomes the chunk's, named in the end, so that the other chunks finish."""
+    started = time.perf_counter()
+    try:
+        run_job(job, dataset, store)
+    except Exception as error:
+        return Done(job, time.perf_counter() - started, f"{type(error).__name__}: {error}".splitlines()[0])
+    return Done(job, time.perf_counter() - started)

@@ -1,0 +1,133 @@
+"""The command line: words to calls, nothing else. Heavy libraries load in the calls, so that --help is quick."""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from attribution_suite.audit import DEFAULT_OUT
+from attribution_suite.errors import InputError
+
+INTERRUPTED = 130
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0, 1 a chunk failed, 2 bad input, 130 interrupted."""
+    arguments = parser().parse_args(words)
+    warnings.showwarning = _one_line
+    try:
+        return int(arguments.call(arguments))
+    except InputError as error:
+        return _complain(str(error), 2)
+    except KeyboardInterrupt:
+        return _complain("interrupted; finished chunks are kept: the same command goes on where it stopped", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words of every command."""
+    top = argparse.ArgumentParser(
+        prog="attribution-suite",
+        description="Does a trained tabular network still depend on an input that it must not use?")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="remove features by every method; write tables, figures and the report")
+    _data(run)
+    _scoring(run)
+    run.add_argument("--remove", metavar="a,b|top:K|all", help="what to remove (default: what the data set declares)")
+    run.add_argument("--removals", type=_names, metavar="A,B", help="removal methods (default: all)")
+    run.add_argument("--tuning", type=float, metavar="F", help="fine-tuning epochs as a fraction of the full budget")
+    run.set_defaults(call=_run)
+    score = commands.add_parser("attribute", help="scores and agreement alone, nothing removed")
+    _data(score)
+    _scoring(score)
+    score.set_defaults(call=_run, removals=[], remove=None, tuning=None)
+    draw = commands.add_parser("report", help="draw the report of a finished run again")
+    draw.add_argument("run_dir", metavar="RUN_DIR")
+    draw.set_defaults(call=_report)
+    names = commands.add_parser("list", help="what there is")
+    names.add_argument("family", choices=["datasets", "scorers", "removals", "measures"])
+    names.set_defaults(call=_list)
+    return top
+
+
+def _data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("datasets", nargs="*", metavar="DATASET|FILE.csv",
+                         help="default: boston iris heart prudential")
+    command.add_argument("--target", metavar="COL", help="the column to predict, for a CSV file")
+    command.add_argument("--task", choices=["regression", "binary", "multiclass"], help="instead of the inferred one")
+    command.add_argument("--preset", default="default", help="default, or published: the sources' own settings")
+    command.add_argument("--pca", type=int, metavar="K", help="the first K principal components as the inputs")
+    command.add_argument("--data-dir", metavar="DIR", help="where the real files are (or $ATTRIBUTION_SUITE_DATA)")
+    command.add_argument("--real-only", action="store_true", help="refuse simulated stand-ins")
+
+
+def _scoring(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--scorers", type=_names, metavar="A,B", help="attribution methods (default: all)")
+    command.add_argument("--profile", default="quick", help="quick (5 seeds) or full (10 seeds, every feature)")
+    command.add_argument("--layer", type=int, default=0, metavar="L", help="0 the input, l > 0 a hidden layer's units")
+    for name, meaning in (("seeds", "networks trained, one a seed"), ("rows", "test rows explained"),
+                          ("lime-rows", "of them by LIME"), ("lime-samples", "LIME's samples a row"),
+                          ("background", "training rows that scorers may draw from")):
+        command.add_argument(f"--{name}", type=int, metavar="N", help=meaning)
+    command.add_argument("--out", default=DEFAULT_OUT, metavar="DIR", help=f"default: {DEFAULT_OUT}")
+    command.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: all cores)")
+    command.add_argument("--fresh", action="store_true", help="repeat what is finished in --out")
+
+
+def _names(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",") if word.strip()]
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from attribution_suite.audit.session import run_audit
+    from attribution_suite.audit.spec import make_spec
+    from attribution_suite.report.summary import format_summary
+
+    words = {name: getattr(arguments, name) for name in (
+        "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir", "real_only", "layer",
+        "seeds", "rows", "lime_rows", "lime_samples", "background", "tuning")}
+    result = run_audit(make_spec(arguments.datasets, **words), Path(arguments.out), jobs=arguments.jobs,
+                       fresh=arguments.fresh)
+    if arguments.removals != []:
+        print(format_summary(result.summary))
+    print(f"report: {result.path / 'report.html'}")
+    for failure in result.failed:
+        _complain(f"failed: {failure}", 1)
+    return 1 if result.failed else 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from attribution_suite.audit import report
+
+    print(report(arguments.run_dir))
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from attribution_suite.datasets import DATASETS
+    from attribution_suite.measures import MEASURES
+    from attribution_suite.removals import REMOVALS
+    from attribution_suite.scorers import SCORERS
+
+    families = {"datasets": DATASETS, "scorers": SCORERS, "removals": REMOVALS}
+    meanings = MEASURES if arguments.family == "measures" else {
+        name: families[arguments.family].describe(name) for name in families[arguments.family].names}
+    width = max(map(len, meanings))
+    for name, meaning in meanings.items():
+        print(f"{name:{width}}  {meaning}")
+    return 0
+
+
+def _complain(line: str, status: int) -> int:
+    print(f"attribution-suite: {line}", file=sys.stderr)
+    return status
+
+
+def _one_line(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    print(f"attribution-suite: warning: {message}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Networks as stacked weights: architecture, training, views, storage."""

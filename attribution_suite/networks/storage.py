@@ -1,0 +1,76 @@
+"""Networks in a file: safetensors, with the architecture as JSON in its metadata. Opening one runs no code."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from attribution_suite.errors import InputError
+from attribution_suite.files import write_atomically
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.ensemble import Ensemble
+
+FORMAT = "attribution_suite.networks.1"
+
+
+def save(networks: Ensemble, path: Path | str) -> None:
+    """Writes an ensemble: tensors `weight.l` `[E, out, in]`, `bias.l` `[E, out]`; the whole file or nothing.
+
+    Raises InputError where the file cannot be written (no permission, full disk, a folder of that name).
+    """
+    stacks = {"weight": networks.weights, "bias": networks.biases}
+    # Cloned: safetensors refuses tensors that share memory or are not contiguous.
+    tensors = {f"{kind}.{layer}": tensor.detach().clone(memory_format=torch.contiguous_format)
+               for kind, stack in stacks.items() for layer, tensor in enumerate(stack)}
+    metadata = {"format": FORMAT, "architecture": json.dumps(asdict(networks.architecture))}
+    try:
+        write_atomically(Path(path), safetensors.torch.save(tensors, metadata))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}; choose a folder with permission and space "
+                         "to write") from error
+
+
+def load(path: Path | str) -> Ensemble:
+    """Reads an ensemble that `save` wrote.
+
+    Raises InputError, naming the file: missing, unreadable, damaged, not written by `save`, tensors that do not fit
+    the architecture.
+    """
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path}: damaged, or not a safetensors file ({error}); save the networks again") from error
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{path}: holds no networks of this package (format '{metadata.get('format', '')}', "
+                         f"expected '{FORMAT}'); write it with attribution_suite.networks.storage.save")
+    return _assembled(Path(path), metadata, tensors)
+
+
+def _assembled(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> Ensemble:
+    """The ensemble, if its tensors are those of its architecture."""
+    try:
+        fields = json.loads(metadata["architecture"])
+        architecture = Architecture(**{**fields, "hidden": tuple(fields["hidden"])})
+    except (KeyError, TypeError, ValueError) as error:  # InputError and JSON's error are ValueErrors
+        raise InputError(f"{path}: its architecture cannot be read ({error}); save the networks again") from error
+    members = len(tensors["weight.0"]) if "weight.0" in tensors else 0
+    expected: dict[str, tuple[int, ...]] = {}
+    for layer, (inputs, outputs) in enumerate(zip(architecture.widths, architecture.widths[1:], strict=False)):
+        expected |= {f"weight.{layer}": (members, outputs, inputs), f"bias.{layer}": (members, outputs)}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if found != expected or any(tensor.dtype != torch.float32 for tensor in tensors.values()):
+        raise InputError(f"{path}: its tensors do not fit the architecture {architecture.widths} in float32; "
+                         "save the networks again")
+    weights, biases = ([tensors[f"{kind}.{layer}"] for layer in range(architecture.depth)]
+                       for kind in ("weight", "bias"))
+    return Ensemble(architecture, tuple(weights), tuple(biases))

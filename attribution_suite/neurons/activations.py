@@ -1,0 +1,141 @@
+"""What every unit does on some rows, which classes switch it on, and which inputs drive it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from attribution_suite.datasets.table import Task
+from attribution_suite.errors import InputError
+from attribution_suite.measures.losses import predicted_class
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.scorers.attribution import sum_groups
+
+EVERY_ROW = "all"  # the class of a regression's rows, which have none
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Inputs and outputs of every Linear, of every member and row.
+
+    `entering[l]` `[members, rows, width l]` enters Linear l + 1: the activations of layer l, at l = 0 the inputs.
+    `leaving[l]` `[members, rows, width l + 1]` leaves it: the pre-activations of layer l + 1, at the end the outputs.
+    """
+
+    entering: tuple[Tensor, ...]
+    leaving: tuple[Tensor, ...]
+
+    @property
+    def outputs(self) -> Tensor:
+        """The networks' outputs `[members, rows, outputs]`."""
+        return self.leaving[-1]
+
+
+def collect(networks: Ensemble, inputs: Tensor) -> Collected:
+    """One forward pass over `[rows, features]` or `[members, rows, features]`; it holds every value of it."""
+    entering, leaving = [inputs.expand(len(networks), *inputs.shape[-2:])], [networks.first(inputs)]
+    for weight, bias in zip(networks.weights[1:], networks.biases[1:], strict=True):
+        entering.append(networks.activate(leaving[-1]))
+        leaving.append(torch.baddbmm(bias[:, None], entering[-1], weight.transpose(1, 2)))
+    return Collected(tuple(entering), tuple(leaving))
+
+
+def class_members(outputs: Tensor, task: Task, classes: Sequence[str] = ()) -> tuple[tuple[str, ...], Tensor]:
+    """The classes' names, and `[members, rows, classes]`: 1 where the network predicts the class.
+
+    Regression has the one class 'all'. Classes without a name are numbered.
+    """
+    if task == "regression":
+        return (EVERY_ROW,), torch.ones(*outputs.shape[:2], 1)
+    count = outputs.shape[2] if task == "multiclass" else 2
+    names = tuple(classes) or tuple(map(str, range(count)))
+    if len(names) != count:
+        raise InputError(f"{len(names)} names of classes for a network of {count} classes")
+    return names, torch.nn.functional.one_hot(predicted_class(outputs, task), count).float()
+
+
+def activity(collected: Collected, task: Task, classes: Sequence[str] = ()) -> pd.DataFrame:
+    """One row a member, hidden layer, unit and predicted class.
+
+    `rate` in [0, 1]: the part of the class's rows on which the unit is active (> 0); `mean`: its mean activation there;
+    both NaN where no row is predicted as the class; `rows`: how many are. `state` is of the unit on all rows: 'dead'
+    (the same output on every row: a ReLU that never fires, a saturated tanh), 'always on', 'never on' (≤ 0, as a tanh
+    can be without being dead) or 'mixed'.
+    """
+    names, chosen = class_members(collected.outputs, task, classes)
+    frames = []
+    for layer, values in enumerate(collected.entering[1:], start=1):
+        rows = chosen.sum(1)[..., None]
+        rate = (chosen.transpose(1, 2) @ (values > 0).float() / rows).transpose(1, 2)
+        mean = (chosen.transpose(1, 2) @ values / rows).transpose(1, 2)
+        keys = _grid(member=len(values), layer=[layer], unit=values.shape[2], predicted=names)
+        frames.append(keys.assign(rate=rate.flatten().numpy(), mean=mean.flatten().numpy(),
+                                  rows=rows.transpose(1, 2).expand_as(rate).flatten().long().numpy(),
+                                  state=np.repeat(states(values).ravel(), len(names))))
+    return pd.concat(frames, ignore_index=True)
+
+
+def states(values: Tensor) -> np.ndarray:
+    """What each unit does on all rows: activations `[members, rows, units]` → names `[members, units]`."""
+    low, high = values.amin(1).numpy(), values.amax(1).numpy()
+    return np.select([low == high, low > 0, high <= 0], ["dead", "always on", "never on"], "mixed")
+
+
+def active_units(collected: Collected, task: Task, classes: Sequence[str] = ()) -> pd.DataFrame:
+    """One row a member, hidden layer and row: its predicted class, `active` units and their `share` of the layer."""
+    names, chosen = class_members(collected.outputs, task, classes)
+    predicted = np.asarray(names, dtype=object)[chosen.argmax(2).numpy()].ravel()
+    frames = []
+    for layer, values in enumerate(collected.entering[1:], start=1):
+        active = (values > 0).sum(2).flatten().numpy()
+        keys = _grid(member=len(values), layer=[layer], row=values.shape[1])
+        frames.append(keys.assign(predicted=predicted, active=active, share=active / values.shape[2]))
+    return pd.concat(frames, ignore_index=True)
+
+
+def drivers(networks: Ensemble, collected: Collected, groups: Mapping[str, tuple[int, ...]], task: Task,
+            classes: Sequence[str] = ()) -> pd.DataFrame:
+    """Which inputs drive the active units of the first hidden layer: one row a member, predicted class and feature.
+
+    Over the class's rows and the units active there: `positive` in [0, 1], the part of these units into which the
+    feature's weight is positive (as the notebook counts; a group's is the mean over its columns), and `share` in
+    [0, 1], the feature's part Σ abs(w_uk x_k) / Σ_k Σ abs(w_uk x_k) of what these units are given (a group's is the sum
+    over its columns), without the bias. NaN where no unit is active on any row of the class.
+    """
+    names, chosen = class_members(collected.outputs, task, classes)
+    weight, inputs = networks.weights[0], collected.entering[0]
+    active = (collected.leaving[0] > 0).float()
+    counted = chosen.transpose(1, 2) @ active  # [members, classes, units]
+    counts = counted @ (weight > 0).float() / counted.sum(2, keepdim=True)
+    given = chosen.transpose(1, 2) @ ((active @ weight.abs()) * inputs.abs())
+    sizes = torch.tensor([len(columns) for columns in groups.values()])
+    positive, share = sum_groups(counts, groups) / sizes, sum_groups(given / given.sum(2, keepdim=True), groups)
+    keys = _grid(member=len(networks), predicted=names, feature=tuple(groups))
+    return keys.assign(positive=positive.flatten().numpy(), share=share.flatten().numpy())
+
+
+def class_scores(outputs: Tensor, targets: Tensor, task: Task, classes: Sequence[str] = ()) -> pd.DataFrame:
+    """Precision, recall and F1 of every member and class, with `rows`: how many have the label.
+
+    As in scikit-learn, 0 where nothing is predicted as the class (precision) or labelled with it (recall).
+    """
+    if task == "regression":
+        raise InputError("precision, recall and F1 are of classes; a regression has none")
+    names, chosen = class_members(outputs, task, classes)
+    labels = torch.nn.functional.one_hot(targets.long(), len(names)).float()
+    hits = (chosen * labels).sum(1).double()
+    predicted, actual = chosen.sum(1).double(), labels.sum(0).double().expand_as(hits)
+    keys = _grid(member=len(outputs), label=names)
+    values = {"precision": hits / predicted.clamp(min=1), "recall": hits / actual.clamp(min=1),
+              "f1": 2 * hits / (predicted + actual).clamp(min=1), "rows": actual.long()}
+    return keys.assign(**{name: value.flatten().numpy() for name, value in values.items()})
+
+
+def _grid(**levels: int | Sequence[object]) -> pd.DataFrame:
+    """All combinations, the last key fastest; a number n stands for 0 … n − 1."""
+    index = pd.MultiIndex.from_product([range(level) if isinstance(level, int) else level for level in levels.values()],
+                                       names=list(levels))
+    return index.to_frame(index=False)

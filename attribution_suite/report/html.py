@@ -1,0 +1,147 @@
+"""The report: summarise, draw, render, and only then write, so that a failure leaves the last report as it was."""
+
+import base64
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_hex
+
+from attribution_suite.audit.tables import ORIGINAL
+from attribution_suite.report import figures, summary, verdict
+from attribution_suite.report.figures_matrix import NORM, SHIFT_COLOURS, shift_matrix, shift_text
+from attribution_suite.report.figures_style import PALETTE, LeftOut, Picture, ink_on
+from attribution_suite.report.reading import CONTROL, Run, Subject
+
+if TYPE_CHECKING:
+    from attribution_suite.datasets.table import TabularDataset
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that the page says of one subject."""
+
+    subject: Subject
+    headline: str
+    findings: list[verdict.Finding]
+    rows: list[dict[str, Any]]
+    features: list["FeatureTable"]
+    chapters: Mapping[str, Sequence[Picture | LeftOut]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a heat table: its text, background and ink."""
+
+    text: str
+    back: str
+    ink: str
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """One removed feature: removals × (direct effect, scorers), `cells[removal][column]`."""
+
+    feature: str
+    columns: list[str]
+    cells: dict[str, list[Cell]]
+
+
+def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" = None) -> Path:
+    """Writes `figures/*.png` and `report.html` into `run_dir` from its tables and `run.json`; returns the page's path.
+
+    `datasets` gives the rows for the figures that show them (each feature against the target; the components); for a
+    data set that is not in it the page says what was left out. Figures of an earlier report that are not drawn any
+    more are removed. Raises InputError where a file of the run is missing, damaged or of another version, and OSError
+    where it cannot write.
+    """
+    run = Run(Path(run_dir))
+    sections = [section(subject) for subject in run.subjects(datasets)]
+    page = render(run, sections)
+    pictures = {f"{found.name}.png": found.png for part in sections for chapter in part.chapters.values()
+                for found in chapter if isinstance(found, Picture)}
+    folder = run.path / "figures"
+    folder.mkdir(exist_ok=True)
+    for name, content in pictures.items():
+        write(folder / name, content)
+    for stale in folder.glob("*.png"):
+        if stale.name not in pictures:
+            stale.unlink()
+    write(run.path / "report.html", page.encode())
+    return run.path / "report.html"
+
+
+def section(subject: Subject) -> Section:
+    """Words, table and figures of one subject."""
+    table = summary.summary_table(subject.tables, [subject.name] if subject.simulated else [])
+    return Section(subject, verdict.headline(subject), verdict.findings(subject, table), _answer_rows(subject, table),
+                   [feature_table(subject, feature) for feature in subject.shown], figures.draw(subject))
+
+
+def _answer_rows(subject: Subject, table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of the answer's table: the summary, the verdict and how many scorers still see the feature."""
+    if table.empty:
+        return []
+    kinds, votes = verdict.kinds(subject), verdict.votes(subject)
+    voters = votes[votes.state != "not applicable"]
+    seen = voters[voters.state == "left"].groupby("removal").scorer.nunique()
+    count = voters.groupby("removal").scorer.nunique()
+    rows = [{str(column): value for column, value in row.items()} for row in table.to_dict("records")]
+    return [{**row, "kind": kinds[row["removal"]], "seen": seen.get(row["removal"], 0),
+             "voters": count.get(row["removal"], 0)} for row in rows]
+
+
+def feature_table(subject: Subject, feature: str) -> FeatureTable:
+    """The matrix of one removed feature, mean over seeds, as a heat table; 'n/a' where a method does not apply."""
+    mean, _ = shift_matrix(subject, [feature])
+    cells = {str(removal): [_cell(value, coloured=column != CONTROL) for column, value in row.items()]
+             for removal, row in mean.iterrows()}
+    return FeatureTable(feature, list(mean.columns), cells)
+
+
+def _cell(value: float, coloured: bool) -> Cell:
+    if np.isnan(value) or not coloured:
+        return Cell(shift_text(value), PALETTE["panel"], PALETTE["muted"])
+    colour = SHIFT_COLOURS(NORM(value))
+    return Cell(shift_text(value), to_hex(colour), ink_on(colour))
+
+
+def render(run: Run, sections: Sequence[Section]) -> str:
+    """The page, with figures and style inside; every name in it is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("attribution_suite.report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(
+        percent=summary.percent, signed_percent=summary.signed_percent, number=summary.number, seconds=summary.seconds,
+        data_uri=lambda png: f"data:image/png;base64,{base64.b64encode(png).decode()}",
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
+    environment.tests["left_out"] = lambda found: isinstance(found, LeftOut)
+    removals = list(dict.fromkeys(name for part in sections for name in part.subject.removals))
+    scorers = list(dict.fromkeys(name for part in sections for name in part.subject.scorers))
+    seeds = max((part.subject.tables["outcomes"].seed.nunique() for part in sections), default=0)
+    return environment.get_template("report.html").render(
+        run=run.info, sections=sections, palette=PALETTE, kinds=verdict.LABELS, gone=verdict.GONE, stays=verdict.STAYS,
+        removals=removals, scorers=scorers, seeds=seeds, original=ORIGINAL)
+
+
+def write(path: Path, content: bytes) -> None:
+    """The whole file or none of it: a temporary file beside it, synced, then renamed."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,90 @@
+"""One table of cases for removals: trained ensembles of every task, columns and groups, input and hidden layer."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from attribution_suite.datasets.table import Split, Task
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.training import Training, train
+from attribution_suite.removals.removal import Setting
+
+TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass")
+LOSSES = {"regression": nn.MSELoss(), "binary": nn.BCEWithLogitsLoss(), "multiclass": nn.CrossEntropyLoss()}
+SEEDS = (4, 7)
+FEATURES = 6
+GROUPS = ((0,), (1, 2, 3), (4, 0))  # what the members of a seed lose; 1 to 3 are one-hot
+NAMES = [f"{task}, layer {layer}" for task in TASKS for layer in (0, 1)]
+
+
+@dataclass(frozen=True)
+class RemovalCase:
+    """`networks` (or their tails) and the `groups` that the members lose, with the data they enter."""
+
+    networks: Ensemble
+    groups: tuple[tuple[int, ...], ...]
+    setting: Setting
+
+    @property
+    def nodes(self) -> Nodes:
+        return Nodes.of(self.groups)
+
+    def inputs(self, member: int) -> Tensor:
+        """One member's training inputs, `[rows, features]`."""
+        inputs = self.setting.train.inputs
+        # Contiguous: a product of the same numbers in another layout may differ in its last bit.
+        return inputs if inputs.dim() == 2 else inputs[member // (len(self.networks) // len(SEEDS))].contiguous()
+
+
+def make_split(task: Task, rows: int, seed: int) -> Split:
+    """y = 2x₀ + (−1.5, 0, 1.5)[category] + x₄ + x₀x₅/2 + noise; x₄ is a proxy of x₀, means are not zero."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(rows, 4, generator=generator)
+    category = torch.randint(3, (rows,), generator=generator)
+    first = noise[:, 0]
+    inputs = torch.column_stack([first + 0.3, *(2.0 * (category == c) - 0.5 for c in range(3)),
+                                 0.6 * first + 0.8 * noise[:, 1], noise[:, 2] - 0.2])
+    value = 2 * first + 1.5 * (category - 1) + inputs[:, 4] + first * noise[:, 2] / 2 + 0.3 * noise[:, 3]
+    if task == "regression":
+        return Split(inputs, value)
+    return Split(inputs, (value > 0).float() if task == "binary" else (value > -1.5).long() + (value > 1.5).long())
+
+
+@cache
+def removal_case(name: str) -> RemovalCase:
+    """One of NAMES, trained once a session. Three members a seed, seed-major."""
+    task: Task = next(task for task in TASKS if name.startswith(task))
+    training, validation = make_split(task, 320, 0), make_split(task, 120, 1)
+    budget, tuning = Training(30, 32, 5e-3), Training(40, 32, 1e-2)
+    architecture = Architecture(FEATURES, (10, 8), 3 if task == "multiclass" else 1)
+    originals = train(Ensemble.initialise(architecture, SEEDS), training, validation, task, budget, SEEDS).networks
+    members = originals.select(torch.arange(len(SEEDS)).repeat_interleave(len(GROUPS)))
+    if name.endswith("0"):
+        return RemovalCase(members, GROUPS * len(SEEDS), Setting(training, validation, task, SEEDS, budget, tuning))
+    hidden = [Split(originals.activations(split.inputs)[1], split.targets) for split in (training, validation)]
+    influence = originals.weights[1].norm(dim=1) * hidden[0].inputs.std(1)  # [seeds, units]
+    strong = influence.argsort(1, descending=True).tolist()
+    groups = tuple(group for a, b, c, d, *_ in strong for group in ((a,), (b, c, d), (c, a)))
+    return RemovalCase(members.tail(1), groups, Setting(*hidden, task, SEEDS, budget, tuning))
+
+
+def loss_of(case: RemovalCase, networks: Ensemble, member: int) -> float:
+    """The mean training loss of one member, by PyTorch's own loss."""
+    output = networks.to_module(member)(case.inputs(member)).detach()
+    output = output if case.setting.task == "multiclass" else output[:, 0]
+    return float(LOSSES[case.setting.task](output, case.setting.train.targets))
+
+
+def direct_effects(case: RemovalCase, networks: Ensemble) -> Tensor:
+    """Mean abs change of the outputs, `[members]`, when each member's nodes are permuted together."""
+    order = torch.randperm(len(case.setting.train.targets), generator=torch.Generator().manual_seed(0))
+    effects = []
+    for member, group in enumerate(case.groups):
+        net, native = networks.to_module(member), case.inputs(member)
+        permuted = native.clone()
+        permuted[:, group] = native[order][:, group]
+        effects.append((net(native) - net(permuted)).detach().abs().mean())
+    return torch.stack(effects)

@@ -1,0 +1,112 @@
+"""Shifts of share against loops written from METHODS.md, scipy, and the known truth of a proxy."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from attribution_suite.audit.tables import KEYS, TABLES
+from attribution_suite.errors import InputError
+from attribution_suite.measures import shift as measures
+
+
+def drawn(seed, members=4, features=6):
+    rng = np.random.default_rng(seed)
+    before, after, retrained = rng.dirichlet(np.ones(features), (3, members))
+    return before, after, retrained, rng.integers(features, size=members), rng.random((features, features))
+
+
+def slow(before, after, retrained, j, dependence):
+    others = [k for k in range(len(before)) if k != j]
+    change = {k: after[k] - before[k] for k in others}
+    gained = sum(max(change[k], 0) for k in others)
+    best = max(others, key=lambda k: change[k])
+    return {
+        "share_before": before[j],
+        "share_after": after[j],
+        "target_shift": (after[j] - before[j]) / before[j],
+        "proxy_mass": sum(max(change[k], 0) * dependence[k][j] for k in others) / gained if gained else np.nan,
+        "dependence_correlation": spearmanr([change[k] for k in others], [dependence[k][j] for k in others]).statistic,
+        "total_variation": sum(abs(a - b) for a, b in zip(after, retrained, strict=True)) / 2,
+        "largest_gainer": best,
+        "largest_gain": change[best],
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_equal_to_the_definition_member_by_member(seed):
+    before, after, retrained, removed, dependence = drawn(seed)
+    found = measures.shift(before, after, retrained, removed, dependence)
+    assert set(found) == set(TABLES["shifts"]) - set(KEYS) - {"scorer", "applicable"}
+    for e in range(len(before)):
+        for name, expected in slow(before[e], after[e], retrained[e], removed[e], dependence).items():
+            assert found[name][e] == pytest.approx(expected, abs=1e-12, nan_ok=True), name
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_ranges_and_the_order_of_features(seed):
+    before, after, retrained, removed, dependence = drawn(seed)
+    found = measures.shift(before, after, retrained, removed, dependence)
+    assert ((found["total_variation"] >= 0) & (found["total_variation"] <= 1)).all()
+    mass = found["proxy_mass"][~np.isnan(found["proxy_mass"])]
+    assert ((mass >= 0) & (mass <= 1)).all()
+    order = np.random.default_rng(seed).permutation(6)
+    moved = measures.shift(before[:, order], after[:, order], retrained[:, order], np.argsort(order)[removed],
+                           dependence[np.ix_(order, order)])
+    moved["largest_gainer"] = order[moved["largest_gainer"]]
+    for name in found:
+        np.testing.assert_allclose(moved[name], found[name], atol=1e-12)
+
+
+def test_redistribution_is_what_the_target_lost():
+    before, after, _, removed, _ = drawn(0)
+    change, others = measures.redistribution(before, after, removed)
+    assert change.shape == others.shape == (4, 5) and not (others == removed[:, None]).any()
+    lost = (before - after)[np.arange(4), removed]
+    np.testing.assert_allclose(change.sum(1), lost)
+
+
+@pytest.mark.parametrize("r", [0.3, 0.9])
+def test_known_truth_the_proxy_inherits_the_share(r):
+    """Y = 2X₁ + X₃, corr(X₁, X₂) = r: without X₁ the coefficients (2, 0, 1) become (0, 2r, 1); population values."""
+    before = np.array([[2.0, 0.0, 1.0]]) / 3
+    after = np.array([[0.0, 2 * r, 1.0]]) / (1 + 2 * r)
+    dependence = np.array([[1, r**2, 0], [r**2, 1, 0], [0, 0, 1]])
+    found = measures.shift(before, after, after, [0], dependence)
+    proxy, third = 2 * r / (1 + 2 * r), 1 / (1 + 2 * r) - 1 / 3
+    assert found["target_shift"] == pytest.approx(-1)
+    assert found["total_variation"] == pytest.approx(0)
+    assert found["proxy_mass"] == pytest.approx(r**2 * proxy / (proxy + third))
+    expected = (1, proxy) if proxy > third else (2, third)
+    assert (found["largest_gainer"][0], found["largest_gain"][0]) == (expected[0], pytest.approx(expected[1]))
+    assert found["dependence_correlation"] == pytest.approx(1 if proxy > third else -1)
+
+
+def test_gains_that_have_nothing_to_do_with_dependence_do_not_correlate():
+    rng = np.random.default_rng(4)
+    before, after = rng.dirichlet(np.ones(40), (2, 300))
+    found = measures.dependence_correlation(before, after, rng.integers(40, size=300), rng.random((40, 40)))
+    assert abs(found.mean()) < 0.04 and found.std() == pytest.approx(1 / np.sqrt(38), rel=0.15)
+
+
+def test_what_has_no_value_is_nan_not_zero():
+    assert np.isnan(measures.target_shift([0.0], [0.2])).all() and measures.target_shift([0.4], [0.1]) == [-0.75]
+    before, after = np.array([[0.2, 0.4, 0.4]]), np.array([[0.4, 0.3, 0.3]])
+    assert np.isnan(measures.proxy_mass(before, after, [0], np.ones((3, 3)))).all()  # nobody gained
+    assert np.isnan(measures.dependence_correlation(before, after, [0], np.ones((3, 3)))).all()  # all alike
+    gone = measures.shift(before, np.full((1, 3), np.nan), before, [0], np.eye(3))
+    assert gone.pop("share_before") == 0.2 and gone.pop("largest_gainer") == -1
+    assert all(np.isnan(value).all() for value in gone.values())
+
+
+def test_bad_input_is_named():
+    before, after, _, _, dependence = drawn(0)
+    with pytest.raises(InputError, match="one index of 6 features for each of 4 members"):
+        measures.redistribution(before, after, [0, 1, 2, 6])
+    with pytest.raises(InputError, match="dependence matrix must be finite"):
+        measures.proxy_mass(before, after, [0, 1, 2, 3], dependence * np.nan)
+    with pytest.raises(InputError, match="the only one"):
+        measures.largest_gainer([[1.0]], [[1.0]], [0])

@@ -1,0 +1,120 @@
+"""What units do, against loops over rows and units, and scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from cases import CASES, Case
+from sklearn.metrics import precision_recall_fscore_support
+from torch import nn
+
+from attribution_suite.errors import InputError
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.neurons.activations import active_units, activity, class_scores, collect, drivers
+
+by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+hidden_case = pytest.mark.parametrize("case", CASES[:-1], ids=lambda case: case.name)
+
+
+def classes_of(case: Case, member: int) -> list[str]:
+    """The predicted class of each row, one network and row at a time."""
+    outputs = [case.networks.to_module(member)(row) for row in case.evaluation.inputs]
+    if case.evaluation.task == "regression":
+        return ["all"] * len(outputs)
+    if case.evaluation.task == "binary":
+        return [str(int(output.item() > 0)) for output in outputs]
+    return [str(int(output.argmax())) for output in outputs]
+
+
+@by_case
+def test_collected_values_are_what_hooks_see(case: Case) -> None:
+    collected = collect(case.networks, case.evaluation.inputs)
+    for member in range(len(case.networks)):
+        seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+        module = case.networks.to_module(member)
+        for linear in module:
+            if isinstance(linear, nn.Linear):
+                linear.register_forward_hook(lambda _, inputs, output, seen=seen: seen.append((inputs[0], output)))
+        module(case.evaluation.inputs)
+        for layer, (entering, leaving) in enumerate(seen):
+            torch.testing.assert_close(collected.entering[layer][member], entering.detach())
+            torch.testing.assert_close(collected.leaving[layer][member], leaving.detach())
+
+
+@hidden_case
+def test_activity_equals_a_count(case: Case) -> None:
+    collected = collect(case.networks, case.evaluation.inputs)
+    table = activity(collected, case.evaluation.task).set_index(["member", "layer", "unit", "predicted"])
+    for member in range(len(case.networks)):
+        predicted = np.array(classes_of(case, member))
+        for layer in range(1, case.networks.architecture.depth):
+            for unit in range(case.networks.architecture.widths[layer]):
+                values = collected.entering[layer][member, :, unit].numpy()
+                for name in set(predicted):
+                    row = table.loc[(member, layer, unit, name)]
+                    own = values[predicted == name]
+                    assert row.rate == pytest.approx((own > 0).mean())
+                    assert row["mean"] == pytest.approx(own.mean(), abs=1e-6)
+                    assert row.rows == len(own)
+    absent = table[table.rows == 0]
+    assert absent.rate.isna().all() and absent["mean"].isna().all()
+    assert table[table.rows > 0].notna().all(axis=None)
+
+
+@hidden_case
+def test_drivers_equal_a_loop(case: Case) -> None:
+    collected = collect(case.networks, case.evaluation.inputs)
+    groups = case.evaluation.groups
+    table = drivers(case.networks, collected, groups, case.evaluation.task).set_index(
+        ["member", "predicted", "feature"])
+    for member in range(len(case.networks)):
+        weight, predicted = case.networks.weights[0][member].numpy(), classes_of(case, member)
+        for name in set(predicted):
+            positive, given, active = np.zeros(weight.shape[1]), np.zeros(weight.shape[1]), 0
+            for row, inputs in enumerate(case.evaluation.inputs.numpy()):
+                for unit in range(len(weight)):
+                    if predicted[row] == name and collected.leaving[0][member, row, unit] > 0:
+                        active += 1
+                        positive += weight[unit] > 0
+                        given += np.abs(weight[unit] * inputs)
+            for feature, columns in groups.items():
+                found = table.loc[(member, name, feature)]
+                assert found.positive == pytest.approx(positive[list(columns)].mean() / active)
+                assert found.share == pytest.approx(given[list(columns)].sum() / given.sum())
+
+
+def test_dead_and_always_on_units_are_named() -> None:
+    weight = torch.tensor([[[1.0], [0.0], [1.0], [1.0]]])
+    bias = torch.tensor([[0.0, -1.0, 5.0, -5.0]])
+    inputs = torch.tensor([[-1.0], [1.0], [2.0]])
+    expected = {"relu": ["mixed", "dead", "always on", "dead"], "tanh": ["mixed", "dead", "always on", "never on"]}
+    for activation, states in expected.items():
+        networks = Ensemble(Architecture(1, (4,), 1, activation), (weight, torch.ones(1, 1, 4)),
+                            (bias, torch.zeros(1, 1)))
+        collected = collect(networks, inputs)
+        assert activity(collected, "regression").state.tolist() == states
+        # by row: unit 0 is on for the positive inputs, unit 2 always
+        assert active_units(collected, "regression").active.tolist() == [1, 2, 2]
+        assert active_units(collected, "regression").share.tolist() == [0.25, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_class_scores_equal_scikit_learn(task: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(3, 40, 4 if task == "multiclass" else 1, generator=generator)
+    targets = torch.randint(0, 3 if task == "multiclass" else 2, (40,), generator=generator)  # class 3 has no rows
+    table = class_scores(outputs, targets, task)
+    for member in range(3):
+        predicted = outputs[member].argmax(1) if task == "multiclass" else (outputs[member, :, 0] > 0).long()
+        labels = range(4 if task == "multiclass" else 2)
+        expected = precision_recall_fscore_support(targets, predicted, labels=list(labels), zero_division=0)
+        found = table[table.member == member]
+        for name, values in zip(("precision", "recall", "f1", "rows"), expected, strict=True):
+            np.testing.assert_allclose(found[name], values)
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(InputError, match="of classes"):
+        class_scores(torch.zeros(1, 3, 1), torch.zeros(3), "regression")
+    with pytest.raises(InputError, match="2 names"):
+        class_scores(torch.zeros(1, 3, 3), torch.zeros(3), "multiclass", ("a", "b"))

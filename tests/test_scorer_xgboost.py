@@ -1,0 +1,171 @@
+"""XGBoost scorers against xgboost's scikit-learn interface fitted alone, and what makes a surrogate a surrogate."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import xgboost
+from sklearn.metrics import r2_score
+
+from attribution_suite.errors import InputError
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.scorers import xgboost_fit
+from attribution_suite.scorers.attribution import Evaluation, sum_groups
+from attribution_suite.scorers.xgboost_gain import XGBoostGain, XGBoostGainSurrogate
+from attribution_suite.scorers.xgboost_shap import XGBoostShap, XGBoostShapSurrogate
+
+OPTIONS = {"rounds": 12, "depth": 3, "rows": 1000}
+TASKS = ["regression", "binary", "multiclass"]
+GROUPS = {"a": (0,), "bc": (1, 4), "d": (2,), "e": (3,), "f": (5,)}
+SURROGATES = [XGBoostGainSurrogate, XGBoostShapSurrogate]
+
+
+@pytest.fixture(autouse=True)
+def forget_fits() -> Iterator[None]:
+    xgboost_fit._last.clear()
+    yield
+
+
+def case(task: str, rows: int = 40) -> tuple[Ensemble, Evaluation]:
+    generator = torch.Generator().manual_seed(1)
+    inputs, background = torch.randn(rows, 6, generator=generator), torch.randn(300, 6, generator=generator)
+    networks = Ensemble.initialise(Architecture(6, (8, 5), 3 if task == "multiclass" else 1), range(3))
+    networks = networks.with_first_layer(4 * networks.weights[0], networks.biases[0])
+
+    def labels(x: torch.Tensor) -> torch.Tensor:
+        value = x[:, 0] + 2 * x[:, 1] * x[:, 2]
+        if task == "regression":
+            return value
+        return (value > 0).float() if task == "binary" else (value > 0).long() + (value > 2).long()
+
+    explained = networks.outputs(inputs).argmax(2) if task == "multiclass" else None
+    return networks, Evaluation(inputs, labels(inputs), background, labels(background), torch.zeros(6), GROUPS, task,
+                                explained)
+
+
+def alone(inputs: torch.Tensor, labels: torch.Tensor, task: str = "regression") -> xgboost.Booster:
+    """One model by xgboost's scikit-learn interface."""
+    model = xgboost.XGBRegressor if task == "regression" else xgboost.XGBClassifier
+    return model(n_estimators=12, max_depth=3, max_bin=64, tree_method="hist", n_jobs=1).fit(
+        inputs.numpy(), labels.numpy()).get_booster()
+
+
+def gain(booster: xgboost.Booster) -> torch.Tensor:
+    scores = booster.get_score(importance_type="total_gain")
+    return torch.tensor([scores.get(f"f{column}", 0.0) for column in range(6)])
+
+
+def shap(booster: xgboost.Booster, rows: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(booster.predict(xgboost.DMatrix(rows.numpy()), pred_contribs=True))[..., :-1]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_baselines_are_xgboosts_own(task: str) -> None:
+    networks, evaluation = case(task)
+    booster = alone(evaluation.background, evaluation.background_targets, task)
+    found = XGBoostGain(**OPTIONS).attribute(networks, evaluation)
+    torch.testing.assert_close(found.scores, sum_groups(gain(booster), GROUPS).expand(3, -1))
+    values, expected = XGBoostShap(**OPTIONS).attribute(networks, evaluation).values, shap(booster, evaluation.inputs)
+    for member in range(3):
+        one = expected
+        if evaluation.explained is not None:
+            one = torch.stack([expected[row, output] for row, output in enumerate(evaluation.explained[member])])
+        torch.testing.assert_close(values[member], sum_groups(one, GROUPS))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_surrogates_are_xgboosts_own_of_every_network(task: str) -> None:
+    networks, evaluation = case(task)
+    gains, shaps = (scorer(**OPTIONS).attribute(networks, evaluation) for scorer in SURROGATES)
+    fitted, truth = networks.outputs(evaluation.background), networks.outputs(evaluation.inputs)
+    for member in range(3):
+        expected, values, predicted, explained = torch.zeros(6), torch.empty(40, 6), np.empty(40), np.empty(40)
+        classes = torch.zeros(40).long() if evaluation.explained is None else evaluation.explained[member]
+        for output in range(fitted.shape[2]):
+            booster, rows = alone(evaluation.background, fitted[member, :, output]), classes == output
+            expected += gain(booster) * rows.sum() / 40
+            values[rows] = shap(booster, evaluation.inputs)[rows]
+            predicted[rows] = booster.predict(xgboost.DMatrix(evaluation.inputs.numpy()))[rows]
+            explained[rows] = truth[member, rows, output]
+        torch.testing.assert_close(gains.scores[member], sum_groups(expected, GROUPS))
+        torch.testing.assert_close(shaps.values[member], sum_groups(values, GROUPS))
+        for found in (gains, shaps):
+            assert float(found.details["fidelity"][member]) == pytest.approx(r2_score(explained, predicted), abs=1e-5)
+
+
+def test_only_a_surrogate_shifts_when_a_network_is_edited() -> None:
+    networks, evaluation = case("regression")
+    blind = networks.with_nodes_folded(Nodes.of([GROUPS["bc"]] * 3), torch.zeros(3, 2))
+    for scorer in SURROGATES:
+        before, after = (scorer(**OPTIONS).attribute(each, evaluation).shares[:, 1] for each in (networks, blind))
+        assert (before > 0.15).all() and (after < 0.1 * before).all()
+    for scorer in (XGBoostGain, XGBoostShap):
+        before, after = (scorer(**OPTIONS).attribute(each, evaluation).shares for each in (networks, blind))
+        assert torch.equal(before, after) and scorer.reads == "labels"
+
+
+def test_gain_and_shap_share_a_fit_but_networks_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks, evaluation = case("multiclass")
+    train, calls = xgboost.train, []
+    monkeypatch.setattr(xgboost, "train", lambda *arguments: calls.append(1) or train(*arguments))
+
+    def fits(scorer: type, networks: Ensemble, evaluation: Evaluation, **options: int) -> int:
+        calls.clear()
+        scorer(**{**OPTIONS, **options}).attribute(networks, evaluation)
+        return len(calls)
+
+    classes = sum(len(row.unique()) for row in evaluation.explained)
+    assert fits(XGBoostGainSurrogate, networks, evaluation) == classes
+    assert fits(XGBoostShapSurrogate, networks, evaluation) == 0
+    assert fits(XGBoostShap, networks, evaluation) == 1 and fits(XGBoostGain, networks, evaluation) == 0
+    assert fits(XGBoostShapSurrogate, networks.tail(0), evaluation) == 0
+    networks.biases[-1].mul_(2)
+    assert fits(XGBoostShapSurrogate, networks, evaluation) == classes
+    edited = networks.with_first_layer(networks.weights[0] * 2, networks.biases[0])
+    for changed, options in (((edited, evaluation), {}), ((networks, replace(evaluation, seed=1)), {}),
+                             ((networks, replace(evaluation, background=evaluation.background.clone())), {}),
+                             ((networks, evaluation), {"rounds": 5}), ((networks, evaluation), {"rows": 200})):
+        assert fits(XGBoostShapSurrogate, *changed, **options) == classes
+        assert fits(XGBoostShapSurrogate, networks, evaluation) == classes
+    one_class = replace(evaluation, explained=torch.zeros_like(evaluation.explained))
+    assert fits(XGBoostShapSurrogate, networks, one_class) == len(networks)
+    assert fits(XGBoostShap, networks, replace(evaluation, background_targets=evaluation.background_targets + 0)) == 1
+
+
+def test_hidden_layers_are_fitted_member_by_member() -> None:
+    networks, evaluation = case("regression")
+    tail, seen = networks.tail(1), evaluation.at_layer(networks, 1)
+    outputs = networks.outputs(evaluation.background)[..., 0]
+    baseline, surrogate = (scorer(**OPTIONS).attribute(tail, seen) for scorer in (XGBoostShap, XGBoostShapSurrogate))
+    for member in range(3):
+        for found, labels in ((baseline, evaluation.background_targets), (surrogate, outputs[member])):
+            expected = shap(alone(seen.background[member], labels), seen.inputs[member])
+            torch.testing.assert_close(found.values[member], expected)
+
+
+def test_rows_are_drawn_from_the_seed() -> None:
+    networks, evaluation = case("regression")
+
+    def scores(seed: int, rows: int) -> torch.Tensor:
+        xgboost_fit._last.clear()
+        scorer = XGBoostGainSurrogate(**{**OPTIONS, "rows": rows})
+        return scorer.attribute(networks, replace(evaluation, seed=seed)).scores
+
+    assert torch.equal(scores(0, 50), scores(0, 50)) and not torch.equal(scores(0, 50), scores(1, 50))
+    assert torch.equal(scores(0, 300), scores(1, 300))  # all rows: nothing is left to the seed
+
+
+def test_a_constant_network_has_no_fidelity() -> None:
+    networks, evaluation = case("regression")
+    constant = networks.with_first_layer(torch.zeros_like(networks.weights[0]), networks.biases[0])
+    found = XGBoostShapSurrogate(**OPTIONS).attribute(constant, evaluation)
+    assert (found.scores == 0).all() and found.details["fidelity"].isnan().all()
+
+
+def test_refuses_options_without_sense() -> None:
+    for option in OPTIONS:
+        with pytest.raises(InputError, match=option):
+            XGBoostGain(**{option: 0})
