@@ -135,6 +135,16 @@ def test_retraining_is_a_cold_start(case: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(tensors_of(first), tensors_of(second), strict=True))
 
 
+@by_method([*EXACT, *TUNED])
+def test_every_method_spends_its_own_budget(method: Removal) -> None:
+    """Retraining has the original's budget, a warm start that of tuning, a closed form none."""
+    case = removal_case("regression, layer 0")
+    training, tuning = (replace(case.setting.training, keep="last", max_steps=steps) for steps in (3, 5))
+    trained = method.remove(case.networks, case.nodes, replace(case.setting, training=training, tuning=tuning))
+    expected = 0 if method in CLOSED else 3 if method == Retrain() else 5
+    assert (trained.steps == expected).all()
+
+
 # The fold.
 
 def gaussian_case(rows: int = 200, features: int = 6, seed: int = 0) -> RemovalCase:
@@ -482,7 +492,7 @@ def test_shuffling_permutes_rows_within_each_batch() -> None:
 
 
 def test_inversion_mirrors_half_the_rows_about_the_training_mean() -> None:
-    block = block_of([0, 4], rows=400)
+    block = block_of([0, 4], rows=200)
     inverted = InversionTuning().replacement()(block)
     mirrored = 2 * block.table.mean(0) - block.values
     native = (inverted == block.values).all(1)

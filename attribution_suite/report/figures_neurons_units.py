@@ -31,16 +31,16 @@ def distributions(values: np.ndarray, labels: np.ndarray, classes: Sequence[str]
     if ranked.empty:
         raise InputError("no unit of this layer could be tested for normality: all are constant in some class")
     count = min(count, max(1, len(ranked) // 2))
-    figure = canvas(WIDTH, 5.0)
+    figure = canvas(WIDTH, 5.4)
     grid = figure.subplots(2, count, squeeze=False)
     for line, title, chosen in zip(grid, ("most normal", "least normal"), (ranked[:count], ranked[:-count - 1:-1]),
                                    strict=True):
         units: list[Any] = list(chosen.itertuples())
         for axes, unit in zip(line, units, strict=True):
             _distribution(axes, values[:, unit.unit], labels, len(classes))
-            axes.set_title(f"unit {unit.unit}", pad=16)
-            axes.text(0, 1.02, f"normality p {_p(unit.normality)} · effect {number(unit.effect, 2)} · "
-                      f"Holm p {_p(unit.p_holm)}", transform=axes.transAxes, fontsize=7.5, color=PALETTE["muted"], va="bottom")
+            axes.set_title(f"unit {unit.unit}", pad=26)
+            says = f"Shapiro p {_p(unit.normality)}\neffect {number(unit.effect, 2)}, Holm p {_p(unit.p_holm)}"
+            axes.text(0, 1.02, says, transform=axes.transAxes, fontsize=7.5, color=PALETTE["muted"], va="bottom")
         line[0].set_ylabel(f"{title}\nrows")
     handles = [_patch(CLASS_COLOURS[place % len(CLASS_COLOURS)]) for place in range(len(classes))]
     figure.legend(handles, [label(name) for name in classes], loc="outside upper right", ncols=min(8, len(classes)))
@@ -87,7 +87,7 @@ def masking_pools(curves: pd.DataFrame, measure: Literal["accuracy", "loss"] = "
         left.fill_between(rows.fraction, rows.low, rows.high, color=colour, alpha=0.14, linewidth=0)
         left.plot(rows.fraction, rows["mean"], color=colour, linewidth=1.6 if dashed else 2.2,
                   linestyle=(0, (4, 2)) if dashed else "-", marker="o", markersize=3, label=name)
-    left.set(xlabel="fraction of the units masked", ylabel=measure)
+    left.set(xlabel="fraction of the pool masked", ylabel=measure)
     left.grid()
     left.legend(loc="lower left" if measure == "accuracy" else "upper left")
     left.set_title(f"layer {curves.layer.iloc[0]}, units at {curves['fill'].iloc[0]}")
@@ -119,8 +119,8 @@ def _pool_bars(axes: Any, curves: pd.DataFrame, found: pd.DataFrame, measure: st
 @styled
 def masking_rankings(curves: pd.DataFrame, measure: Literal["accuracy", "loss"] = "accuracy") -> Figure:
     """Which scorer's ranking makes a measure fall (or the loss rise) first: curves, and areas against random."""
-    chosen = curves[curves.selection.str.startswith("top:") | (curves.selection == RANDOM)]
-    chosen = _one_curve(chosen)
+    top = curves.selection.str.startswith("top:") & (curves.selection != f"top:{RANDOM}")  # one draw says too little
+    chosen = _one_curve(curves[top | (curves.selection == RANDOM)])
     found, area = summary(chosen, measure), areas(chosen, measure)
     area = area.sort_values("mean", ascending=measure == "accuracy", kind="stable")
     ranked = [name for name in area.selection if name != RANDOM]
@@ -144,14 +144,15 @@ def _area_bars(axes: Any, area: pd.DataFrame, palette: dict[str, str], measure: 
         axes.barh(place, row.mean, color=palette[row.selection], height=0.72)
         if np.isfinite(row.low):
             axes.plot([row.low, row.high], [place, place], color=PALETTE["ink"], linewidth=1.2)
-        interval = f"  {row.against_random:+.3f} to random".replace("-", "\N{MINUS SIGN}")
+        interval = f"  {row.against_random:+.3f} against random".replace("-", "\N{MINUS SIGN}")
         clear = row.against_low > 0 or row.against_high < 0
         text = "" if row.selection == RANDOM else interval
         axes.text(np.nanmax([row.mean, row.high]), place, text, va="center", fontsize=7.5,
                   fontweight="bold" if clear else "normal", color=PALETTE["ink"] if clear else PALETTE["muted"])
-    axes.set_yticks(range(len(area)), [label(name.removeprefix("top:"), 30) for name in area.selection])
+    axes.set_yticks(range(len(area)), ["random draws" if name == RANDOM else label(name.removeprefix("top:"), 30)
+                                       for name in area.selection])
     axes.set_ylim(len(area) - 0.4, -0.6)
-    axes.set_xlim(0, 1.42 * area["mean"].max())
+    axes.set_xlim(0, 1.5 * area["mean"].max())
     axes.set_xlabel(f"mean {measure} over the curve")
     axes.grid(axis="x")
 
