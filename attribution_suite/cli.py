@@ -1,11 +1,13 @@
 """The command line: words to calls, nothing else. Heavy libraries load in the calls, so that --help is quick."""
 
 import argparse
+import io
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from attribution_suite.audit import DEFAULT_OUT
 from attribution_suite.errors import InputError
@@ -15,31 +17,40 @@ INTERRUPTED = 130
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status: 0, 1 a chunk failed, 2 bad input, 130 interrupted."""
-    arguments = parser().parse_args(words)
     warnings.showwarning = _one_line
+    if isinstance(sys.stdout, io.TextIOWrapper):  # each line at once, in a log too; no line is lost to a poor encoding
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
+        arguments = parser().parse_args(words)
         return int(arguments.call(arguments))
     except InputError as error:
         return _complain(str(error), 2)
     except KeyboardInterrupt:
-        return _complain("interrupted; finished chunks are kept: the same command goes on where it stopped", INTERRUPTED)
+        return _complain("interrupted; what is finished is kept: the same command goes on from there", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+        return _complain(f"{error.filename or 'output'}: {os.strerror(error.errno) if error.errno else error}", 1)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line instead of the whole usage."""
+        raise InputError(f"{message}; see {self.prog} --help")
 
 
 def parser() -> argparse.ArgumentParser:
     """The words of every command."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="attribution-suite",
         description="Does a trained tabular network still depend on an input that it must not use?")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="remove features by every method; write tables, figures and the report")
     _data(run)
     _scoring(run)
-    run.add_argument("--remove", metavar="a,b|top:K|all", help="what to remove (default: what the data set declares)")
+    run.add_argument("--remove", action="append", metavar="a,b|top:K|all",
+                     help="what to remove (default: what the data set declares); may be repeated")
     run.add_argument("--removals", type=_names, metavar="A,B", help="removal methods (default: all)")
     run.add_argument("--tuning", type=float, metavar="F", help="fine-tuning epochs as a fraction of the full budget")
     run.set_defaults(call=_run)
@@ -125,9 +136,9 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _complain(line: str, status: int) -> int:
-    print(f"attribution-suite: {line}", file=sys.stderr)
+    print(f"attribution-suite: {' '.join(line.split())}", file=sys.stderr)
     return status
 
 
 def _one_line(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    print(f"attribution-suite: warning: {message}", file=sys.stderr)
+    _complain(f"warning: {message}", 0)

@@ -4,11 +4,12 @@ import os
 import tempfile
 from pathlib import Path
 
+TEMPORARY = ".tmp"
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes under a temporary name in the same folder, syncs, renames: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -16,6 +17,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         Path(name).chmod(0o644)  # mkstemp makes private files; results are for everyone who may read the folder
         Path(name).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # not the temporary name, which means nothing to a user; a full disk has none
         raise
+
+
+def sweep(folder: Path) -> None:
+    """Removes the temporary files that a killed process left in `folder`."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)

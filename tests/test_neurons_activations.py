@@ -7,10 +7,20 @@ from cases import CASES, Case
 from sklearn.metrics import precision_recall_fscore_support
 from torch import nn
 
+from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.neurons.activations import active_units, activity, class_scores, collect, drivers
+from attribution_suite.neurons.activations import (
+    active_units,
+    activity,
+    class_members,
+    class_scores,
+    collect,
+    drivers,
+)
+from attribution_suite.neurons.significance import unit_tests
+from attribution_suite.neurons.units import units_table
 
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 hidden_case = pytest.mark.parametrize("case", CASES[:-1], ids=lambda case: case.name)
@@ -118,3 +128,31 @@ def test_bad_input_is_refused() -> None:
         class_scores(torch.zeros(1, 3, 1), torch.zeros(3), "regression")
     with pytest.raises(InputError, match="2 names"):
         class_scores(torch.zeros(1, 3, 3), torch.zeros(3), "multiclass", ("a", "b"))
+
+
+@hidden_case
+def test_units_table_joins_activity_and_tests(case: Case) -> None:
+    rows = Split(case.evaluation.background, case.evaluation.background_targets)
+    task = case.evaluation.task
+    table = units_table(case.networks, rows, task)
+    assert len(table) == len(case.networks) * sum(case.networks.architecture.hidden)
+    collected = collect(case.networks, rows.inputs)
+    _, chosen = class_members(collected.outputs, task)
+    pre = units_table(case.networks, rows, task, of="pre_activation")
+    for layer in (1, 2):
+        values = collected.entering[layer].numpy()
+        own = table[table.layer == layer]
+        np.testing.assert_allclose(own.rate, (values > 0).mean(1).ravel(), rtol=1e-6)
+        tests = unit_tests(values, rows.targets.numpy(), task)
+        np.testing.assert_array_equal(own.p_holm, tests.p_holm.ravel())
+        np.testing.assert_array_equal(pre[pre.layer == layer].p, unit_tests(
+            collected.leaving[layer - 1].numpy(), rows.targets.numpy(), task).p.ravel())
+        for row in own.itertuples():
+            member = chosen[row.member].numpy()
+            rates = {str(place): (values[row.member, member[:, place] == 1, row.unit] > 0).mean()
+                     for place in range(member.shape[1]) if member[:, place].any()}
+            assert row.rate_range == pytest.approx(max(rates.values()) - min(rates.values()), abs=1e-6)
+            if task != "regression":
+                assert rates[row.busiest_class] == pytest.approx(max(rates.values()))
+    with pytest.raises(InputError, match="pre_activation"):
+        units_table(case.networks, rows, task, of="output")

@@ -70,7 +70,7 @@ def test_row_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values = case.networks.activations(case.evaluation.inputs)[1]
     kept = kept_masks(values.shape[2])
     whole = masked_outputs(case.networks.tail(1), values, kept)
-    monkeypatch.setattr(Ensemble, "chunk_values", 300)
+    monkeypatch.setattr("attribution_suite.neurons.masking.CHUNK_VALUES", 300)
     torch.testing.assert_close(masked_outputs(case.networks.tail(1), values, kept), whole)
 
 

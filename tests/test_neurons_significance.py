@@ -1,6 +1,7 @@
 """The tests of units, against scipy called unit by unit, with shuffled labels as the negative control."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,10 @@ def test_equals_scipy_unit_by_unit(classes: int) -> None:
             best = 1 if classes == 2 else int(np.argmax(np.abs(deltas)))
             assert found.effect[member, unit] == pytest.approx(deltas[best])
             assert found.effect_class[member, unit] == best
+            if classes == 2 and test != "constant":
+                zero, one = own[labels == 0], own[labels == 1]
+                pooled = np.sqrt((zero.var(ddof=1) + one.var(ddof=1)) / 2)  # classes of one size
+                assert found.cohens_d[member, unit] == pytest.approx((one.mean() - zero.mean()) / pooled)
         assert set(found.test[member]) >= ({"welch", "mann_whitney"} if classes == 2 else {"anova", "kruskal"})
     assert np.isnan(found.cohens_d).all() == (classes > 2)
 
@@ -98,6 +103,15 @@ def test_corrections_are_within_a_member() -> None:
     np.testing.assert_allclose(both.p_bh[1], stats.false_discovery_control(alone.p[0]))
 
 
+def test_significant_is_below_five_per_cent() -> None:
+    made = unit_tests(np.random.default_rng(0).standard_normal((1, 20, 3)), np.arange(20) % 2, "binary")
+    edge = np.array([[0.0499, 0.05, 0.0501]])
+    table = replace(made, p=edge, p_holm=edge[:, ::-1], p_bh=edge).to_frame()
+    assert table.significant.tolist() == [True, False, False]
+    assert table.significant_holm.tolist() == [False, False, True]
+    assert table.significant_bh.tolist() == [True, False, False]
+
+
 def test_a_class_too_small_for_shapiro_is_tested_by_ranks_without_a_warning() -> None:
     labels = np.array([0] * 30 + [1] * 30 + [2] * 2 + [3])
     values = np.random.default_rng(2).standard_normal((1, len(labels), 4))
@@ -111,9 +125,10 @@ def test_bimodality_of_known_distributions() -> None:
     normal = stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000)
     uniform = np.linspace(0, 1, 20_000)
     two = np.arange(20_000) % 2.0
-    found = bimodality(np.stack([normal, uniform, two, np.ones(20_000)]))
-    np.testing.assert_allclose(found[:3], [1 / 3, 5 / 9, 1], atol=2e-3)
-    assert np.isnan(found[3])
+    gamma = stats.gamma.ppf((np.arange(20_000) + 0.5) / 20_000, 4)  # skewness 1, excess kurtosis 1.5
+    found = bimodality(np.stack([normal, uniform, two, gamma, np.ones(20_000)]))
+    np.testing.assert_allclose(found[:4], [1 / 3, 5 / 9, 1, 2 / 4.5], atol=2e-3)
+    assert np.isnan(found[4])
 
 
 @settings(max_examples=20, deadline=None)

@@ -12,6 +12,7 @@ from sklearn.inspection import permutation_importance
 from torch import nn
 
 from attribution_suite.errors import InputError
+from attribution_suite.networks import ensemble
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.ensemble import Ensemble, Nodes
 from attribution_suite.scorers.attribution import Evaluation
@@ -112,7 +113,7 @@ def test_chunks_of_members_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     networks, evaluation = case("binary")
     tail, seen = networks.tail(1), evaluation.at_layer(networks, 1)
     whole = Permutation().attribute(tail, seen).signed
-    monkeypatch.setattr(Ensemble, "chunk_values", property(lambda self: 1))
+    monkeypatch.setattr(ensemble, "CHUNK_VALUES", 1)
     torch.testing.assert_close(Permutation().attribute(tail, seen).signed, whole, rtol=1e-4, atol=1e-7)
 
 

@@ -4,7 +4,7 @@ import captum.attr
 import pytest
 import torch
 from cases import CASES, Case, make_case
-from reference import captum_alone, positive_relevance
+from reference import captum_alone, gradient_weight_alone, positive_relevance
 from torch import nn
 
 from attribution_suite.errors import InputError
@@ -91,17 +91,8 @@ def test_lrp_epsilon_equals_captum_without_biases() -> None:
 @by_case
 def test_gradient_weight_by_hand(case: Case) -> None:
     attribution = SCORERS.load("gradient_weight")(batch_size=16).attribute(case.networks, case.evaluation)
-    evaluation = case.evaluation
-    losses = {"regression": nn.MSELoss(), "binary": nn.BCEWithLogitsLoss(), "multiclass": nn.CrossEntropyLoss()}
     for member in range(len(case.networks)):
-        net, products = case.networks.to_module(member), []
-        for start in range(0, len(evaluation.background), 16):
-            output = net(evaluation.background[start:start + 16])
-            output = output if evaluation.task == "multiclass" else output[:, 0]
-            net.zero_grad()
-            losses[evaluation.task](output, evaluation.background_targets[start:start + 16]).backward()
-            products.append((net[0].weight.grad.abs() * net[0].weight.abs()).mean(0).detach())
-        expected = sum_groups(torch.stack(products).mean(0), evaluation.groups)
+        expected = gradient_weight_alone(case.networks, case.evaluation, member, batch_size=16)
         torch.testing.assert_close(attribution.scores[member], expected, rtol=1e-4, atol=1e-7)
 
 

@@ -5,26 +5,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from attribution_suite.audit.given import Networks
     from attribution_suite.audit.results import Audit
     from attribution_suite.audit.spec import Spec
+    from attribution_suite.datasets.table import TabularDataset
+    from attribution_suite.networks.training import Training
+
+    Data = str | Path | TabularDataset
 
 DEFAULT_OUT = "attribution-audit"
 
 
-def audit(datasets: Sequence[str] | str = (), *, out: str | Path = DEFAULT_OUT, jobs: int | None = None,
+def audit(datasets: "Data | Sequence[Data]" = (), *, networks: "Networks | None" = None,
+          training: "Training | None" = None, out: str | Path = DEFAULT_OUT, jobs: int | None = None,
           fresh: bool = False, say: Callable[[str], None] = print, **words: object) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
-    `datasets`: names of the catalogue, or CSV files (with `target=`). `words` are those of the command line: remove,
-    removals, scorers, profile, preset, seeds, rows, pca, data_dir, real_only, layer … (see `audit.spec.make_spec`).
+    `datasets`: names of the catalogue, CSV files (with `target=`), or tables (`datasets.arrays.from_arrays`).
+    `networks`: trained networks of one's own for the one data set, in the place of those that the audit would train:
+    an nn.Module or a list of them, one a seed, that take its encoded inputs and return `[rows, outputs]`, logits for
+    classes. They stay as they are. `training`: the budget of their retraining and, in part, of their fine-tuning.
+    `words` are those of the command line: remove, removals, scorers, profile, preset, seeds, rows, pca, data_dir,
+    real_only, layer … (see `audit.spec.make_spec`).
     Returns the tables. Raises InputError for anything that cannot be run.
     """
     from attribution_suite.audit.session import run_audit
     from attribution_suite.audit.spec import make_spec
+    from attribution_suite.datasets.table import TabularDataset
 
-    names = [datasets] if isinstance(datasets, str) else list(datasets)
-    spec: Spec = make_spec(names, **words)  # type: ignore[arg-type]
-    return run_audit(spec, Path(out), jobs=jobs, fresh=fresh, say=say)
+    sources = [datasets] if isinstance(datasets, str | Path | TabularDataset) else list(datasets)
+    tables = [source for source in sources if isinstance(source, TabularDataset)]
+    names = [source.name if isinstance(source, TabularDataset) else str(source) for source in sources]
+    if isinstance(networks, Sequence) and len(networks) > 1 and words.get("seeds") is None:
+        words["seeds"] = len(networks)
+    spec: Spec = make_spec(names, given=[table.name for table in tables], **words)  # type: ignore[arg-type]
+    return run_audit(spec, Path(out), jobs=jobs, fresh=fresh, say=say, tables=tables, networks=networks,
+                     training=training)
 
 
 def report(run_dir: str | Path) -> Path:

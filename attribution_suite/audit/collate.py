@@ -1,6 +1,7 @@
 """From the chunks of a run to its tidy tables, chunk by chunk: memory holds one chunk's rows at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from attribution_suite.audit.run import Bench, Job, networks_of
+from attribution_suite.audit.run import Bench, Job
 from attribution_suite.audit.scoring import scorers_at
 from attribution_suite.audit.store import Arrays, Store
 from attribution_suite.audit.tables import DTYPES, TABLES, tidy
 from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.files import TEMPORARY
 from attribution_suite.measures.agreement import METRICS
 from attribution_suite.measures.leakage import dependence
 from attribution_suite.measures.losses import cost_ratio
@@ -24,22 +26,29 @@ OUTCOMES = ("loss_before", "loss_native", "loss_mean_filled", "loss_shuffled", "
 
 
 def collate(jobs: Sequence[Job], datasets: Datasets, store: Store, out: Path) -> None:
-    """Writes every table of the finished chunks of `jobs` to `out`, each whole or not at all."""
-    names = {table: out / f".{table}.parquet.tmp" for table in TABLES}
-    writers = {table: pq.ParquetWriter(path, schema(table), compression="zstd") for table, path in names.items()}
+    """Writes every table of the finished chunks of `jobs` to `out`, each whole or not at all.
+
+    The files' metadata names, under 'simulated', the data sets that are stand-ins.
+    """
+    stand_ins = ", ".join(name for name, dataset in datasets.items() if dataset.provenance.simulated)
+    schemas = {table: schema(table).with_metadata({"simulated": stand_ins}) for table in TABLES}
+    names = {table: out / f".{table}.parquet{TEMPORARY}" for table in TABLES}
     try:
-        for job in jobs:
-            for table, frame in frames(job, jobs, datasets[job.name], store):
-                rows = pa.Table.from_pandas(tidy(table, frame), schema(table), preserve_index=False)
-                writers[table].write_table(rows)
-    except BaseException:
-        for table, writer in writers.items():
-            writer.close()
-            names[table].unlink(missing_ok=True)
+        with ExitStack() as stack:
+            writers = {table: stack.enter_context(pq.ParquetWriter(path, schemas[table], compression="zstd"))
+                       for table, path in names.items()}
+            for job in jobs:
+                for table, frame in frames(job, jobs, datasets[job.name], store):
+                    rows = pa.Table.from_pandas(tidy(table, frame), schemas[table], preserve_index=False)
+                    writers[table].write_table(rows)
+        for table, path in names.items():
+            path.replace(out / f"{table}.parquet")
+    except BaseException as error:
+        for path in names.values():
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(out)  # Parquet's own errors name no file
         raise
-    for table, writer in writers.items():
-        writer.close()
-        names[table].replace(out / f"{table}.parquet")
 
 
 def schema(table: str) -> pa.Schema:
@@ -155,7 +164,7 @@ def feature_dependence(job: Job, dataset: TabularDataset, original: Arrays) -> n
     rows = dataset.train.inputs[:5000]
     if job.layer == 0:
         return dependence(rows, dataset.groups)
-    networks = networks_of(original, Bench(job, dataset).architecture)
+    networks = Bench(job, dataset).stored(original)
     units = networks.activations(rows)[job.layer][0]
     return dependence(units, {str(unit): (unit,) for unit in range(units.shape[1])})
 

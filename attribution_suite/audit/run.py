@@ -1,7 +1,8 @@
 """One chunk of an audit: train the originals of a data set, or remove some features by one method; then score."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from attribution_suite.audit.given import Given
 from attribution_suite.audit.outcomes import effects, losses
 from attribution_suite.audit.scoring import Choice, score_all, scorers_at, with_replaced_background
 from attribution_suite.audit.spec import Profile, Source
@@ -18,12 +20,14 @@ from attribution_suite.audit.store import Arrays, Store, content_key
 from attribution_suite.audit.tables import ORIGINAL
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.measures.agreement import agreement_matrix
+from attribution_suite.memory import keep_freed_memory
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.ensemble import Ensemble, Nodes
-from attribution_suite.networks.presets import Preset, preset_for
+from attribution_suite.networks.presets import GENERIC, Preset, preset_for
 from attribution_suite.networks.training import Trained, Training, train
 from attribution_suite.removals import REMOVALS
-from attribution_suite.removals.removal import Setting, member_means
+from attribution_suite.removals.removal import Setting, edited, member_means
+from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Evaluation
 
 VERSIONS = {package: version(package) for package in (
@@ -46,15 +50,19 @@ class Job:
     removal: str = ORIGINAL
     features: tuple[str, ...] = ()
     layer: int = 0
+    given: Given | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> str:
         """The chunk's name in the store."""
-        content = asdict(self)
-        for place in ("data_dir", "real_only"):
+        content = asdict(replace(self, given=None))
+        if self.given is not None:
+            content["given"] = [self.given.digest, asdict(self.given.training)]
+        for place in ("name", "data_dir", "real_only"):
             del content["source"][place]
         del content["profile"]["remove"]
-        return content_key([content, VERSIONS])
+        added = [REMOVALS.version(self.removal), *map(SCORERS.version, self.scorers)]
+        return content_key([content, VERSIONS, added])
 
     @property
     def original(self) -> "Job":
@@ -70,6 +78,7 @@ class Job:
 
 def run_job(job: Job, dataset: TabularDataset, store: Store) -> None:
     """Runs a chunk on one thread, whatever the number of jobs: its numbers must not depend on that."""
+    keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -90,18 +99,33 @@ class Bench:
 
     @property
     def preset(self) -> Preset:
-        """The data set's network and training."""
+        """The data set's network and training; of given networks, the budget given with them."""
+        if self.job.given is not None:
+            return replace(GENERIC, training=self.job.given.training)
         return preset_for(self.dataset.name, self.job.source.preset)
 
     @property
     def architecture(self) -> Architecture:
         """The data set's network."""
+        if self.job.given is not None:
+            return self.job.given.networks.architecture
         return Architecture(self.dataset.features, self.preset.hidden, self.dataset.outputs, self.preset.activation)
 
     @property
     def seeds(self) -> range:
         """One original a seed."""
         return range(self.job.profile.seeds)
+
+    def originals(self) -> Trained:
+        """One network a seed: trained here, or those given."""
+        if self.job.given is not None:
+            return edited(self.job.given.networks, time.perf_counter())
+        start, dataset = Ensemble.initialise(self.architecture, self.seeds), self.dataset
+        return train(start, dataset.train, dataset.validation, dataset.task, self.preset.training, self.seeds)
+
+    def stored(self, arrays: Arrays) -> Ensemble:
+        """The originals of a finished chunk."""
+        return networks_of(arrays, self.architecture) if self.job.given is None else self.job.given.networks
 
     @property
     def tuning(self) -> Training:
@@ -125,14 +149,12 @@ class Bench:
 
 
 def originals(bench: Bench) -> Arrays:
-    """Trains one network a seed and scores them."""
-    dataset = bench.dataset
-    start = Ensemble.initialise(bench.architecture, bench.seeds)
-    trained = train(start, dataset.train, dataset.validation, dataset.task, bench.preset.training, bench.seeds)
+    """Trains one network a seed, unless they are given, and scores them."""
+    trained = bench.originals()
     evaluation = bench.evaluation(trained.networks)
     arrays = score_all(bench.choices, trained.networks, evaluation, bench.job.layer, evaluation)
-    arrays |= weights(trained.networks) | curves(trained) | {"agreement": agreement(arrays)}
-    return arrays
+    arrays |= curves(trained) | {"agreement": agreement(arrays)}
+    return arrays if bench.job.given is not None else arrays | weights(trained.networks)
 
 
 def removal(bench: Bench, store: Store) -> Arrays:
@@ -141,7 +163,7 @@ def removal(bench: Bench, store: Store) -> Arrays:
     saved = store.load(job.original.key)
     if saved is None:
         raise RuntimeError(f"the originals of {job.name} are missing: their chunk must run first")
-    original = networks_of(saved, bench.architecture)
+    original = bench.stored(saved)
     evaluation = bench.evaluation(original)
     members = torch.arange(len(original)).repeat_interleave(len(job.features))
     groups = evaluation.at_layer(original, job.layer).groups
@@ -150,12 +172,12 @@ def removal(bench: Bench, store: Store) -> Arrays:
     method = REMOVALS.load(job.removal)(**variant(job))
     before = original.select(members)
     trained: Trained = method.remove(before.tail(job.layer), nodes, setting)
-    edited = before.with_tail(trained.networks)
+    after = before.with_tail(trained.networks)
     seen = evaluation.for_members(members)
     replacement = method.replacement()
     labels = None if replacement is None or job.layer else with_replaced_background(
         seen, nodes, replacement, bench.seeds, bench.preset.training.batch_size)
-    arrays = score_all(bench.choices, edited, seen, job.layer, labels)
+    arrays = score_all(bench.choices, after, seen, job.layer, labels)
     arrays |= curves(trained) | {"agreement": agreement(arrays)}
     arrays |= measured(bench, before, trained.networks, nodes, member_means(setting, nodes), seen)
     return arrays

@@ -1,13 +1,17 @@
 """All chunks of a run over worker processes; a failed chunk is named, the others finish."""
 
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import joblib
 import numpy as np
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from attribution_suite.audit.run import Job, blocks, run_job
+from attribution_suite.audit.given import Given
+from attribution_suite.audit.run import Bench, Job, blocks, run_job
 from attribution_suite.audit.scoring import scorers_at
 from attribution_suite.audit.spec import Spec
 from attribution_suite.audit.store import Store, content_key
@@ -27,15 +31,15 @@ class Done:
     fresh: bool = True
 
 
-def original_jobs(spec: Spec, datasets: Mapping[str, TabularDataset]) -> list[Job]:
-    """One chunk a data set."""
-    return [Job(source, dataset.name, fingerprint(dataset), spec.profile, spec.scorers, layer=spec.layer)
+def original_jobs(spec: Spec, datasets: Mapping[str, TabularDataset], given: Given | None = None) -> list[Job]:
+    """One chunk a data set; `given`: the networks that stand in for its originals."""
+    return [Job(source, dataset.name, fingerprint(dataset), spec.profile, spec.scorers, layer=spec.layer, given=given)
             for source, dataset in zip(spec.sources, datasets.values(), strict=True)]
 
 
 def removal_jobs(spec: Spec, original: Job, dataset: TabularDataset, store: Store) -> list[Job]:
     """The chunks that edit one data set's originals."""
-    features = features_to_remove(spec, original, dataset, store)
+    features = top_nodes(original, dataset, store, spec.top) if spec.top else named_nodes(spec, original, dataset)
     return [replace(original, removal=removal, features=block)
             for removal in spec.removals for block in blocks(features, BLOCK)]
 
@@ -48,37 +52,44 @@ def fingerprint(dataset: TabularDataset) -> str:
     return content_key([digests, dataset.feature_names, dict(dataset.groups), dataset.task, dataset.classes])
 
 
-def features_to_remove(spec: Spec, original: Job, dataset: TabularDataset, store: Store) -> tuple[str, ...]:
-    """What `remove` names for this data set. Raises InputError for a feature or unit that it does not have."""
-    words = spec.profile.remove
-    if words.startswith("top:"):
-        return top_nodes(original, dataset, store, int(words[4:]))
-    names = [name for name in node_names(original, dataset, store) if name != DECOY]
-    if words == "default" and spec.layer == 0 and dataset.default_removals:
+def check(spec: Spec, original: Job, dataset: TabularDataset) -> None:
+    """Raises InputError, before anything runs, for what the spec asks of this data set and it does not have."""
+    if not scorers_at(spec.scorers, spec.layer):
+        raise InputError(f"{', '.join(spec.scorers)}: scores hidden units only: add --layer 1, or other scorers")
+    named_nodes(spec, original, dataset)
+
+
+def named_nodes(spec: Spec, original: Job, dataset: TabularDataset) -> tuple[str, ...]:
+    """What `remove` names for this data set, unless 'top:K'. Raises InputError for a node that it does not have."""
+    names = [name for name in node_names(original, dataset) if name != DECOY]
+    if spec.profile.remove == ("default",) and spec.layer == 0 and dataset.default_removals:
         return dataset.default_removals
-    if words in ("default", "all"):
+    if spec.top or spec.profile.remove in (("default",), ("all",)):
         return tuple(names)
-    named = tuple(dict.fromkeys(name.strip() for name in words.split(",")))
+    # A name with a comma in it is taken whole where the data set has it.
+    named = dict.fromkeys(name.strip() for words in spec.profile.remove
+                          for name in ([words] if words in names else words.split(",")))
     for name in named:
         if spec.layer == 0:
             dataset.columns(name)
         elif name not in names:
             raise unknown_name(f"unit of {dataset.name} at layer {spec.layer}", name, names)
-    return named
+    return tuple(named)
 
 
-def node_names(original: Job, dataset: TabularDataset, store: Store) -> list[str]:
-    """The features, or the units of the hidden layer that is audited."""
+def node_names(original: Job, dataset: TabularDataset) -> list[str]:
+    """The features, or the units of the hidden layer that is audited. Raises InputError if there is no such layer."""
     if original.layer == 0:
         return list(dataset.groups)
-    return [f"unit:{unit}" for unit in range(_shares(original, store).shape[2])]
+    units = Bench(original, dataset).architecture.tail(original.layer).features
+    return [f"unit:{unit}" for unit in range(units)]
 
 
 def top_nodes(original: Job, dataset: TabularDataset, store: Store, count: int) -> tuple[str, ...]:
     """The `count` nodes with the largest share in the originals: the median over scorers, mean over seeds."""
     read = [name != "random" for name in scorers_at(original.scorers, original.layer)]
     shares = np.nanmedian(_shares(original, store).mean(0)[read], 0)
-    names = node_names(original, dataset, store)
+    names = node_names(original, dataset)
     ranked = [names[position] for position in np.argsort(-shares, kind="stable") if names[position] != DECOY]
     return tuple(ranked[:count])
 
@@ -108,9 +119,41 @@ def _parallel(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store
     if workers == 1 or len(jobs) < 2:
         yield from (attempt(job, datasets[job.name], store) for job in jobs)
         return
+    ended = set()
+    try:
+        for done in _pool(jobs, datasets, store, workers):
+            ended.add(done.job.key)
+            yield done
+    except TerminatedWorkerError:  # which chunk took its worker down is not known: one at a time tells
+        for job in jobs:
+            if job.key not in ended:
+                yield _isolated(job, datasets, store)
+
+
+def _pool(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store: Store, workers: int) -> Iterator[Done]:
     # Tables travel to the workers once, as memory maps, not with every chunk.
-    pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+    pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1,
+                           initializer=_end_with, initargs=(os.getpid(),))
     yield from pool(joblib.delayed(attempt)(job, datasets[job.name], store) for job in jobs)
+
+
+def _end_with(parent: int) -> None:
+    """In a worker: ends it soon after a parent that was killed, which it would outlive by minutes."""
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _isolated(job: Job, datasets: Mapping[str, TabularDataset], store: Store) -> Done:
+    """Runs a chunk alone in a worker process, whose death becomes the chunk's error."""
+    started = time.perf_counter()
+    try:
+        return next(_pool([job], datasets, store, 2))
+    except TerminatedWorkerError:
+        return Done(job, time.perf_counter() - started, "its worker process was killed (out of memory?)")
 
 
 def attempt(job: Job, dataset: TabularDataset, store: Store) -> Done:

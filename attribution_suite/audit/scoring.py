@@ -34,9 +34,10 @@ def attribute(choice: Choice, networks: Ensemble, evaluation: Evaluation, layer:
     return kind(**choice.options).attribute(networks.tail(layer), limited.at_layer(networks, layer))
 
 
-def reads_labels(name: str) -> bool:
-    """True for a baseline that is fitted to the data and never sees a network."""
-    return bool(SCORERS.load(name).reads == "labels")
+def inapplicable(names: Sequence[str], networks: Ensemble) -> dict[str, str]:
+    """Which scorers cannot be asked of these networks, and why, in one line each."""
+    reasons = {name: networks.refusal(SCORERS.load(name).reads) for name in names}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def scorers_at(names: Sequence[str], layer: int) -> list[str]:
@@ -48,7 +49,8 @@ def score_all(choices: Sequence[Choice], networks: Ensemble, evaluation: Evaluat
               labels: Evaluation | None) -> Arrays:
     """`share`, `mean_abs`, `signed` `[members, scorers, features]`; `gap`, `fidelity` `[members, scorers]`; seconds.
 
-    `labels`: what baselines are fitted to; None if they do not apply, which leaves NaN and `applicable` False.
+    `labels`: what baselines are fitted to; None if they do not apply. What does not apply, nor reads what these
+    networks have, stays NaN with `applicable` False.
     """
     features = len(evaluation.at_layer(networks, layer).groups) if layer else len(evaluation.groups)
     shape = (len(networks), len(choices), features)
@@ -57,8 +59,9 @@ def score_all(choices: Sequence[Choice], networks: Ensemble, evaluation: Evaluat
     arrays["scorer_seconds"], arrays["applicable"] = np.zeros(len(choices)), np.ones(len(choices), bool)
     for position, choice in enumerate(choices):
         started = time.perf_counter()
-        given = labels if reads_labels(choice.name) else evaluation
-        if given is None:
+        kind = SCORERS.load(choice.name)
+        given = labels if kind.reads == "labels" else evaluation
+        if given is None or networks.refusal(kind.reads):
             arrays["applicable"][position] = False
             continue
         attribution = attribute(choice, networks, given, layer)

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,33 +15,47 @@ from typing import Any
 import numpy as np
 
 from attribution_suite.audit.collate import collate
+from attribution_suite.audit.given import Given, Networks
 from attribution_suite.audit.progress import Progress
 from attribution_suite.audit.results import Audit
 from attribution_suite.audit.run import VERSIONS, Bench, Job
-from attribution_suite.audit.schedule import Done, original_jobs, removal_jobs, run_jobs
-from attribution_suite.audit.scoring import scorers_at
+from attribution_suite.audit.schedule import Done, check, fingerprint, original_jobs, removal_jobs, run_jobs
+from attribution_suite.audit.scoring import inapplicable, scorers_at
 from attribution_suite.audit.spec import Source, Spec
 from attribution_suite.audit.store import Store
+from attribution_suite.datasets.sources import StandInWarning
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
-from attribution_suite.files import write_atomically
+from attribution_suite.files import sweep, write_atomically
+from attribution_suite.networks.training import Training
 from attribution_suite.report.html import draw_report
+
+LEAST_SPACE = 2**20  # bytes that must fit on the disk for a run to begin
 
 
 def run_audit(spec: Spec, out: Path, *, jobs: int | None = None, fresh: bool = False,
-              say: Callable[[str], None] = print) -> Audit:
-    """Runs what `out` does not hold yet and writes every table, the figures and the report."""
+              say: Callable[[str], None] = print, tables: Sequence[TabularDataset] = (),
+              networks: Networks | None = None, training: Training | None = None) -> Audit:
+    """Runs what `out` does not hold yet and writes every table, the figures and the report.
+
+    `tables`: those that the spec calls given. `networks`: the user's own in the place of originals trained here, with
+    the budget `training` of their retraining.
+    """
     started, begun = time.perf_counter(), datetime.now(UTC)
     workers = available_cores() if jobs is None else jobs
     if workers < 1:
         raise InputError(f"--jobs must be at least 1, got {workers}")
-    datasets = load_all(spec)
+    # Networks of the user's know no decoy: their table is taken as it is.
+    datasets = load_all(spec, tables, decoy=networks is None)
+    given = None if networks is None else given_networks(networks, spec, datasets, training, say)
+    planned = original_jobs(spec, datasets, given)
+    for original in planned:
+        check(spec, original, datasets[original.name])
     store = open_store(out, fresh)
     for dataset in datasets.values():
         for note in dataset.notes:
             say(f"{dataset.name}: {note}")
     progress = Progress(say)
-    planned = original_jobs(spec, datasets)
     progress.expect(planned)
     done = run_jobs(planned, datasets, store, workers, progress.done)
     edits = [job for original in planned if store.has(original.key)
@@ -62,8 +77,9 @@ def run_audit(spec: Spec, out: Path, *, jobs: int | None = None, fresh: bool = F
 def redraw(run_dir: Path) -> Path:
     """Draws the report again from the tables of a run; the figures that show rows need the data to be found again."""
     try:
-        spec = json.loads((run_dir / "run.json").read_text())["spec"]
-        sources = [Source(**source) for source in spec["sources"]]
+        record = json.loads((run_dir / "run.json").read_text())
+        sources = [Source(**source) for source in record["spec"]["sources"]]
+        known = {about["fingerprint"] for about in record["datasets"].values()}
     except FileNotFoundError as error:
         raise InputError(f"{run_dir} holds no run.json: name the --out folder of a finished run") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -71,20 +87,43 @@ def redraw(run_dir: Path) -> Path:
     datasets = {}
     for source in sources:
         try:
-            dataset = source.load()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", StandInWarning)  # the page marks what is simulated
+                dataset = source.load()
         except InputError:
             continue  # the page says which figures are left out for want of the data
-        datasets[dataset.name] = dataset
+        if fingerprint(dataset) in known:  # not another table, or a stand-in, that is found in its place by now
+            datasets[dataset.name] = dataset
     return draw_report(run_dir, datasets)
 
 
-def load_all(spec: Spec) -> dict[str, TabularDataset]:
+def given_networks(networks: Networks, spec: Spec, datasets: Mapping[str, TabularDataset], training: Training | None,
+                   say: Callable[[str], None]) -> Given:
+    """The user's networks as the originals, and lines on how they run and on the scorers that do not apply.
+
+    Raises InputError for networks that do not fit the one data set, or that have no such layer.
+    """
+    if len(datasets) != 1:
+        raise InputError(f"networks belong to one data set, {len(datasets)} are named: audit them one by one")
+    dataset = next(iter(datasets.values()))
+    given = Given.of(networks, dataset, spec.profile.seeds, training)
+    given.networks.tail(spec.layer)
+    reasons = inapplicable(scorers_at(spec.scorers, spec.layer), given.networks)
+    lines = [f"not applicable: {', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"
+             for reason in dict.fromkeys(reasons.values())]
+    for line in (*given.sentences(dataset), *lines):
+        say(f"{dataset.name}: {line}")
+    return given
+
+
+def load_all(spec: Spec, tables: Sequence[TabularDataset] = (), decoy: bool = True) -> dict[str, TabularDataset]:
     """Every data set by its name. Raises InputError where two have one name."""
     datasets: dict[str, TabularDataset] = {}
+    given = {table.name: table for table in tables}
     for source in spec.sources:
-        dataset = source.load()
+        dataset = source.load(given.get(source.name), decoy)
         if dataset.name in datasets:
-            raise InputError(f"two data sets are named '{dataset.name}': rename the file {source.name}")
+            raise InputError(f"two data sets are named '{dataset.name}': leave out or rename {source.name}")
         datasets[dataset.name] = dataset
     return datasets
 
@@ -96,11 +135,12 @@ def open_store(out: Path, fresh: bool) -> Store:
         if fresh and store.folder.exists():
             shutil.rmtree(store.folder)
         store.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(store.folder / ".writable", b"")
+        for folder in (store.folder, out, out / "figures"):
+            sweep(folder)
+        write_atomically(store.folder / ".writable", bytes(LEAST_SPACE))
         (store.folder / ".writable").unlink()
     except OSError as error:
         raise InputError(f"--out {out}: cannot write there: {error.strerror}") from error
-    store.sweep()
     return store
 
 
@@ -125,19 +165,23 @@ def about(job: Job, dataset: TabularDataset, removed: list[str], store: Store) -
     """One data set in run.json."""
     bench = Bench(job, dataset)
     arrays = store.load(job.key)
+    names = scorers_at(job.scorers, job.layer)
+    networks = {} if job.given is None else {"networks": job.given.describe() | {
+        "not_applicable": inapplicable(names, job.given.networks)}}
     return {
+        **networks,
         **asdict(dataset.provenance), "simulated": dataset.provenance.simulated, "fingerprint": job.data,
         "rows": {"train": len(dataset.train_rows), "validation": len(dataset.validation_rows),
                  "test": len(dataset.test_rows)},
         "features": dataset.features, "groups": {name: len(columns) for name, columns in dataset.groups.items()},
         "task": dataset.task, "target": dataset.target_name, "classes": list(dataset.classes),
         "notes": list(dataset.notes), "removals": removed,
-        "architecture": "-".join(map(str, bench.architecture.widths)) + f" {bench.architecture.activation}",
+        "architecture": str(bench.architecture),
         "training": asdict(bench.preset.training), "tuning": asdict(bench.tuning),
         "scorers": {} if arrays is None else {
             name: {"seconds": round(float(arrays["scorer_seconds"][k]), 4),
                    "completeness_gap": _mean(arrays["gap"][:, k]), "fidelity": _mean(arrays["fidelity"][:, k])}
-            for k, name in enumerate(scorers_at(job.scorers, job.layer))},
+            for k, name in enumerate(names)},
     }
 
 

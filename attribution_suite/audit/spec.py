@@ -1,6 +1,7 @@
 """What to run: everything that decides an audit's numbers, and nothing that does not."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +26,18 @@ class Profile:
     lime_samples: int
     background: int
     tuning: float
-    remove: str
+    remove: tuple[str, ...]
 
 
 PROFILES: Mapping[str, Profile] = {
-    "quick": Profile(5, rows=500, lime_rows=50, lime_samples=1000, background=2000, tuning=0.25, remove="default"),
-    "full": Profile(10, rows=1000, lime_rows=200, lime_samples=5000, background=2000, tuning=1.0, remove="all"),
+    "quick": Profile(5, rows=500, lime_rows=50, lime_samples=1000, background=2000, tuning=0.25, remove=("default",)),
+    "full": Profile(10, rows=1000, lime_rows=200, lime_samples=5000, background=2000, tuning=1.0, remove=("all",)),
 }
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as the loader takes it."""
+    """A data set as the loader takes it; `given`: a table that the caller has, which no loader finds."""
 
     name: str
     target: str | None = None
@@ -45,22 +46,28 @@ class Source:
     pca: int | None = None
     data_dir: str | None = None
     real_only: bool = False
+    given: bool = False
 
-    def load(self) -> "TabularDataset":
-        """The table, with the random decoy column unless it is a published setting."""
+    def load(self, table: "TabularDataset | None" = None, decoy: bool = True) -> "TabularDataset":
+        """The table, or the one given; with the random decoy column unless it is a published setting."""
         from attribution_suite.datasets import load_dataset
 
+        if self.given:
+            if table is None:
+                raise InputError(f"'{self.name}' was given as an object: it cannot be loaded again")
+            return table.with_decoy() if decoy else table
         dataset = load_dataset(self.name, target=self.target, task=self.task, preset=self.preset, pca=self.pca,
                                data_dir=self.data_dir, real_only=self.real_only)
-        return dataset if self.preset == "published" else dataset.with_decoy()
+        return dataset if self.preset == "published" or not decoy else dataset.with_decoy()
 
 
 @dataclass(frozen=True)
 class Spec:
     """An audit: sources × removals × scorers, each number of the profile overridable.
 
-    `remove`: 'default' (what each data set declares), 'all', 'top:K' (by the median share over scorers), or names
-    separated by commas. `layer` 0 removes inputs, l > 0 hidden units (`unit:7`). Raises InputError for unknown names.
+    `profile.remove`: 'default' (what each data set declares), 'all', 'top:K' (by the median share over scorers), or
+    names, each of them one feature or several separated by commas. `layer` 0 removes inputs, l > 0 hidden units
+    (`unit:7`). Raises InputError for unknown names.
     """
 
     sources: tuple[Source, ...]
@@ -73,7 +80,7 @@ class Spec:
         if not self.sources:
             raise InputError("name at least one data set")
         for source in self.sources:
-            if not is_file_name(source.name) and source.name not in DATASETS.names:
+            if not source.given and not is_file_name(source.name) and source.name not in DATASETS.names:
                 raise unknown_name("data set", source.name, [*DATASETS.names, "FILE.csv"])
         for registry, names in ((REMOVALS, self.removals), (SCORERS, self.scorers)):
             for name in names:
@@ -82,8 +89,23 @@ class Spec:
         for name, least in (("seeds", 1), ("rows", 2), ("lime_rows", 1), ("lime_samples", 10), ("background", 10)):
             if getattr(self.profile, name) < least:
                 raise InputError(f"--{name.replace('_', '-')} must be at least {least}")
-        if self.profile.remove.startswith("top:") and not self.profile.remove[4:].isdigit():
-            raise InputError(f"--remove {self.profile.remove}: 'top:' needs a whole number, as in top:5")
+        if not (math.isfinite(self.profile.tuning) and self.profile.tuning > 0):
+            raise InputError("--tuning must be a number above 0: fine-tuning epochs as a fraction of the full budget")
+        if not set(self.scorers) - {"random"}:
+            raise InputError("--scorers: name at least one beside the control 'random'")
+        if not self.profile.remove:
+            raise InputError("--remove: name at least one feature, or top:K, or all")
+        self.top  # noqa: B018 - raises InputError for a K that is no number
+
+    @property
+    def top(self) -> int | None:
+        """K of 'top:K', None if `remove` is something else."""
+        words = self.profile.remove[0]
+        if len(self.profile.remove) > 1 or not words.startswith("top:"):
+            return None
+        if not words[4:].isdecimal() or int(words[4:]) < 1:
+            raise InputError(f"--remove {words}: 'top:' needs a whole number of at least 1, as in top:5")
+        return int(words[4:])
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for run.json."""
@@ -94,18 +116,23 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               remove: str | Sequence[str] | None = None, removals: Sequence[str] | None = None,
               scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
               pca: int | None = None, data_dir: str | None = None, real_only: bool = False, layer: int = 0,
+              given: Collection[str] = (),
               **overrides: int | float | None) -> Spec:
-    """The spec of the command line's words. `overrides` are numbers of the profile (None keeps the profile's)."""
+    """The spec of the command line's words.
+
+    `given`: which names are tables that the caller has. `overrides`: numbers of the profile (None keeps the profile's).
+    """
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
     numbers: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     if remove is not None:
-        numbers["remove"] = remove if isinstance(remove, str) else ",".join(remove)
-    sources = tuple(Source(name, target, task, preset, pca, data_dir, real_only) for name in datasets or MAIN_JOB)
+        numbers["remove"] = (remove,) if isinstance(remove, str) else tuple(remove)
+    sources = tuple(Source(name, target, task, preset, pca, data_dir, real_only, name in given)
+                    for name in datasets or MAIN_JOB)
     return Spec(
         sources,
-        tuple(removals if removals is not None else REMOVALS.names),
-        tuple(scorers if scorers is not None else SCORERS.names),
+        tuple(dict.fromkeys(REMOVALS.names if removals is None else removals)),
+        tuple(dict.fromkeys(SCORERS.names if scorers is None else scorers)),
         replace(PROFILES[profile], **numbers),
         layer,
     )

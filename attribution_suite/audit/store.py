@@ -57,11 +57,6 @@ class Store:
         """True if the chunk is there, whole."""
         return self.load(key) is not None
 
-    def sweep(self) -> None:
-        """Removes the temporary files of runs that were killed while writing."""
-        for path in self.folder.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
-
 
 def content_key(content: object) -> str:
     """A name for plain JSON content: equal content, equal name."""

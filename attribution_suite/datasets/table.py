@@ -19,7 +19,7 @@ DECOY = "decoy"
 class Provenance:
     """Where the rows came from; every table, figure and page that shows them says so."""
 
-    source: Literal["file", "download", "package", "simulated", "generated"]
+    source: Literal["file", "download", "package", "simulated", "generated", "given"]
     location: str
     sha256: str
     note: str = ""
@@ -150,7 +150,9 @@ class TabularDataset:
         """The same table with one more column, `decoy`, of standard normal noise: a known zero for every scorer."""
         if DECOY in self.groups:
             raise InputError(f"{self.name} has a column named '{DECOY}' already: rename it")
-        noise = np.random.default_rng(seed).standard_normal((len(self.inputs), 1)).astype(self.inputs.dtype)
+        # A stream of its own: a table that was itself drawn from `seed` has the plain stream's normals as a column.
+        generator = np.random.default_rng([seed, *DECOY.encode()])
+        noise = generator.standard_normal((len(self.inputs), 1)).astype(self.inputs.dtype)
         scaling = self.scaling if isinstance(self.scaling, str) else {**self.scaling, self.features: "standard"}
         return replace(
             self,

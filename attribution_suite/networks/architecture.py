@@ -44,6 +44,9 @@ class Architecture:
         """How many Linear layers there are."""
         return len(self.widths) - 1
 
+    def __str__(self) -> str:
+        return "-".join(map(str, self.widths)) + f" {self.activation}"
+
     def tail(self, layer: int) -> "Architecture":
         """The architecture from layer `layer` on."""
         if not 0 <= layer < self.depth:

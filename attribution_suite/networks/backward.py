@@ -133,9 +133,14 @@ class Backward:
             self.weight_grads[0].scatter_(2, self.replaced, torch.bmm(slope, own.transpose(1, 2)))
         return loss
 
+    def rebuilt(self, tensors: Sequence[Tensor]) -> Ensemble:
+        """The networks with other parameters, in the order (*weights, *biases)."""
+        depth = len(self.weights)
+        return Ensemble(self.networks.architecture, tuple(tensors[:depth]), tuple(tensors[depth:]))
+
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss `[members]` over a batch of any size, in row chunks."""
-        step = max(1, CHUNK_VALUES // (len(self.biases[0]) * max(self.networks.architecture.widths[1:])))
+        step = max(256, CHUNK_VALUES // (len(self.biases[0]) * max(self.networks.architecture.widths[1:])))
         total = torch.zeros(len(self.biases[0]))
         for start in range(0, batch.size, step):
             part = batch.rows(start, min(start + step, batch.size))

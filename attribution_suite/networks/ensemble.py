@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import ACTIVATIONS, Activation, Architecture, chain
 
-# Values that one batched product may hold at once (4 bytes each): activations stay near the cache, memory bounded.
-CHUNK_VALUES = 4_000_000
+# Values that one batched product may hold at once (4 bytes each): its operands stay in a core's cache, memory bounded.
+CHUNK_VALUES = 300_000
+SAME = 1e-10  # a difference that counts as none, in DeepLIFT (Captum's)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ class Ensemble:
                 biases[layer].append(torch.empty(outputs).uniform_(-bound, bound, generator=generator))
         return cls(architecture, tuple(map(torch.stack, weights)), tuple(map(torch.stack, biases)))
 
+    def fresh(self, seeds: Sequence[int]) -> "Ensemble":
+        """Untrained networks of this architecture, one a seed."""
+        return Ensemble.initialise(self.architecture, seeds)
+
     @classmethod
     def from_modules(cls, modules: Sequence[nn.Sequential]) -> "Ensemble":
         """From `nn.Sequential`s of Linear layers with ReLU or Tanh between them. Raises InputError for others."""
@@ -102,6 +108,15 @@ class Ensemble:
             if index < self.architecture.depth - 1:
                 layers.append(ACTIVATIONS[self.architecture.activation]())
         return nn.Sequential(*layers)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Every tensor that decides the outputs."""
+        return *self.weights, *self.biases
+
+    def refusal(self, reads: str) -> str | None:
+        """Why a method that reads 'layers' or 'activations' cannot be asked of these networks; None if it can."""
+        return None
 
     def select(self, members: Tensor | Sequence[int] | slice) -> "Ensemble":
         """The members at these positions, in this order (repeats allowed)."""
@@ -136,11 +151,7 @@ class Ensemble:
 
     def first(self, inputs: Tensor) -> Tensor:
         """The first pre-activation, `[E, rows, hidden]`."""
-        weight, bias = self.weights[0], self.biases[0]
-        if inputs.dim() == 2:  # one wide product serves all members
-            wide = inputs @ weight.flatten(0, 1).T
-            return wide.unflatten(1, weight.shape[:2]).transpose(0, 1) + bias[:, None]
-        return torch.baddbmm(bias[:, None], inputs, weight.transpose(1, 2))
+        return torch.baddbmm(self.biases[0][:, None], inputs.expand(len(self), -1, -1), self.weights[0].transpose(1, 2))
 
     def finish(self, first: Tensor) -> Tensor:
         """From the first pre-activation `[E, rows, hidden]` to the output `[E, rows, outputs]`."""
@@ -149,32 +160,75 @@ class Ensemble:
             values = torch.baddbmm(bias[:, None], self.activate(values), weight.transpose(1, 2))
         return values
 
-    def gradient(self, first: Tensor, explained: Tensor | None) -> Tensor:
-        """∂(explained output)/∂(first pre-activation) at points `[E, points, hidden]`, the same shape.
-
-        `explained` `[E, points]` is the class of each point, None where there is one output.
-        """
-        if self.architecture.depth == 1:  # the first pre-activation is the output
-            chosen = torch.zeros_like(first)
-            return chosen.fill_(1.0) if explained is None else chosen.scatter_(2, explained[..., None], 1.0)
-        last = self.weights[-1]
-        if explained is None:
-            slope = last[:, :1].expand(-1, first.shape[1], -1)
-        else:
-            slope = last.gather(1, explained[..., None].expand(-1, -1, last.shape[2]))
+    def hidden(self, first: Tensor) -> list[Tensor]:
+        """The activations of every hidden layer from the first pre-activation, `[E, rows, width]` each."""
+        if self.architecture.depth == 1:
+            return []
         active = [self.activate(first)]
         for weight, bias in zip(self.weights[1:-1], self.biases[1:-1], strict=True):
             active.append(self.activate(torch.baddbmm(bias[:, None], active[-1], weight.transpose(1, 2))))
-        for values, weight in zip(reversed(active[1:]), reversed(self.weights[1:-1]), strict=True):
-            slope = torch.bmm(chain(self.architecture.activation, slope, values), weight)
-        return chain(self.architecture.activation, slope, active[0])
+        return active
+
+    def last_weight(self, first: Tensor, explained: Tensor | None) -> Tensor:
+        """The gradient of the explained output by what enters the last Linear, `[E, points, width]`.
+
+        `explained` `[E, points]` is the class of each point, None where there is one output.
+        """
+        last = self.weights[-1] if self.architecture.depth > 1 else torch.eye(first.shape[2]).expand(len(self), -1, -1)
+        if explained is None:
+            return last[:, :1].expand(-1, first.shape[1], -1)
+        return last.gather(1, explained[..., None].expand(-1, -1, last.shape[2]))
+
+    def explained_output(self, first: Tensor, explained: Tensor | None) -> Tensor:
+        """The explained output at first pre-activations `[E, rows, variants, hidden]`, without the last axis.
+
+        `explained` `[E, rows]`: the variants of a row share its class.
+        """
+        outputs = self.finish(first.flatten(1, 2)).unflatten(1, first.shape[1:3])
+        if explained is None:
+            return outputs[..., 0]
+        return outputs.gather(3, explained[:, :, None, None].expand(-1, -1, first.shape[2], 1))[..., 0]
+
+    def gradient(self, first: Tensor, explained: Tensor | None) -> Tensor:
+        """∂(explained output)/∂(first pre-activation) at points `[E, points, hidden]`, the same shape."""
+        slope = self.last_weight(first, explained)
+        for values, weight in zip(reversed(self.hidden(first)), (*reversed(self.weights[1:-1]), None), strict=False):
+            slope = chain(self.architecture.activation, slope, values)
+            slope = slope if weight is None else torch.bmm(slope, weight)
+        return slope
+
+    def multiplier(self, first: Tensor, baseline: Tensor, explained: Tensor | None) -> Tensor:
+        """DeepLIFT's multipliers of the explained output by the first pre-activation, `[E, rows, hidden]`.
+
+        The rescale rule: an activation passes Δout/Δin between the row and `baseline` `[E, 1, hidden]`, its derivative
+        where Δin is below 1e-10; a Linear passes Wᵀ. Equal to Captum's DeepLift.
+        """
+        slope, layers = self.last_weight(first, explained), []
+        here, there = first, baseline
+        for layer in range(1, self.architecture.depth):
+            active, reference = self.activate(here), self.activate(there)
+            layers.append((here - there, active - reference, active))
+            weight, bias = self.weights[layer].transpose(1, 2), self.biases[layer][:, None]
+            if layer < self.architecture.depth - 1:
+                here, there = torch.baddbmm(bias, active, weight), torch.baddbmm(bias, reference, weight)
+        for layer in reversed(range(1, self.architecture.depth)):
+            entering, leaving, active = layers[layer - 1]
+            derived = chain(self.architecture.activation, slope, active)
+            slope = torch.where(entering.abs() < SAME, derived, slope * leaving / entering)
+            slope = slope if layer == 1 else torch.bmm(slope, self.weights[layer - 1])
+        return slope
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """The raw outputs (logits for a classifier), `[E, rows, outputs]`, in row chunks of bounded size."""
-        step = max(1, CHUNK_VALUES // (len(self) * max(self.architecture.widths)))
-        parts = [self.finish(self.first(inputs[..., start:start + step, :]))
-                 for start in range(0, inputs.shape[-2], step)]
-        return torch.cat(parts, 1)
+        """The raw outputs (logits for a classifier), `[E, rows, outputs]`, in chunks of bounded size."""
+        widest = max(self.architecture.widths[1:])
+        step = max(1, CHUNK_VALUES // widest)
+        result = self.weights[0].new_empty(len(self), inputs.shape[-2], self.architecture.outputs)
+        for start in range(0, inputs.shape[-2], step):
+            rows = inputs[..., start:start + step, :]
+            for members, networks in self.chunks(rows.shape[-2] * widest):
+                own = rows if rows.dim() == 2 else rows[members]
+                result[members, start:start + step] = networks.finish(networks.first(own))
+        return result
 
     def outputs_with(self, inputs: Tensor, nodes: Nodes, values: Tensor) -> Tensor:
         """The outputs when each member's own nodes take other values, `[E, rows, group]`.
@@ -204,28 +258,30 @@ class Ensemble:
             pre = torch.baddbmm(bias[:, None], values[-1], weight.transpose(1, 2))
         return [*values, pre]
 
-    @property
-    def chunk_values(self) -> int:
-        """How many numbers one batched pass may hold."""
-        return CHUNK_VALUES
-
     def chunks(self, values_per_member: int) -> Iterator[tuple[slice, "Ensemble"]]:
         """Members in pieces of bounded memory; `values_per_member`: how many numbers one member's pass will hold."""
-        step = max(1, self.chunk_values // max(1, values_per_member))
+        step = max(1, CHUNK_VALUES // max(1, values_per_member))
         for start in range(0, len(self), step):
             piece = slice(start, min(start + step, len(self)))
             yield piece, self.select(piece)
 
 
+def is_perceptron(module: nn.Module) -> TypeGuard[nn.Sequential]:
+    """True for a plain `nn.Sequential(Linear, ReLU or Tanh, Linear, …, Linear)` with one kind of activation."""
+    if type(module) is not nn.Sequential or len(module) % 2 == 0:
+        return False
+    layers = list(module)
+    kinds = {type(layer) for layer in layers[1::2]}
+    return (all(type(layer) is nn.Linear for layer in layers[::2])
+            and len(kinds) <= 1 and kinds <= set(ACTIVATIONS.values()))
+
+
 def _linears(module: nn.Sequential) -> tuple[Architecture, list[nn.Linear]]:
-    linears = [layer for layer in module if isinstance(layer, nn.Linear)]
-    between = [layer for layer in module if not isinstance(layer, nn.Linear)]
-    alternating = all(isinstance(layer, nn.Linear) == (i % 2 == 0) for i, layer in enumerate(module))
-    kinds = {type(layer) for layer in between}
-    known = len(kinds) <= 1 and kinds <= set(ACTIVATIONS.values())
-    if not linears or not alternating or len(module) % 2 == 0 or not known:
+    if not is_perceptron(module):
         raise InputError("an ensemble takes nn.Sequential(Linear, ReLU or Tanh, Linear, …, Linear); "
                          "wrap any other nn.Module in ModuleEnsemble")
+    linears = [layer for layer in module if isinstance(layer, nn.Linear)]
+    kinds = {type(layer) for layer in list(module)[1::2]}
     activation: Activation = next((name for name, kind in ACTIVATIONS.items() if kinds == {kind}), "relu")
     hidden = tuple(linear.out_features for linear in linears[:-1])
     return Architecture(linears[0].in_features, hidden, linears[-1].out_features, activation), linears

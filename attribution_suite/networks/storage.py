@@ -22,6 +22,8 @@ def save(networks: Ensemble, path: Path | str) -> None:
 
     Raises InputError where the file cannot be written (no permission, full disk, a folder of that name).
     """
+    if reason := networks.refusal("layers"):
+        raise InputError(f"{path}: {reason}; save its state_dict (Ensemble.to_module) instead")
     stacks = {"weight": networks.weights, "bias": networks.biases}
     # Cloned: safetensors refuses tensors that share memory or are not contiguous.
     tensors = {f"{kind}.{layer}": tensor.detach().clone(memory_format=torch.contiguous_format)

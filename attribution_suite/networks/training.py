@@ -14,6 +14,7 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.backward import Backward
 from attribution_suite.networks.batches import Batches, Replacement
 from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.module_backward import backward_for
 
 HISTORY_VALUES = 128_000_000  # the most numbers a weight history may hold: 512 MB
 
@@ -79,7 +80,9 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
     """
     started = time.perf_counter()
     _check(networks, {"training": train, "validation": validation}, seeds, clamp, replaced, replacement)
-    loop = Backward(networks, task, len(seeds), clamp, replaced)
+    if training.record_every is not None and (reason := networks.refusal("layers")):
+        raise InputError(f"record_every copies the first layer's weights: {reason}")
+    loop = backward_for(networks, task, len(seeds), clamp, replaced)
     optimiser = _optimiser(training, loop.parameters)
     batches = Batches(train, seeds, training.batch_size, loop.own, replacement)
     held_out = Batches(validation, seeds, training.batch_size, loop.own, replacement, purpose=2,
@@ -165,8 +168,7 @@ class _Stopping:
         if self.curves and diverged:
             raise InputError(f"training diverged: the validation loss of {diverged} of {len(self.kept_loss)} networks "
                              "is not finite; lower the learning rate")
-        depth = len(self.loop.weights)
-        networks = Ensemble(self.loop.networks.architecture, tuple(self.best[:depth]), tuple(self.best[depth:]))
+        networks = self.loop.rebuilt(self.best)
         none = torch.empty(0, len(networks))
         training, validation = map(torch.stack, zip(*self.curves, strict=True)) if self.curves else (none, none)
         return Trained(networks, training, validation, self.steps, seconds)

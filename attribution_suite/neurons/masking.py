@@ -14,6 +14,7 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.measures.losses import predicted_class, task_loss
 from attribution_suite.measures.statistics import bootstrap_mean
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.neurons import CHUNK_VALUES
 from attribution_suite.scorers.attribution import Attribution
 
 FRACTIONS = tuple(round(0.1 * step, 1) for step in range(10))
@@ -89,7 +90,7 @@ def masked_outputs(networks: Ensemble, values: Tensor, kept: Tensor, fill: Tenso
     if fill is not None:
         values, bias = values - fill[:, None], bias + torch.einsum("eou,eu->eo", weight, fill)
     rows, wide, masks = values.shape[1], weight.shape[1] * weight.shape[2], kept.shape[1]
-    step = max(1, networks.chunk_values // (len(networks) * max(wide, masks * max(networks.architecture.widths[1:]))))
+    step = max(1, CHUNK_VALUES // (len(networks) * max(wide, masks * max(networks.architecture.widths[1:]))))
     parts = []
     for start in range(0, rows, step):
         each = values[:, start:start + step, None] * weight[:, None]  # [members, rows, out, units]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.networks.ensemble import CHUNK_VALUES, Ensemble
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.neurons import CHUNK_VALUES
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 Sign = Literal["positive", "negative"]

@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from attribution_suite.networks.backward import Backward, Batch
+from attribution_suite.networks.backward import Batch
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.module_backward import backward_for
 from attribution_suite.networks.training import Trained
 from attribution_suite.removals.removal import Setting, edited, member_means
 
@@ -53,11 +54,11 @@ def _best(networks: Ensemble, nodes: Nodes, setting: Setting, means: Tensor) -> 
         if len(per_member) > 1 else per_member[0][:, nodes.index[:, 0]].T[..., None]
     ranks = torch.linspace(0, order.shape[1] - 1, GRID).long()
     rows = order[..., 0].argsort(1)[:, ranks]
-    best, best_loss = means, Backward(networks.with_nodes_folded(nodes, means), setting.task, seeds).loss(batch)
+    best, best_loss = means, backward_for(networks.with_nodes_folded(nodes, means), setting.task, seeds).loss(batch)
     for row in rows.T:
         source = per_member[torch.arange(len(nodes)), row] if len(per_member) > 1 else per_member[0][row]
         constants = source.gather(1, nodes.index)
-        loss = Backward(networks.with_nodes_folded(nodes, constants), setting.task, seeds).loss(batch)
+        loss = backward_for(networks.with_nodes_folded(nodes, constants), setting.task, seeds).loss(batch)
         best = torch.where((loss < best_loss)[:, None], constants, best)
         best_loss = torch.minimum(loss, best_loss)
     return best

@@ -26,7 +26,7 @@ class Retrain:
         """`steps` are those of the cold training."""
         variants = len(networks) // len(setting.seeds)
         members = torch.arange(len(setting.seeds)).repeat_interleave(variants)
-        cold = Ensemble.initialise(networks.architecture, setting.seeds).select(members)
+        cold = networks.fresh(setting.seeds).select(members)
         start = cold.with_nodes_folded(nodes, torch.zeros(nodes.index.shape))
         return setting.tune(start, setting.training, clamp=nodes)
 

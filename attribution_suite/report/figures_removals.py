@@ -35,6 +35,8 @@ def redistribution(subject: Subject) -> Picture | None:
     if not subject.removals:
         return None
     before, after = _median_shares(subject)
+    if after.empty:  # none of the removals applies to any of the scorers
+        return None
     panels = subject.shown
     figure = canvas(WIDTH + 0.4, 0.6 + 2.05 * len(panels))
     rows = figure.subplots(len(panels), 1, squeeze=False)[:, 0]

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from attribution_suite.audit.tables import ORIGINAL
+from attribution_suite.files import write_atomically
 from attribution_suite.report import figures, summary, verdict
 from attribution_suite.report.figures_matrix import NORM, SHIFT_COLOURS, shift_matrix, shift_text
 from attribution_suite.report.figures_style import PALETTE, LeftOut, Picture, ink_on
@@ -70,11 +69,11 @@ def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" =
     folder = run.path / "figures"
     folder.mkdir(exist_ok=True)
     for name, content in pictures.items():
-        write(folder / name, content)
+        write_atomically(folder / name, content)
     for stale in folder.glob("*.png"):
         if stale.name not in pictures:
             stale.unlink()
-    write(run.path / "report.html", page.encode())
+    write_atomically(run.path / "report.html", page.encode())
     return run.path / "report.html"
 
 
@@ -129,19 +128,3 @@ def render(run: Run, sections: Sequence[Section]) -> str:
     return environment.get_template("report.html").render(
         run=run.info, sections=sections, palette=PALETTE, kinds=verdict.LABELS, gone=verdict.GONE, stays=verdict.STAYS,
         removals=removals, scorers=scorers, seeds=seeds, original=ORIGINAL)
-
-
-def write(path: Path, content: bytes) -> None:
-    """The whole file or none of it: a temporary file beside it, synced, then renamed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from attribution_suite.datasets.table import Task
+from attribution_suite.errors import InputError
 from attribution_suite.networks.ensemble import Ensemble
+
+Reads = Literal["network", "layers", "activations", "labels"]
 
 
 @dataclass(frozen=True)
@@ -122,21 +125,30 @@ class Scorer(Protocol):
     """An attribution method. `name` is its column in every table.
 
     `whole_network`: it needs the layers below the one it scores (conductance); all others see a hidden layer
-    through the tail. `reads` 'labels': a baseline fitted to the data, which never sees a network.
+    through the tail. `reads`: 'network', the outputs and their gradients; 'layers', a perceptron's weights;
+    'activations', its activation modules, through hooks; 'labels', a baseline fitted to the data, which never sees a
+    network.
     """
 
     name: ClassVar[str]
-    reads: ClassVar[Literal["network", "labels"]]
+    reads: ClassVar[Reads]
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Scores of every member of `networks`, whose inputs are `evaluation.inputs`."""
         ...
 
 
+def check_applies(scorer: Scorer, networks: Ensemble) -> None:
+    """Raises InputError where the networks do not have what the scorer reads."""
+    if reason := networks.refusal(scorer.reads):
+        raise InputError(f"{scorer.name} does not apply: {reason}")
+
+
 def sum_groups(columns: Tensor, groups: Mapping[str, tuple[int, ...]]) -> Tensor:
     """Sums `[…, columns]` over each group: `[…, features]`."""
     if all(len(group) == 1 for group in groups.values()):
-        return columns[..., [group[0] for group in groups.values()]]
+        order = [group[0] for group in groups.values()]
+        return columns if order == list(range(columns.shape[-1])) else columns[..., order]
     return columns @ membership(groups, columns.shape[-1]).to(columns)
 
 

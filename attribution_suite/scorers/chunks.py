@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
+from captum.attr._utils.approximation_methods import approximation_parameters
 from torch import Tensor
 
 from attribution_suite.measures.losses import explained_output
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.networks.view import View
-from attribution_suite.scorers.attribution import Attribution, Evaluation
+from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_groups
 
 # Numbers in the widest layer of one piece (4 bytes each): measured fastest between 100,000 and 300,000 on two machines'
 # caches of 1 MB a core; a piece of 4,000,000 is three times slower.
@@ -30,11 +31,6 @@ class Chunk:
     rows: slice
     members: slice
 
-    @property
-    def view(self) -> View:
-        """The piece as a module of Captum's kind."""
-        return View(self.networks, self.explained)
-
     def pull_back(self, gradient: Tensor) -> Tensor:
         """From the first pre-activation `[members, rows, hidden]` to the inputs, `[members, rows, columns]`."""
         return torch.bmm(gradient, self.networks.weights[0])
@@ -45,9 +41,10 @@ def chunks(networks: Ensemble, evaluation: Evaluation, points: int, samples: int
 
     `samples` > 1: the explained class of each row is repeated that many times in a row (a noisy row's copies).
     """
-    rows, width = evaluation.inputs.shape[-2], max(networks.architecture.widths[1:])
-    rows_at_once = max(1, min(rows, PIECE_VALUES // (points * width)))
-    members_at_once = max(1, PIECE_VALUES // (rows_at_once * points * width))
+    rows, columns = evaluation.inputs.shape[-2:]
+    values = max(points * max(networks.architecture.widths[1:]), samples * columns)  # of one row, in its widest step
+    rows_at_once = max(1, min(rows, PIECE_VALUES // values))
+    members_at_once = max(1, PIECE_VALUES // (rows_at_once * values))
     for first in range(0, len(networks), members_at_once):
         members = slice(first, min(first + members_at_once, len(networks)))
         chosen = networks.select(members)
@@ -67,16 +64,37 @@ def attribute_in_chunks(scorer: str, networks: Ensemble, evaluation: Evaluation,
 
     `complete`: the method promises Σφ = f(x) − f(baseline); the relative gap is measured.
     """
-    columns = torch.empty(len(networks), *evaluation.inputs.shape[-2:])
+    members, rows = len(networks), evaluation.inputs.shape[-2]
+    values = torch.empty(members, rows, len(evaluation.groups))
+    scores, signed = torch.zeros(members, len(evaluation.groups)), torch.zeros(members, len(evaluation.groups))
     for chunk in chunks(networks, evaluation, points, samples):
-        columns[chunk.members, chunk.rows] = local(chunk)
-    gap = completeness_gap(columns, networks, evaluation) if complete else None
-    return Attribution.from_columns(scorer, columns, evaluation, gap)
+        part = sum_groups(local(chunk), evaluation.groups)
+        values[chunk.members, chunk.rows] = part
+        signed[chunk.members] += part.sum(1)  # while the piece is in the cache
+        scores[chunk.members] += part.abs_().sum(1)
+    gap = completeness_gap(values, networks, evaluation) if complete else None
+    return Attribution(scorer, evaluation.features, scores / rows, values, signed / rows, gap)
 
 
-def completeness_gap(columns: Tensor, networks: Ensemble, evaluation: Evaluation) -> Tensor:
+def completeness_gap(values: Tensor, networks: Ensemble, evaluation: Evaluation) -> Tensor:
     """Mean abs(Σ_k φ − (f(x) − f(baseline))) over mean abs(f(x) − f(baseline)), `[members]`."""
     baseline = evaluation.baseline[None] if evaluation.baseline.dim() == 1 else evaluation.baseline[:, None]
     change = networks.outputs(evaluation.inputs) - networks.outputs(baseline)
     difference = explained_output(change, evaluation.explained)
-    return (columns.sum(2) - difference).abs().mean(1) / difference.abs().mean(1)
+    return (values.sum(2) - difference).abs().mean(1) / difference.abs().mean(1)
+
+
+def straight_path(chunk: Chunk, inputs: Tensor, points: int) -> Tensor:
+    """The first pre-activation at Captum's Gauss-Legendre points between baseline and `inputs`.
+
+    `[members, points, rows, hidden]`: a straight path of the input is one of z = Wx + b.
+    """
+    last, first = chunk.networks.first(inputs), chunk.networks.first(chunk.baseline)
+    return first[:, None] + quadrature(points)[1][:, None, None] * (last - first)[:, None]
+
+
+@lru_cache
+def quadrature(steps: int) -> tuple[Tensor, Tensor]:
+    """Captum's Gauss-Legendre weights and nodes on [0, 1], `[steps]` each."""
+    sizes, nodes = (torch.tensor(rule(steps)) for rule in approximation_parameters("gausslegendre"))
+    return sizes.float(), nodes.float()

@@ -1,14 +1,12 @@
 """DeepLIFT."""
 
-import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
-import captum.attr
 from torch import Tensor
 
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation
+from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies
 from attribution_suite.scorers.chunks import Chunk, attribute_in_chunks
 
 
@@ -21,18 +19,15 @@ class DeepLift:
     """
 
     name: ClassVar[str] = "deep_lift"
-    reads: ClassVar[str] = "network"
+    reads: ClassVar[Reads] = "activations"
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""
+        check_applies(self, networks)
 
         def local(chunk: Chunk) -> Tensor:
-            view = chunk.view
-            first, baseline = view.enter(chunk.inputs), view.enter(chunk.baseline)
-            with warnings.catch_warnings():  # Captum announces the hooks that it sets and removes
-                warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
-                method = captum.attr.DeepLift(view, multiply_by_inputs=False)
-                multipliers = method.attribute(first, baseline.expand_as(first))
-            return chunk.pull_back(multipliers.transpose(0, 1)) * (chunk.inputs - chunk.baseline)
+            first, baseline = chunk.networks.first(chunk.inputs), chunk.networks.first(chunk.baseline)
+            multiplier = chunk.networks.multiplier(first, baseline, chunk.explained)
+            return chunk.pull_back(multiplier) * (chunk.inputs - chunk.baseline)
 
         return attribute_in_chunks(self.name, networks, evaluation, 2, local, complete=True)

@@ -28,26 +28,21 @@ class FeatureAblation:
         values = torch.empty(len(networks), evaluation.inputs.shape[-2], len(groups))
         for chunk in chunks(networks, evaluation, len(groups)):
             values[chunk.members, chunk.rows] = _ablate(chunk, groups)
+        # Two ways to one sum differ in the last bit: a feature without weights falls by exactly nothing.
+        weights = (networks.weights[0] != 0).any(1)
+        values *= torch.stack([weights[:, list(group)].any(1) for group in groups], 1)[:, None]
         return Attribution.from_local(self.name, values, evaluation.features)
 
 
 def _ablate(chunk: Chunk, groups: list[tuple[int, ...]]) -> Tensor:
     """`[members, rows, features]`."""
-    networks = chunk.networks
+    networks, weight = chunk.networks, chunk.networks.weights[0]
     change = (chunk.inputs - chunk.baseline).expand(len(networks), -1, -1)
-    first = networks.first(chunk.inputs)
-    single = all(len(group) == 1 for group in groups)
-    if single:  # [members, rows, features, hidden]
-        order = [group[0] for group in groups]
-        moved = change[..., order, None] * networks.weights[0].transpose(1, 2)[:, None, order]
-    else:
-        moved = torch.stack([
-            torch.bmm(change[..., list(group)], networks.weights[0][..., list(group)].transpose(1, 2))
-            for group in groups], 2)
-    ablated = first[:, :, None] - moved
-    outputs = networks.finish(ablated.flatten(1, 2)).unflatten(1, ablated.shape[1:3])
-    native = networks.finish(first)[:, :, None]
-    if chunk.explained is None:
-        return (native - outputs)[..., 0]
-    explained = chunk.explained[:, :, None, None].expand(-1, -1, len(groups), 1)
-    return (native - outputs).gather(3, explained)[..., 0]
+    first, columns = networks.first(chunk.inputs), [group[0] for group in groups]
+    by_column = weight.transpose(1, 2)
+    ablated = torch.addcmul(first[:, :, None], change[..., columns, None], by_column[:, None, columns], value=-1)
+    for feature, group in enumerate(groups):  # [members, rows, features, hidden]
+        for column in group[1:]:
+            ablated[:, :, feature].addcmul_(change[..., column, None], by_column[:, None, column], value=-1)
+    native = networks.explained_output(first[:, :, None], chunk.explained)
+    return native - networks.explained_output(ablated, chunk.explained)

@@ -32,14 +32,15 @@ class GradientShap:
             drawn = torch.from_numpy(np.random.choice(evaluation.background.shape[-2], points))  # noqa: NPY002
             alpha = torch.from_numpy(np.random.uniform(0.0, 1.0, points)).float()[:, None]  # noqa: NPY002
 
+        inputs = evaluation.inputs.repeat_interleave(self.samples, -2)
+        difference = inputs - evaluation.background[..., drawn, :]
+        point = inputs - (1 - alpha) * difference  # b + α(x − b), once for all members that share their rows
+
         def local(chunk: Chunk) -> Tensor:
             part = slice(chunk.rows.start * self.samples, chunk.rows.stop * self.samples)
-            inputs = chunk.inputs.repeat_interleave(self.samples, -2)
-            background = evaluation.background if evaluation.background.dim() == 2 else \
-                evaluation.background[chunk.members]
-            baseline = background[..., drawn[part], :]
-            point = chunk.networks.first(baseline + alpha[part] * (inputs - baseline))
-            gradient = chunk.pull_back(chunk.networks.gradient(point, chunk.explained))
-            return (gradient * (inputs - baseline)).unflatten(1, (-1, self.samples)).mean(2)
+            here, change = ((whole if whole.dim() == 2 else whole[chunk.members])[..., part, :]
+                            for whole in (point, difference))
+            gradient = chunk.networks.gradient(chunk.networks.first(here), chunk.explained)
+            return (chunk.pull_back(gradient) * change).unflatten(1, (-1, self.samples)).mean(2)
 
         return attribute_in_chunks(self.name, networks, evaluation, self.samples, local, samples=self.samples)

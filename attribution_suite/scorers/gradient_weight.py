@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
-from attribution_suite.datasets.table import Split
 from attribution_suite.networks.backward import Backward, Batch
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_groups
+from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies, sum_groups
 
 
 @dataclass(frozen=True)
@@ -20,20 +20,26 @@ class GradientWeight:
 
     batch_size: int = 64
     name: ClassVar[str] = "gradient_weight"
-    reads: ClassVar[str] = "network"
+    reads: ClassVar[Reads] = "layers"
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Scores in units of the loss."""
-        members, background = len(networks), evaluation.background
-        seeds = members if background.dim() == 3 else 1  # members that share their rows share one wide product
-        data = Split(background.expand(seeds, -1, -1), evaluation.background_targets.expand(seeds, -1))
+        check_applies(self, networks)
+        columns = torch.cat([self._products(piece, evaluation, members) for members, piece in
+                             networks.chunks(4 * networks.weights[0][0].numel())])
+        return Attribution(self.name, evaluation.features, sum_groups(columns, evaluation.groups))
+
+    def _products(self, networks: Ensemble, evaluation: Evaluation, members: slice) -> Tensor:
+        """`[members, columns]`."""
+        background = evaluation.background
+        seeds = len(networks) if background.dim() == 3 else 1  # members that share their rows share one wide product
+        inputs = background[members] if background.dim() == 3 else background[None]
+        targets = evaluation.background_targets.expand(seeds, -1)
         backward = Backward(networks, evaluation.task, seeds)
-        total = torch.zeros_like(networks.weights[0])
-        count = 0
+        total, count = torch.zeros_like(networks.weights[0]), 0
         for start in range(0, background.shape[-2], self.batch_size):
             rows = slice(start, start + self.batch_size)
-            backward.backward(Batch(data.inputs[:, rows], data.targets[:, rows]))
+            backward.backward(Batch(inputs[:, rows], targets[:, rows]))
             total += backward.weight_grads[0].abs()
             count += 1
-        columns = (total * networks.weights[0].abs()).mean(1) / count
-        return Attribution(self.name, evaluation.features, sum_groups(columns, evaluation.groups))
+        return (total * networks.weights[0].abs()).mean(1) / count

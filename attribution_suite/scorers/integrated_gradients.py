@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from captum.attr._utils.approximation_methods import approximation_parameters
 from torch import Tensor
 
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.scorers.attribution import Attribution, Evaluation
-from attribution_suite.scorers.chunks import Chunk, attribute_in_chunks
+from attribution_suite.scorers.chunks import Chunk, attribute_in_chunks, quadrature, straight_path
 from attribution_suite.seeding import seeded
 
 
@@ -70,11 +69,8 @@ class SmoothIntegratedGradients:
 
 def mean_gradient(chunk: Chunk, inputs: Tensor, steps: int) -> Tensor:
     """∫₀¹ ∂f/∂x(b + α(x − b)) dα at `inputs`, `[members, rows, columns]`."""
-    rules = approximation_parameters("gausslegendre")
-    sizes, nodes = (torch.tensor(rule(steps), dtype=torch.float32) for rule in rules)
-    last, first = chunk.networks.first(inputs), chunk.networks.first(chunk.baseline)
-    path = first[:, None] + nodes[:, None, None] * (last - first)[:, None]  # [members, steps, rows, hidden]
+    path = straight_path(chunk, inputs, steps)
     explained = None if chunk.explained is None else chunk.explained.repeat(1, steps)
     gradient = chunk.networks.gradient(path.flatten(1, 2), explained)
-    mean = sizes @ gradient.view(*path.shape[:2], -1)
-    return chunk.pull_back(mean.view_as(last))
+    mean = quadrature(steps)[0] @ gradient.reshape(*path.shape[:2], -1)
+    return chunk.pull_back(mean.unflatten(1, path.shape[2:]))

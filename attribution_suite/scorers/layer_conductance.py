@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import captum.attr
 import torch
+from torch import Tensor
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation
-from attribution_suite.scorers.chunks import chunks, completeness_gap
+from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies
+from attribution_suite.scorers.chunks import Chunk, chunks, completeness_gap, straight_path
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,29 @@ class LayerConductance:
     layer: int = 1
     steps: int = 50
     name: ClassVar[str] = "layer_conductance"
-    reads: ClassVar[str] = "network"
+    reads: ClassVar[Reads] = "layers"
     whole_network: ClassVar[bool] = True
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ per unit, in the units of the explained output. Raises InputError for the input layer."""
+        check_applies(self, networks)
         if not 1 <= self.layer < networks.architecture.depth:
             raise InputError(f"layer_conductance scores hidden units: layers 1 to {networks.architecture.depth - 1}, "
                              f"not {self.layer}; for the input use integrated_gradients")
         units = networks.architecture.widths[self.layer]
         values = torch.empty(len(networks), evaluation.inputs.shape[-2], units)
         for chunk in chunks(networks, evaluation, self.steps + 1):
-            view = chunk.view
-            method = captum.attr.LayerConductance(view, view.activations[self.layer - 1])
-            conductance = method.attribute(view.enter(chunk.inputs), view.enter(chunk.baseline), n_steps=self.steps)
-            values[chunk.members, chunk.rows] = conductance.detach().transpose(0, 1)
+            values[chunk.members, chunk.rows] = self._conductance(chunk)
         gap = completeness_gap(values, networks, evaluation)
         return Attribution.from_local(self.name, values, tuple(f"unit:{unit}" for unit in range(units)), gap)
+
+    def _conductance(self, chunk: Chunk) -> Tensor:
+        """Captum's sum over the path's points p of ∂f/∂h(p) (h(p + 1) − h(p)), `[members, rows, units]`."""
+        networks, points = chunk.networks, self.steps + 1
+        path = straight_path(chunk, chunk.inputs, points)
+        hidden = networks.hidden(path.flatten(1, 2))[self.layer - 1]
+        tail = networks.tail(self.layer)
+        explained = None if chunk.explained is None else chunk.explained.repeat(1, points)
+        gradient = torch.bmm(tail.gradient(tail.first(hidden), explained), tail.weights[0])
+        hidden, gradient = (values.unflatten(1, path.shape[1:3]) for values in (hidden, gradient))
+        return (gradient[:, :-1] * hidden.diff(dim=1)).sum(1)

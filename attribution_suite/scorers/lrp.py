@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation
+from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies
 from attribution_suite.scorers.chunks import Chunk, chunks
 
 STABILISER = 1e-9
@@ -25,10 +25,11 @@ class LRP:
     """
 
     name: ClassVar[str] = "lrp"
-    reads: ClassVar[str] = "network"
+    reads: ClassVar[Reads] = "layers"
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local relevance in the units of the explained output."""
+        check_applies(self, networks)
         return _attribute(self.name, networks, evaluation, positive_rule)
 
 
@@ -38,10 +39,11 @@ class LRPEpsilon:
 
     epsilon: float = 1e-6
     name: ClassVar[str] = "lrp_epsilon"
-    reads: ClassVar[str] = "network"
+    reads: ClassVar[Reads] = "layers"
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local relevance in the units of the explained output."""
+        check_applies(self, networks)
 
         def rule(inputs: Tensor, weight: Tensor, relevance: Tensor) -> Tensor:
             return epsilon_rule(inputs, weight, relevance, self.epsilon)
@@ -51,7 +53,10 @@ class LRPEpsilon:
 
 def positive_rule(inputs: Tensor, weight: Tensor, relevance: Tensor) -> Tensor:
     """One layer down by z⁺: `inputs` `[members, rows, in]`, `weight` `[members, out, in]`, `relevance` `[…, out]`."""
-    up, down, plus, minus = inputs.relu(), -(-inputs).relu(), weight.relu(), -(-weight).relu()
+    up, plus = inputs.relu(), weight.relu()
+    if bool((inputs >= 0).all()):  # ReLU activations: the negative half is empty
+        return up * torch.bmm(relevance / (torch.bmm(up, plus.transpose(1, 2)) + STABILISER), plus)
+    down, minus = inputs - up, weight - plus
     z = torch.bmm(up, plus.transpose(1, 2)).baddbmm_(down, minus.transpose(1, 2))
     passed = relevance / (z + STABILISER)
     return up * torch.bmm(passed, plus) + down * torch.bmm(passed, minus)

@@ -7,7 +7,7 @@ import torch
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_groups
+from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies, sum_groups
 
 Variant = Literal["mean_abs", "first_unit"]
 
@@ -23,7 +23,7 @@ class Weights:
     """
 
     name: ClassVar[str] = "weights"
-    reads: ClassVar[Literal["network", "labels"]] = "network"
+    reads: ClassVar[Reads] = "layers"
     variant: Variant = "mean_abs"
 
     def __post_init__(self) -> None:
@@ -32,6 +32,7 @@ class Weights:
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Scores of every member; `signed` for `first_unit` alone."""
+        check_applies(self, networks)
         weight = networks.weights[0]
         columns = weight.abs().mean(1) if self.variant == "mean_abs" else weight[:, 0]
         norm = columns.abs().sum(1, keepdim=True)

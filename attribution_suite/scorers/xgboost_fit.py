@@ -85,7 +85,7 @@ class XGBoostScorer:
 
         classes = [(0,)] * len(networks) if evaluation.explained is None else [
             tuple(row.unique().tolist()) for row in evaluation.explained]
-        sources = (*networks.weights, *networks.biases, evaluation.background)
+        sources = (*networks.tensors, evaluation.background)
         options = (self._options, evaluation.seed, tuple(classes), networks.architecture)
         return _fitted_once("outputs", sources, options, fit)
 

@@ -1,0 +1,70 @@
+"""Gradients of any modules' training loss, for the same training loop as the perceptrons'."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from attribution_suite.datasets.table import Task
+from attribution_suite.errors import InputError
+from attribution_suite.networks.backward import Backward, Batch
+from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.modules import ModuleEnsemble
+
+
+class ModuleBackward(Backward):
+    """All members' trainable parameters in one flat buffer, differentiated by autograd; W and b in front stay.
+
+    A clamped node has W_:j = 0, which no step changes. Modules stay in eval mode: no dropout, and batch norm keeps its
+    statistics.
+    """
+
+    def __init__(self, networks: ModuleEnsemble, task: Task, seeds: int, replaced: Nodes | None = None) -> None:
+        if not networks.trainable:
+            raise InputError(f"{networks.architecture} has no parameter that requires a gradient: it cannot be trained")
+        super().__init__(networks, task, seeds, None, replaced)
+        self.modules, self.replaced_nodes = networks, replaced
+        stacks = [networks.state[name] for name in networks.trainable]
+        self.shapes = [stack.shape for stack in stacks]
+        self.parameters = torch.nn.Parameter(torch.cat([stack.flatten() for stack in stacks]))
+        self.parameters.grad = torch.zeros_like(self.parameters)
+        self.weights = self._views(self.parameters.data)
+
+    def _views(self, flat: Tensor) -> list[Tensor]:
+        parts = flat.split([shape.numel() for shape in self.shapes])
+        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def forward(self, batch: Batch) -> list[Tensor]:
+        """The output alone, `[members, outputs, rows]`."""
+        members = len(self.modules)
+        inputs = batch.inputs.repeat_interleave(members // self.seeds, 0)
+        if self.replaced_nodes is not None and batch.own is not None:
+            own = batch.own.view(members, -1, batch.size).transpose(1, 2)
+            inputs = inputs.scatter(2, self.replaced_nodes.index[:, None].expand(-1, batch.size, -1), own)
+        names = self.modules.trainable
+        now = self.modules.with_parameters(dict(zip(names, self._views(self.parameters), strict=True)))
+        return [now.finish(now.first(inputs)).transpose(1, 2)]
+
+    def backward(self, batch: Batch) -> Tensor:
+        """Sets the gradient of the members' mean loss over the batch; returns the summed loss `[members]`."""
+        output = self.forward(batch)[0]
+        loss, slope = self.loss_and_slope(output.detach().clone(), batch)
+        self.parameters.grad = torch.autograd.grad(output, self.parameters, slope)[0]
+        return loss
+
+    @torch.no_grad()
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss `[members]` over a batch of any size, in row chunks."""
+        return super().loss(batch)
+
+    def rebuilt(self, tensors: Sequence[Tensor]) -> Ensemble:
+        """The networks with other trained parameters."""
+        return self.modules.with_parameters(dict(zip(self.modules.trainable, tensors, strict=False)))
+
+
+def backward_for(networks: Ensemble, task: Task, seeds: int, clamp: Nodes | None = None,
+                 replaced: Nodes | None = None) -> Backward:
+    """The gradients of these networks: written out for perceptrons, by autograd for other modules."""
+    if isinstance(networks, ModuleEnsemble):
+        return ModuleBackward(networks, task, seeds, replaced)
+    return Backward(networks, task, seeds, clamp, replaced)

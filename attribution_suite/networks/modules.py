@@ -1,0 +1,238 @@
+"""Any `nn.Module` as an ensemble: an editable layer in front of the user's own modules."""
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from attribution_suite.errors import InputError
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.ensemble import Ensemble, is_perceptron
+from attribution_suite.networks.probe import check_modules, copied, deep_lift_problem, probe, reset
+from attribution_suite.networks.view import View
+from attribution_suite.seeding import seeded
+
+PROBE_ROWS = 64
+CLOSE = 1e-4  # relative; vmap orders its sums differently: float32 rounding, not another function
+
+
+@dataclass(frozen=True)
+class ModuleArchitecture(Architecture):
+    """Of a module only its ends are known, and the most numbers that one of its submodules makes of a row, `widest`."""
+
+    title: str = "module"
+    widest: int = 1
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Input, the widest place inside (what memory is planned by), output."""
+        return self.features, max(self.features, self.widest, self.outputs), self.outputs
+
+    @property
+    def depth(self) -> int:
+        """One: it is not known what layers there are."""
+        return 1
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.features} inputs, {self.outputs} outputs)"
+
+
+@dataclass(frozen=True)
+class ModuleEnsemble(Ensemble):
+    """E networks x → module(W x + b), W `[E, features, features]` the identity and b zero until an edit changes them.
+
+    So the *first pre-activation* is the input itself, and whatever is written for the first layer of an `Ensemble`
+    (removing a column, folding a constant or a regression on its peers, ablating, permuting) holds for any module.
+    W and b are never trained. Modules run in eval mode, as private copies: the user's own are not touched.
+
+    `state`: every parameter and buffer, stacked `[E, …]`; `templates`: one copy a member that knows the code.
+    `trainable`: the parameters that required a gradient. `stacked`: all members run as one call by `torch.vmap`;
+    else one after the other, `reason` says why. `deep_lift`: why DeepLIFT's values would be wrong, None if they are
+    right.
+    """
+
+    templates: tuple[nn.Module, ...]
+    state: Mapping[str, Tensor]
+    trainable: tuple[str, ...]
+    stacked: bool
+    reason: str
+    deep_lift: str | None
+
+    @classmethod
+    def wrap(cls, modules: Sequence[nn.Module], inputs: Tensor) -> "ModuleEnsemble":
+        """From modules of the same parameters, tried on some rows `[rows, features]`.
+
+        Raises InputError, naming the module, for parameters that are not float32 on the CPU or differ between members;
+        for outputs other than `[rows, outputs]` or `[rows]`, not finite, without gradient, random, or of a row that
+        depends on the other rows.
+        """
+        rows = inputs[:PROBE_ROWS]
+        templates = tuple(copied(module, number) for number, module in enumerate(modules))
+        check_modules(templates)
+        outputs, widest = probe(templates, rows)
+        state = {name: torch.stack([tensors(template)[name].detach() for template in templates])
+                 for name in tensors(templates[0])}
+        members, features = len(templates), rows.shape[1]
+        architecture = ModuleArchitecture(features, (), outputs.shape[2], "linear", type(modules[0]).__name__, widest)
+        trainable = tuple(name for name, p in templates[0].named_parameters() if p.requires_grad)
+        problem = next((found for t in templates if (found := deep_lift_problem(t, rows))), None)
+        alone = cls(architecture, (torch.eye(features).repeat(members, 1, 1),), (torch.zeros(members, features),),
+                    templates, state, trainable, False, "", problem)
+        together = replace(alone, stacked=True)
+        reason = _difference(together, alone, rows)
+        return together if reason is None else replace(alone, reason=reason)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Every tensor that decides the outputs."""
+        return *self.weights, *self.biases, *self.state.values()
+
+    def fresh(self, seeds: Sequence[int]) -> "ModuleEnsemble":
+        """Untrained copies, one a seed: `reset_parameters` of every submodule, W and b as before any edit.
+
+        Parameters that require no gradient stay. Raises InputError for a submodule that cannot be reset.
+        """
+        ensemble = self.select([position * len(self) // len(seeds) for position in range(len(seeds))])
+        cold = []
+        for template, seed in zip(ensemble.templates, seeds, strict=True):
+            template = copy.deepcopy(template)
+            with seeded(seed):
+                reset(template)
+            cold.append(tensors(template))
+        frozen = {name for name, _ in self.templates[0].named_parameters()} - set(self.trainable)
+        state = {name: value if name in frozen else torch.stack([member[name].detach() for member in cold])
+                 for name, value in ensemble.state.items()}
+        identity = torch.eye(self.architecture.features).repeat(len(seeds), 1, 1)
+        return replace(ensemble, state=state, weights=(identity,), biases=(torch.zeros_like(ensemble.biases[0]),))
+
+    def to_module(self, member: int = 0) -> nn.Sequential:
+        """One member as `Sequential(Linear(W, b), the user's module)`."""
+        linear = nn.Linear(self.architecture.features, self.architecture.features)
+        linear.weight.data, linear.bias.data = self.weights[0][member].clone(), self.biases[0][member].clone()
+        return nn.Sequential(linear, self.member_module(member)).eval()
+
+    def member_module(self, member: int) -> nn.Module:
+        """A member's module with its state, without the layer in front."""
+        module = copy.deepcopy(self.templates[member])
+        with torch.no_grad():
+            for name, tensor in tensors(module).items():
+                tensor.copy_(self.state[name][member])
+        return module
+
+    def refusal(self, reads: str) -> str | None:
+        """Why a method that reads 'layers' or 'activations' cannot be asked of these networks; None if it can."""
+        if reads == "layers":
+            return (f"it reads the layers of an nn.Sequential(Linear, ReLU or Tanh, …, Linear), and the network is a "
+                    f"{type(self.templates[0]).__name__}")
+        return self.deep_lift if reads == "activations" else None
+
+    def select(self, members: Tensor | Sequence[int] | slice) -> "ModuleEnsemble":
+        """The members at these positions, in this order (repeats allowed)."""
+        pick = members if isinstance(members, slice | Tensor) else torch.as_tensor(members)
+        positions = torch.arange(len(self))[pick].tolist()
+        return replace(self, weights=(self.weights[0][pick],), biases=(self.biases[0][pick],),
+                       templates=tuple(self.templates[position] for position in positions),
+                       state={name: value[pick] for name, value in self.state.items()})
+
+    def tail(self, layer: int) -> "ModuleEnsemble":
+        """The networks themselves. Raises InputError for a hidden layer."""
+        if layer != 0:
+            raise InputError(f"layer {layer} cannot be audited: {self.refusal('layers')}")
+        return self
+
+    def with_tail(self, tail: Ensemble) -> Ensemble:
+        """`tail`: there is nothing below it."""
+        return tail
+
+    def with_first_layer(self, weight: Tensor, bias: Tensor) -> "ModuleEnsemble":
+        """The same modules behind another W `[E, features, features]` and b `[E, features]`."""
+        return replace(self, weights=(weight,), biases=(bias,))
+
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> "ModuleEnsemble":
+        """The same code with some parameters `[E, …]` replaced."""
+        return replace(self, state={**self.state, **parameters})
+
+    def finish(self, first: Tensor) -> Tensor:
+        """What the modules make of their inputs `[E, rows, features]`: `[E, rows, outputs]`."""
+        first = first.clone(memory_format=torch.contiguous_format)  # a module may call `view` on it, or change it
+        if self.stacked:
+            outputs = torch.vmap(lambda state, rows: functional_call(self.templates[0], state, (rows,)))(
+                dict(self.state), first)
+        else:
+            outputs = torch.stack([
+                functional_call(template, {name: value[member] for name, value in self.state.items()}, (rows,))
+                for member, (template, rows) in enumerate(zip(self.templates, first, strict=True))])
+        return outputs.reshape(*first.shape[:2], self.architecture.outputs)
+
+    def gradient(self, first: Tensor, explained: Tensor | None) -> Tensor:
+        """∂(explained output)/∂(module's input) at points `[E, points, features]`, the same shape, by autograd."""
+        with torch.enable_grad():
+            point = first.detach().requires_grad_()
+            outputs = self.finish(point)
+            chosen = outputs[..., :1] if explained is None else outputs.gather(2, explained[..., None])
+            return torch.autograd.grad(chosen.sum(), point, materialize_grads=True)[0]
+
+    def multiplier(self, first: Tensor, baseline: Tensor, explained: Tensor | None) -> Tensor:
+        """DeepLIFT's multipliers by Captum, through hooks on the modules' own activations."""
+        from captum.attr import DeepLift  # slow to load, and training needs this file too
+
+        view = View(self, explained)
+        rows, reference = (values.detach().transpose(0, 1).requires_grad_() for values in (first, baseline))
+        with warnings.catch_warnings():  # Captum announces the hooks that it sets and removes
+            warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
+            method = DeepLift(view, multiply_by_inputs=False)
+            return method.attribute(rows, reference.expand_as(rows)).detach().transpose(0, 1)
+
+    def activations(self, inputs: Tensor) -> list[Tensor]:
+        """Raises InputError: a module's layers are not known."""
+        raise InputError(f"the layers' activations cannot be read: {self.refusal('layers')}")
+
+
+def as_ensemble(networks: Ensemble | nn.Module | Sequence[nn.Module], inputs: Tensor) -> Ensemble:
+    """The networks as an ensemble that takes rows like `inputs` `[rows, features]`, float32.
+
+    Plain `nn.Sequential`s of Linear and ReLU or Tanh become stacked weights; any other module goes behind an
+    editable layer (`ModuleEnsemble`). Raises InputError where they do not fit together, or not the rows.
+    """
+    if isinstance(networks, Ensemble):
+        found = networks
+    else:
+        modules = [networks] if isinstance(networks, nn.Module) else list(networks)
+        if not modules or not all(isinstance(module, nn.Module) for module in modules):
+            raise InputError("networks are an Ensemble, an nn.Module or a list of nn.Modules")
+        plain = all(is_perceptron(module) and not hooked(module) for module in modules)
+        if plain:
+            check_modules(modules)
+        found = Ensemble.from_modules(modules) if plain else ModuleEnsemble.wrap(modules, inputs)  # type: ignore[arg-type]
+    if found.architecture.features != inputs.shape[1]:
+        raise InputError(f"the networks take {found.architecture.features} inputs, the table has {inputs.shape[1]} "
+                         "columns after encoding: give the table that they were trained on")
+    return found
+
+
+def hooked(module: nn.Module) -> bool:
+    """True if something of the user's runs when the module is called."""
+    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
+
+
+def tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _difference(together: ModuleEnsemble, alone: ModuleEnsemble, rows: Tensor) -> str | None:
+    """Why the members cannot run as one call; None if outputs and gradients are the same as one after the other."""
+    explained = alone.outputs(rows).argmax(2)
+    pairs = []
+    try:
+        for ensemble in (alone, together):
+            pairs.append((ensemble.outputs(rows), ensemble.gradient(ensemble.first(rows), explained)))
+    except Exception as error:  # whatever torch.vmap cannot do, it says so by many kinds of error
+        return f"torch.vmap cannot run them together: {str(error).strip().splitlines()[0]}"
+    if not all(torch.allclose(a, b, rtol=CLOSE, atol=CLOSE / 10) for a, b in zip(*pairs, strict=True)):
+        return "torch.vmap gives other values than the modules alone"
+    return None

@@ -1,0 +1,209 @@
+"""Tries a user's modules on a few rows, so that what they cannot do is said before anything runs."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from attribution_suite.errors import InputError
+from attribution_suite.seeding import seeded
+
+INCOMPLETE = 1e-3  # relative gap of Σφ to f(x) − f(0) above which DeepLIFT's values are wrong: rounding makes 1e-5
+# What PyTorch computes outside activation modules without bending anything: DeepLIFT's linear rule holds for these.
+# A product of two values that both depend on the input is among them; the sum of φ tells.
+LINEAR = frozenset((
+    "add", "add_", "addbmm", "addmm", "addmv", "alias", "arange", "as_strided", "avg_pool1d", "avg_pool2d", "baddbmm",
+    "bmm", "cat", "clone", "constant_pad_nd", "convolution", "copy_", "cumsum", "detach", "diagonal", "div", "div_",
+    "dot", "empty", "expand", "flip", "full", "full_like", "gather", "index", "index_select", "lift_fresh", "mean",
+    "mm", "mul", "mul_", "mv", "native_batch_norm", "_native_batch_norm_legit_no_training", "neg", "new_ones",
+    "new_zeros", "ones", "ones_like", "permute", "repeat", "_reshape_alias", "roll", "rsub", "scalar_tensor", "select",
+    "slice", "split", "split_with_sizes", "squeeze", "stack", "sub", "sub_", "sum", "t", "_to_copy", "transpose",
+    "tril", "triu", "unbind", "_unsafe_view", "unsqueeze", "view", "zeros", "zeros_like",
+))
+
+
+def copied(module: nn.Module, number: int) -> nn.Module:
+    """A private copy in eval mode: the user's module is never run or changed."""
+    try:
+        return copy.deepcopy(module).eval()
+    except Exception as error:  # deepcopy runs the user's code
+        raise InputError(f"network {number} ({type(module).__name__}) cannot be copied: {error}") from error
+
+
+def check_modules(modules: Sequence[nn.Module]) -> None:
+    """Raises InputError for parameters that are not float32 on the CPU, or that differ in name or shape."""
+    shapes = []
+    for number, module in enumerate(modules):
+        name = f"network {number} ({type(module).__name__})"
+        tensors = [*module.named_parameters(), *module.named_buffers()]
+        for key, tensor in tensors:
+            if nn.parameter.is_lazy(tensor):
+                raise InputError(f"{name}: parameter '{key}' has no shape yet: call the module once on a row")
+            if tensor.device.type != "cpu":
+                raise InputError(f"{name}: '{key}' lies on {tensor.device}: move the module with .cpu()")
+            if tensor.is_floating_point() and tensor.dtype != torch.float32:
+                raise InputError(f"{name}: '{key}' is {tensor.dtype}: convert the module with .float()")
+        shapes.append({key: (tensor.shape, tensor.dtype) for key, tensor in tensors})
+        if shapes[number] != shapes[0]:
+            raise InputError(f"{name} has other parameters than network 0: the networks of an audit share one "
+                             "architecture")
+
+
+def probe(modules: Sequence[nn.Module], rows: Tensor) -> tuple[Tensor, int]:
+    """The outputs `[members, rows, outputs]`, and the most numbers that a submodule makes of one row.
+
+    Raises InputError, naming the module, for anything that rules out attribution.
+    """
+    found, widest = [], 1
+    for number, module in enumerate(modules):
+        name = f"network {number} ({type(module).__name__})"
+        handles = []
+
+        def widen(_: nn.Module, __: Any, output: Any) -> None:
+            nonlocal widest
+            if isinstance(output, Tensor):
+                widest = max(widest, output.numel() // len(rows))
+
+        try:
+            handles = [part.register_forward_hook(widen) for part in module.modules()]
+            with seeded(0):
+                outputs, again, few = (module(_variable(part)) for part in (rows, rows, rows[:len(rows) // 2]))
+        except Exception as error:  # the user's code: any error is theirs, told in one line
+            raise InputError(f"{name} cannot take rows of {rows.shape[1]} float32 inputs: "
+                             f"{(str(error).strip() or type(error).__name__).splitlines()[0]}") from error
+        finally:
+            for handle in handles:
+                handle.remove()
+        found.append(_checked(name, outputs, again, few, len(rows)))
+    if len({outputs.shape for outputs in found}) > 1:
+        raise InputError("the networks have different numbers of outputs")
+    return torch.stack(found), widest
+
+
+def _checked(name: str, outputs: Any, again: Tensor, few: Tensor, rows: int) -> Tensor:
+    """The outputs `[rows, outputs]` of one module, if they can be explained."""
+    if not isinstance(outputs, Tensor) or outputs.dim() not in (1, 2) or len(outputs) != rows:
+        shape = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError(f"{name} must return [rows, outputs] or [rows], for {rows} rows it returned {shape}")
+    if outputs.dtype != torch.float32 or not outputs.requires_grad:
+        raise InputError(f"{name} must return float32 outputs that depend on its inputs with a gradient (no argmax, no "
+                         "torch.no_grad)")
+    if not bool(torch.isfinite(outputs).all()):
+        raise InputError(f"{name} returns NaN or infinite outputs")
+    if not torch.equal(outputs, again):
+        raise InputError(f"{name} returns different outputs for the same rows: it draws random numbers in eval mode")
+    if not torch.allclose(outputs[:len(few)], few, rtol=1e-3, atol=1e-4):
+        raise InputError(f"{name}: a row's output depends on the other rows of its batch, so it cannot be attributed")
+    outputs = outputs.detach()
+    return outputs[:, None] if outputs.dim() == 1 else outputs
+
+
+def _variable(rows: Tensor) -> Tensor:
+    """A copy that carries a gradient and may be changed in place."""
+    return rows.clone().requires_grad_().clone()
+
+
+def reset(module: nn.Module) -> None:
+    """New parameters for every submodule. Raises InputError for one that has parameters and no `reset_parameters`."""
+    for name, part in module.named_modules():
+        again = getattr(part, "reset_parameters", None) or getattr(part, "_reset_parameters", None)
+        if callable(again):
+            again()
+        elif any(p.requires_grad for p in part.parameters(recurse=False)):
+            raise InputError(f"retrain starts from new parameters, and {_named(name, part)} has no reset_parameters(): "
+                             "give its class that method")
+
+
+def deep_lift_problem(module: nn.Module, rows: Tensor) -> str | None:
+    """Why Captum's DeepLIFT values of this module would be wrong, naming the culprit; None if they are right.
+
+    DeepLIFT replaces the derivative of every activation *module* by a ratio of differences, through hooks that
+    remember one call: a module called twice makes it fail, an activation that is no module of its own (`torch.relu`,
+    an `nn.ReLU()` made inside `forward`) silently gets wrong values (captum #1082, #1104). What structure does not
+    tell, the sum of φ does: it must be f(x) − f(0).
+    """
+    from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
+
+    module = copy.deepcopy(module)
+    with _watched(module, frozenset(SUPPORTED_NON_LINEAR)) as watch, watch:
+        module(_variable(rows))
+    for name, calls in watch.calls.items():
+        if calls > 1:
+            return (f"'{name}' ({type(module.get_submodule(name)).__name__}) is called {calls} times in one forward: "
+                    "give each place its own module")
+    if watch.bent:
+        (name, operation), place = next(iter(watch.bent.items()))
+        return (f"{_named(name, place)} computes '{operation}' outside an activation module that DeepLIFT knows: "
+                "use a module such as nn.ReLU(), made in __init__ and called once")
+    gap = _incompleteness(module, rows)
+    if gap > INCOMPLETE:
+        return (f"the values of {type(module).__name__} miss f(x) − f(0) by {gap:.1%}: something in forward is not "
+                "linear between its activation modules (a product of two values, for one)")
+    return None
+
+
+class _Watch(TorchDispatchMode):
+    """Counts the calls of activation modules, and notes operations that bend values outside of them."""
+
+    def __init__(self, root: nn.Module, kinds: frozenset[type[nn.Module]]) -> None:
+        super().__init__()
+        self.kinds = kinds
+        self.inside: list[tuple[str, nn.Module]] = [("", root)]
+        self.calls: dict[str, int] = {}
+        self.bent: dict[tuple[str, str], nn.Module] = {}
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        (name, part), operation = self.inside[-1], function.overloadpacket.__name__
+        if type(part) not in self.kinds and operation not in LINEAR:
+            self.bent.setdefault((name, operation), part)
+        return function(*args, **(kwargs or {}))
+
+    def enter(self, name: str, part: nn.Module) -> None:
+        """A module is called."""
+        self.inside.append((name, part))
+        if type(part) in self.kinds:
+            self.calls[name] = self.calls.get(name, 0) + 1
+
+    def leave(self, *_: object) -> None:
+        """It returns."""
+        self.inside.pop()
+
+
+@contextmanager
+def _watched(module: nn.Module, kinds: frozenset[type[nn.Module]]) -> Iterator[_Watch]:
+    """Hooks that tell a watch which module runs. `module` is a copy of our own."""
+    watch = _Watch(module, kinds)
+    handles = []
+    for name, part in module.named_modules():
+        handles.append(part.register_forward_pre_hook(lambda part, _, name=name: watch.enter(name, part)))
+        handles.append(part.register_forward_hook(watch.leave))
+    try:
+        yield watch
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _incompleteness(module: nn.Module, rows: Tensor) -> float:
+    """Mean abs(Σφ − (f(x) − f(0))) over mean abs(f(x) − f(0)) of Captum's DeepLIFT, the baseline at zero."""
+    import warnings
+
+    from captum.attr import DeepLift
+
+    outputs = module(_variable(rows)).detach()
+    target = None if outputs.dim() == 1 else outputs.argmax(1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
+        values = DeepLift(module).attribute(rows.clone().requires_grad_(), torch.zeros_like(rows), target=target).sum(1)
+    change = outputs - module(torch.zeros_like(rows)).detach()
+    change = change if target is None else change.gather(1, target[:, None])[:, 0]
+    scale = change.abs().mean()
+    return float((values.detach() - change).abs().mean() / scale) if scale > 0 else 0.0
+
+
+def _named(name: str, part: nn.Module) -> str:
+    return f"'{name}' ({type(part).__name__})" if name else type(part).__name__

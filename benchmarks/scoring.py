@@ -1,0 +1,122 @@
+"""Scoring 50 networks on real Prudential: one pass of the ensemble against a call on each network.
+
+Captum, LIME and plain PyTorch are called on each network alone, with the same settings, baselines, draws and explained
+classes, and the values must be equal. The slow sides are timed on a few networks (or rows) and multiplied: the table
+says on how many. One process with one thread a side; interleaved, medians.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import conclude, side_by_side, table, use_shared_data
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import reference
+
+from attribution_suite.audit.scoring import Choice, attribute
+from attribution_suite.datasets import load_dataset
+from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.memory import keep_freed_memory
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.training import Training, train
+from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.lime import Lime
+
+MEMBERS, ROWS, LIME_ROWS, LIME_SAMPLES = 50, 500, 50, 5000
+CAPTUM = {"integrated_gradients": 20.0, "smooth_integrated_gradients": 20.0, "deep_lift": 10.0, "gradient_shap": 20.0,
+          "input_x_gradient": 20.0, "saliency": 20.0, "feature_ablation": 20.0, "layer_conductance": 20.0}
+
+
+def trained(dataset: TabularDataset) -> Ensemble:
+    """Fifty networks after half an epoch: their classes differ, as an audit's do."""
+    start = Ensemble.initialise(Architecture(dataset.features, (32, 16), dataset.outputs), range(MEMBERS))
+    budget = Training(1, 64, 1e-3, max_steps=300)
+    few = dataset.validation.rows(slice(500))
+    return train(start, dataset.train, few, dataset.task, budget, range(MEMBERS)).networks
+
+
+def evaluation_of(networks: Ensemble, dataset: TabularDataset) -> Evaluation:
+    inputs, targets = dataset.test.inputs[:ROWS], dataset.test.targets[:ROWS]
+    return Evaluation(inputs, targets, dataset.train.inputs[:2000], dataset.train.targets[:2000],
+                      torch.zeros(dataset.features), dataset.groups, dataset.task,
+                      networks.outputs(inputs).argmax(2), seed=1)
+
+
+def compare(name: str, networks: Ensemble, evaluation: Evaluation, alone: int) -> tuple[float, float, float]:
+    """Seconds of ours, of Captum on every network (from `alone` of them), and the largest relative difference."""
+    layer = 1 if name == "layer_conductance" else 0
+    choice = Choice(name, {})
+    found = attribute(choice, networks, evaluation, layer).values
+    assert found is not None
+    worst = 0.0
+    for member in range(alone):
+        expected = reference.captum_alone(name, networks, evaluation, member)
+        worst = max(worst, float((found[member] - expected).abs().max() / expected.abs().max()))
+    times = side_by_side({
+        "ours": lambda: attribute(choice, networks, evaluation, layer),
+        "captum": lambda: [reference.captum_alone(name, networks, evaluation, member) for member in range(alone)]})
+    return times["ours"], times["captum"] * MEMBERS / alone, worst
+
+
+def lime(networks: Ensemble, evaluation: Evaluation) -> tuple[float, float, float]:
+    """The same for LIME, against the lime package on the same neighbourhoods, from two networks and two rows."""
+    choice, few, alone = Choice("lime", {"samples": LIME_SAMPLES, "published": True}, LIME_ROWS), 2, 2
+    found = attribute(choice, networks, evaluation).values
+    assert found is not None
+    slow = reference.LimeAlone(networks, evaluation, LIME_SAMPLES, Lime().neighbourhoods)
+    worst = 0.0
+    for member in range(alone):
+        for row in range(few):
+            expected = slow.coefficients(member, row)
+            difference = np.abs(found[member, row].numpy() - expected)
+            worst = max(worst, float(difference.max() / np.abs(expected).max()))
+    times = side_by_side({
+        "ours": lambda: attribute(choice, networks, evaluation),
+        "lime": lambda: [slow.coefficients(member, row) for member in range(alone) for row in range(few)]})
+    return times["ours"], times["lime"] * MEMBERS * LIME_ROWS / (alone * few), worst
+
+
+def plain(name: str, networks: Ensemble, evaluation: Evaluation, alone: int) -> tuple[float, float, float]:
+    """`gradient_weight` and `lrp` against a plain PyTorch loop over networks."""
+    loop = {"gradient_weight": reference.gradient_weight_alone, "lrp": reference.lrp_alone}[name]
+    found = attribute(Choice(name, {}), networks, evaluation)
+    worst = 0.0
+    for member in range(alone):
+        expected = loop(networks, evaluation, member)
+        ours = found.scores[member] if found.values is None else found.values[member]
+        worst = max(worst, float((ours - expected).abs().max() / expected.abs().max()))
+    times = side_by_side({
+        "ours": lambda: attribute(Choice(name, {}), networks, evaluation),
+        "loop": lambda: [loop(networks, evaluation, member) for member in range(alone)]})
+    return times["ours"], times["loop"] * MEMBERS / alone, worst
+
+
+def main() -> None:
+    use_shared_data()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    dataset = load_dataset("prudential", preset="published", real_only=True)
+    networks = trained(dataset)
+    evaluation = evaluation_of(networks, dataset)
+    figures: dict[str, float] = {}
+    goals = {f"ratio_{name}": goal for name, goal in CAPTUM.items()}
+    goals |= {"ratio_lime": 100.0, "ratio_gradient_weight": 15.0, "ratio_lrp": 15.0}
+    rows = []
+    measured = [(name, *compare(name, networks, evaluation, 3)) for name in CAPTUM]
+    measured += [(name, *plain(name, networks, evaluation, 5)) for name in ("gradient_weight", "lrp")]
+    measured.append(("lime", *lime(networks, evaluation)))
+    for name, ours, slow, difference in measured:
+        figures |= {f"ratio_{name}": slow / ours, f"difference_{name}": difference}
+        goals[f"difference_{name}"] = 1e-6 if name == "lime" else 1e-5
+        rows.append([name, ours, slow, slow / ours, f"{difference:.0e}"])
+    table([f"{MEMBERS} networks × {ROWS} rows × {dataset.features} columns", "ours s", "each alone s", "ratio",
+           "difference"], rows)
+    conclude("scoring", figures, goals)
+
+
+if __name__ == "__main__":
+    main()

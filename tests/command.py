@@ -1,0 +1,71 @@
+"""The command line as a user meets it: real processes, small audits, and a package that adds a scorer."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+import attribution_suite
+from attribution_suite.audit.tables import TABLES
+
+ROOT = Path(attribution_suite.__file__).parents[1]
+SMALL = ("--seeds", "2", "--rows", "12", "--lime-rows", "3", "--lime-samples", "50", "--tuning", "0.02")
+NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "ATTRIBUTION_SUITE_DATA": ""}
+TIMED = {"outcomes": ["seconds"]}  # columns that no two runs share
+
+
+def start(*words: object, cwd: Path, packages: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+    """`attribution-suite words` in its own process group, in `cwd`, with an empty cache."""
+    path = os.pathsep.join(map(str, filter(None, (ROOT, packages))))
+    variables = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cwd / "no-cache"),
+                 **environment}
+    return subprocess.Popen([sys.executable, "-m", "attribution_suite", *map(str, words)], cwd=cwd, env=variables,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def call(*words: object, cwd: Path, packages: Path | None = None, **environment: str) -> tuple[int, str, str]:
+    """Its exit status, stdout and stderr."""
+    process = start(*words, cwd=cwd, packages=packages, **environment)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def add_scorer(folder: Path, name: str, body: str) -> Path:
+    """A package in `folder` (for PYTHONPATH) whose entry point adds the scorer `name`; returns `folder`.
+
+    `body` is what its `attribute(self, networks, evaluation)` does first: a failure, a crash, a full disk. It then
+    gives every feature the same score.
+    """
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[attribution_suite.scorers]\n{name} = {name}_module:Added\n")
+    lines = [
+        "import os, resource, signal", "import torch",
+        "from attribution_suite.scorers.attribution import Attribution", "",
+        "class Added:", '    """A scorer of another package."""', f"    name, reads = '{name}', 'network'", "",
+        "    def attribute(self, networks, evaluation):", *(f"        {line}" for line in body.splitlines()),
+        "        scores = torch.ones(len(networks), len(evaluation.groups))",
+        "        return Attribution(self.name, evaluation.features, scores)", ""]
+    (folder / f"{name}_module.py").write_text("\n".join(lines))
+    return folder
+
+
+def tables(run: Path) -> dict[str, pd.DataFrame]:
+    """Every table of a run without its timings."""
+    return {name: pd.read_parquet(run / f"{name}.parquet").drop(columns=TIMED.get(name, [])) for name in TABLES}
+
+
+def assert_same_tables(run: Path, other: Path) -> None:
+    """The same rows in the same order, bit for bit, timings apart."""
+    mine, theirs = tables(run), tables(other)
+    for name in TABLES:
+        assert len(mine[name]) > 0, name
+        pd.testing.assert_frame_equal(mine[name], theirs[name], check_exact=True, obj=name)
+
+
+def leftovers(run: Path) -> list[str]:
+    """Temporary files, which nothing may leave behind."""
+    return sorted(path.name for path in run.rglob(".*"))

@@ -1,0 +1,187 @@
+"""A run that was killed, interrupted, or hit by a failing chunk: what is finished stays, the same command goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command import SMALL, add_scorer, assert_same_tables, call, leftovers, start
+
+RUN = ("run", "iris", *SMALL, "--remove", "petal_length,petal_width", "--removals",
+       "retrain,stochastic_tuning,shuffle_tuning,fold,constant", "--scorers", "saliency,permutation,random")
+CHUNKS = 6
+
+
+def chunks(run: Path) -> set[str]:
+    return {path.name for path in (run / "chunks").glob("*.safetensors")}
+
+
+def wait_for(process: subprocess.Popen[str], chunk: int) -> None:
+    """Until the progress line of this chunk is there: lines are not held back in a pipe."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"[{chunk}/"):
+            return
+    raise AssertionError(f"the run ended before chunk {chunk}: {process.communicate()[1]}")
+
+
+def others(process: subprocess.Popen[str]) -> list[int]:
+    """The other processes of its session that still live."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        if int(fields[3]) == process.pid != int(status.parent.name) and fields[0] != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def is_worker(pid: int) -> bool:
+    return "popen_loky" in Path(f"/proc/{pid}/cmdline").read_text()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    status, _, err = call(*RUN, "--jobs", 1, "--out", "run", cwd=folder)
+    assert (status, err) == (0, "") and len(chunks(folder / "run")) == CHUNKS
+    return folder / "run"
+
+
+@pytest.mark.long
+def test_killed_at_any_moment_the_same_command_finishes(whole: Path, tmp_path: Path) -> None:
+    """Killed: the process or its group; at a chunk's end, or at a random moment of a later chunk or of the report."""
+    run, moments = tmp_path / "run", np.random.default_rng()
+    for group, chunk, pause in ((True, 1, 0.0), (False, 2, moments.uniform(0, 0.1)), (True, 4, moments.uniform(0, 0.3)),
+                                (True, CHUNKS, moments.uniform(0, 2))):
+        process = start(*RUN, "--jobs", 2 if chunk == 2 else 1, "--out", "run", cwd=tmp_path)
+        wait_for(process, chunk)
+        time.sleep(pause)
+        (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
+        process.communicate()
+        deadline = time.monotonic() + 20
+        while others(process) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert not others(process)  # no worker outlives its run
+        if chunk < CHUNKS:
+            assert 1 <= len(chunks(run)) and not (run / "run.json").exists()
+    before = chunks(run)
+    (run / ".run.json.killed.tmp").write_text("half")
+    status, out, err = call(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
+    assert (status, err) == (0, "")
+    timings = json.loads((run / "run.json").read_text())["timings"]
+    assert (timings["chunks_found"], timings["chunks_run"]) == (len(before), CHUNKS - len(before))
+    assert out.count("already done") == len(before) >= 4 and chunks(run) == chunks(whole) and leftovers(run) == []
+    assert_same_tables(run, whole)
+
+
+def test_what_is_finished_is_not_repeated_unless_asked(whole: Path, tmp_path: Path) -> None:
+    stamps = {path: path.stat().st_mtime_ns for path in (whole / "chunks").iterdir()}
+    status, out, err = call(*RUN, "--jobs", 1, "--out", whole, cwd=tmp_path)
+    assert (status, err, out.count("already done")) == (0, "", CHUNKS)
+    assert {path: path.stat().st_mtime_ns for path in (whole / "chunks").iterdir()} == stamps
+    status, out, err = call(*RUN, "--jobs", 1, "--out", whole, "--fresh", cwd=tmp_path)
+    assert (status, err, out.count("already done")) == (0, "", 0)
+    assert all(path.stat().st_mtime_ns > stamp for path, stamp in stamps.items())
+
+
+def test_a_damaged_chunk_alone_is_made_again(whole: Path, tmp_path: Path) -> None:
+    path = sorted((whole / "chunks").glob("*.safetensors"))[2]
+    before = {name: (whole / f"{name}.parquet").read_bytes() for name in ("attributions", "shifts", "agreement")}
+    content = path.read_bytes()
+    path.write_bytes(content[:-10])
+    status, out, err = call(*RUN, "--jobs", 1, "--out", whole, cwd=tmp_path)
+    assert status == 0 and out.count("already done") == CHUNKS - 1
+    assert err.splitlines() == [f"attribution-suite: warning: {path.name} was damaged: set aside as {path.stem}.damaged, "
+                                "made again"]
+    for name, table in before.items():
+        assert (whole / f"{name}.parquet").read_bytes() == table
+    path.with_suffix(".damaged").unlink()
+
+
+@pytest.mark.parametrize("group", [True, False])
+def test_interrupted_it_says_so_and_goes_on_later(whole: Path, tmp_path: Path, group: bool) -> None:
+    process = start(*RUN, "--jobs", 2, "--out", "run", cwd=tmp_path)
+    wait_for(process, 1)
+    time.sleep(0.5)
+    (os.killpg if group else os.kill)(process.pid, signal.SIGINT)  # Ctrl-C reaches the workers too
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines() == ["attribution-suite: interrupted; what is finished is kept: the same command goes on from "
+                                "there"]
+    assert chunks(tmp_path / "run") and not (tmp_path / "run" / "report.html").exists()
+    if group:
+        status, out, err = call(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
+        assert (status, err) == (0, "") and "original: already done" in out
+        assert_same_tables(tmp_path / "run", whole)
+
+
+SOME = ("run", "iris", *SMALL, "--remove", "petal_length", "--removals", "retrain,fold,constant", "--jobs", 1)
+
+
+def test_a_failing_chunk_is_named_and_the_others_finish(tmp_path: Path) -> None:
+    """The scorer of another package fails on edited networks that do not read the feature, unless they were folded."""
+    body = ("gone = (networks.weights[0] == 0).all(1).any()\n"
+            "if gone and networks.biases[0].sum() < float(os.environ['LIMIT']):\n    raise ValueError('of my own')")
+    packages = add_scorer(tmp_path / "packages", "picky", body)
+    words = (*SOME, "--scorers", "saliency,picky", "--out", "run")
+    status, out, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")
+    failed = [f"attribution-suite: failed: iris {removal} (petal_length): ValueError: of my own"
+              for removal in ("retrain", "fold", "constant")]
+    assert status == 1 and sorted(err.splitlines()) == sorted(failed) and "report: run/report.html" in out
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert sorted(each["chunk"] for each in record["failed"]) == sorted(
+        f"iris {removal} (petal_length)" for removal in ("retrain", "fold", "constant"))
+    attributions = pd.read_parquet(tmp_path / "run" / "attributions.parquet")
+    assert set(attributions.removal) == {"original"} and set(attributions.scorer) == {"saliency", "picky"}
+    status, out, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="-1e9")  # mended: the rest is run
+    assert (status, err, out.count("already done")) == (0, "", 1)
+    assert len(pd.read_parquet(tmp_path / "run" / "outcomes.parquet")) == 2 * 3
+
+
+def test_a_crash_of_a_worker_costs_its_chunk_alone(tmp_path: Path) -> None:
+    """As when the system is out of memory and kills the process."""
+    body = ("folded = (networks.weights[0][:, :, 2] == 0).all()\n"
+            "if folded and os.path.exists('crash'):\n    os.kill(os.getpid(), signal.SIGKILL)")
+    packages = add_scorer(tmp_path / "packages", "crashing", body)
+    (tmp_path / "crash").touch()
+    words = ("run", "iris", *SMALL, "--remove", "petal_length", "--removals", "stochastic_tuning,constant,shuffle_tuning",
+             "--jobs", 2, "--scorers", "saliency,crashing", "--out", "run")
+    status, out, err = call(*words, cwd=tmp_path, packages=packages)
+    assert status == 1 and "report: " in out
+    assert err.splitlines() == ["attribution-suite: failed: iris constant (petal_length): its worker process was killed "
+                     "(out of memory?)"]
+    outcomes = pd.read_parquet(tmp_path / "run" / "outcomes.parquet")
+    assert set(outcomes.removal) == {"stochastic_tuning", "shuffle_tuning"}
+    (tmp_path / "crash").unlink()
+    status, out, err = call(*words, cwd=tmp_path, packages=packages)
+    assert (status, err, out.count("already done")) == (0, "", 3)
+
+
+FULL = ("run", "iris", *SMALL, "--seeds", 1, "--remove", "petal_length", "--removals", "constant,fold", "--jobs", 1)
+
+
+@pytest.mark.parametrize(("limit", "when"), [(1000, "chunks"), (9000, "tables"), (40_000, "report")])
+def test_a_disk_that_fills_up_leaves_nothing_half_written(tmp_path: Path, limit: int, when: str) -> None:
+    """A scorer lowers what this process may write into a file, which fails as a full disk does."""
+    body = (f"if os.path.exists('full'):\n    resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))")
+    packages = add_scorer(tmp_path / "packages", "filling", body)
+    words = (*FULL, "--scorers", "saliency,filling", "--out", "run")
+    (tmp_path / "full").touch()
+    status, _, err = call(*words, cwd=tmp_path, packages=packages)
+    assert status == 1 and len(err.splitlines()) == 1 and "run" in err and "File too large" in err, err
+    run = tmp_path / "run"
+    assert leftovers(run) == [] and not (run / "report.html").exists()
+    assert (len(chunks(run)) == 3) == (when != "chunks")
+    assert (run / "shifts.parquet").exists() == (run / "run.json").exists() == (when == "report")
+    (tmp_path / "full").unlink()
+    status, out, err = call(*words, cwd=tmp_path, packages=packages)
+    assert (status, err) == (0, "") and out.count("already done") == (0 if when == "chunks" else 3)
