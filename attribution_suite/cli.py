@@ -100,6 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from attribution_suite.audit.spec import make_spec
     from attribution_suite.report.summary import format_summary
 
+    _hush_trackers()
     words = {name: getattr(arguments, name) for name in (
         "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir", "real_only", "layer",
         "seeds", "rows", "lime_rows", "lime_samples", "background", "tuning")}
@@ -138,6 +139,13 @@ def _list(arguments: argparse.Namespace) -> int:
 def _complain(line: str, status: int) -> int:
     print(f"attribution-suite: {' '.join(line.split())}", file=sys.stderr)
     return status
+
+
+def _hush_trackers() -> None:
+    """What joblib's helper process, which inherits this variable, tidies up after a Ctrl-C is nothing to warn of."""
+    known = os.environ.get("PYTHONWARNINGS", "")
+    if "resource_tracker" not in known:
+        os.environ["PYTHONWARNINGS"] = f"{known},ignore:resource_tracker".lstrip(",")
 
 
 def _one_line(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -1,7 +1,7 @@
 """Fine-tuning on real Prudential: the ensemble loop against the usual PyTorch loop, in steps a second and network.
 
-The usual loop: DataLoader, nn.Module, Adam, loss.item(), one network, PyTorch's own number of threads. The ensemble:
-two worker processes of one thread, as an audit runs it; beside it one process alone. Both fine-tune on a column redrawn
+The usual loop: DataLoader, nn.Module, Adam, loss.item(), one network, one thread (two are slower at this size). The
+ensemble: two worker processes of one thread, as an audit runs it; beside it one alone. Both fine-tune on a column redrawn
 in every batch, batch 64. A network of the ensemble equals one trained alone (tests/test_training.py); here the losses
 after the same steps are compared.
 """
@@ -76,15 +76,14 @@ def measure(name: str, dataset: TabularDataset, hidden: tuple[int, ...], figures
     flops = 2 * BATCH * (3 * sum(a * b for a, b in pairwise(widths)) - widths[0] * widths[1])
     rows = []
     for members in SEEDS:
-        steps = max(40, 12_000 // members)
+        steps = max(20, 6_000 // members)
         pairs = []
         for _ in range(5):
+            torch.set_num_threads(1)
             usual = usual_steps(dataset, hidden, 300)
             together = joblib.Parallel(n_jobs=2)(
                 joblib.delayed(ensemble_steps)(dataset, hidden, members, steps) for _ in range(2))
-            torch.set_num_threads(1)
             alone, peak = ensemble_steps(dataset, hidden, members, steps), peak_gflops()
-            torch.set_num_threads(2)
             machine = sum(members / seconds for seconds in together)  # network-steps a second, both workers
             pairs.append((usual * machine, usual / (alone / members), usual, 1 / machine,
                           flops * members / alone / 1e9 / peak))

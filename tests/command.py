@@ -5,22 +5,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pandas as pd
 
 import attribution_suite
 from attribution_suite.audit.tables import TABLES
 
 ROOT = Path(attribution_suite.__file__).parents[1]
-SMALL = ("--seeds", "2", "--rows", "12", "--lime-rows", "3", "--lime-samples", "50", "--tuning", "0.02")
+SMALL = ("--seeds", "2", "--rows", "12", "--lime-rows", "3", "--lime-samples", "50")
+BRIEF = ("--tuning", "0.02")
 NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "ATTRIBUTION_SUITE_DATA": ""}
 TIMED = {"outcomes": ["seconds"]}  # columns that no two runs share
 
 
 def start(*words: object, cwd: Path, packages: Path | None = None, **environment: str) -> subprocess.Popen[str]:
-    """`attribution-suite words` in its own process group, in `cwd`, with an empty cache."""
+    """`attribution-suite words` in its own process group, in `cwd`, without a cache of downloads."""
     path = os.pathsep.join(map(str, filter(None, (ROOT, packages))))
-    variables = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cwd / "no-cache"),
-                 **environment}
+    variables = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": os.devnull,
+                 "MPLCONFIGDIR": matplotlib.get_cachedir(), **environment}
     return subprocess.Popen([sys.executable, "-m", "attribution_suite", *map(str, words)], cwd=cwd, env=variables,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 

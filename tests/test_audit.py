@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
-from command import NO_NETWORK, SMALL, assert_same_tables, call, leftovers, tables
+from command import BRIEF, NO_NETWORK, SMALL, assert_same_tables, call, leftovers, tables
 from torch import nn
 
 from attribution_suite.audit import audit
@@ -32,8 +32,8 @@ SIGNED = {"lrp", "integrated_gradients", "feature_ablation", "permutation", "lim
           "random"}
 SCORERS = [*EXACT, *SAMPLED, "xgboost_gain", "weights", "random"]
 KEYS = ["dataset", "seed", "removal", "removed", "layer"]
-WORDS = ("run", "iris", "synthetic", *SMALL, "--seeds", SEEDS, "--lime-rows", 6, "--lime-samples", 300, "--remove",
-         "all", "--removals", ",".join(REMOVALS), "--scorers", ",".join(SCORERS))
+WORDS = ("run", "iris", "synthetic", *SMALL, *BRIEF, "--seeds", SEEDS, "--lime-rows", 6, "--lime-samples", 300,
+         "--remove", "all", "--removals", ",".join(REMOVALS), "--scorers", ",".join(SCORERS))
 
 
 @dataclass(frozen=True)
@@ -254,10 +254,11 @@ def test_hidden_units_are_audited_like_inputs(tmp_path: Path) -> None:
     assert (gone.share_after == 0).all() and (gone.share_before > 0).any()
     dataset = load_dataset("iris").with_decoy()
     inputs, targets = dataset.test.inputs[:ROWS], dataset.test.targets[:ROWS]
+    rows = outcomes[outcomes.removal == "constant"].set_index(["seed", "removed"])
     for seed, module in enumerate(networks(tmp_path, 5)):
         for unit in (7, 0):
             hidden, mean = module[:2](inputs).detach(), module[:2](dataset.train.inputs)[:, unit].mean()
-            row = outcomes.query("seed == @seed and removed == @names[@unit] and removal == 'constant'").iloc[0]
+            row = rows.loc[(seed, f"unit:{unit}")]
             assert row.loss_before == pytest.approx(loss(module, inputs, targets, dataset), rel=1e-4)
             hidden[:, unit] = mean.detach()
             assert row.loss_native == pytest.approx(loss(module[2:], hidden, targets, dataset), rel=1e-4)
@@ -285,7 +286,7 @@ def test_a_feature_named_with_a_comma(tmp_path: Path) -> None:
 
 def test_a_stand_in_is_marked_everywhere_and_refused_on_demand(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("boston", *SMALL, "--seeds", 1, "--remove", "LSTAT", "--removals", "constant", "--scorers",
+    words = ("boston", *SMALL, *BRIEF, "--seeds", 1, "--remove", "LSTAT", "--removals", "constant", "--scorers",
              "saliency,random", "--jobs", 1, "--out", "out", "--data-dir", tmp_path / "empty")
     (tmp_path / "empty").mkdir()
     status, out, err = call("run", *words, cwd=tmp_path, **NO_NETWORK)

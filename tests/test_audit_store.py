@@ -103,7 +103,8 @@ def test_whatever_decides_the_numbers_changes_the_key() -> None:
     one = job()
     others = [job(**words) for words in (
         {"seeds": 4}, {"rows": 21}, {"lime_rows": 7}, {"lime_samples": 77}, {"background": 55}, {"tuning": 0.5},
-        {"scorers": ["saliency"]}, {"scorers": ["random", "saliency"]}, {"layer": 1}, {"preset": "published"}, {"pca": 2})]
+        {"scorers": ["saliency"]}, {"scorers": ["random", "saliency"]}, {"layer": 1}, {"preset": "published"},
+        {"pca": 2})]
     others += [replace(one, removal="retrain"), replace(one, removal="retrain", features=("petal_length",)),
                replace(one, removal="constant", features=("petal_length",)), replace(one, data="another table")]
     keys = [one.key, *(other.key for other in others)]

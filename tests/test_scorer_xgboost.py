@@ -53,6 +53,20 @@ def alone(inputs: torch.Tensor, labels: torch.Tensor, task: str = "regression") 
         inputs.numpy(), labels.numpy()).get_booster()
 
 
+def drawn(evaluation: Evaluation, rows: int = OPTIONS["rows"]) -> torch.Tensor:
+    """The rows of a surrogate: the first quarter background rows, then each feature from a row of its own."""
+    generator = np.random.default_rng(evaluation.seed)
+    count = evaluation.background.shape[-2]
+    whole = generator.integers(count, size=rows)
+    result = evaluation.background[..., whole, :].clone()
+    for columns in evaluation.groups.values():
+        others = generator.integers(count, size=rows)
+        for row in range(-(-rows // 4), rows):
+            for column in columns:
+                result[..., row, column] = evaluation.background[..., others[row], column]
+    return result
+
+
 def gain(booster: xgboost.Booster) -> torch.Tensor:
     scores = booster.get_score(importance_type="total_gain")
     return torch.tensor([scores.get(f"f{column}", 0.0) for column in range(6)])
@@ -80,12 +94,13 @@ def test_baselines_are_xgboosts_own(task: str) -> None:
 def test_surrogates_are_xgboosts_own_of_every_network(task: str) -> None:
     networks, evaluation = case(task)
     gains, shaps = (scorer(**OPTIONS).attribute(networks, evaluation) for scorer in SURROGATES)
-    fitted, truth = networks.outputs(evaluation.background), networks.outputs(evaluation.inputs)
+    inputs = drawn(evaluation)
+    fitted, truth = networks.outputs(inputs), networks.outputs(evaluation.inputs)
     for member in range(3):
         expected, values, predicted, explained = torch.zeros(6), torch.empty(40, 6), np.empty(40), np.empty(40)
         classes = torch.zeros(40).long() if evaluation.explained is None else evaluation.explained[member]
         for output in range(fitted.shape[2]):
-            booster, rows = alone(evaluation.background, fitted[member, :, output]), classes == output
+            booster, rows = alone(inputs, fitted[member, :, output]), classes == output
             expected += gain(booster) * rows.sum() / 40
             values[rows] = shap(booster, evaluation.inputs)[rows]
             predicted[rows] = booster.predict(xgboost.DMatrix(evaluation.inputs.numpy()))[rows]
@@ -127,6 +142,7 @@ def test_gain_and_shap_share_a_fit_but_networks_do_not(monkeypatch: pytest.Monke
     edited = networks.with_first_layer(networks.weights[0] * 2, networks.biases[0])
     for changed, options in (((edited, evaluation), {}), ((networks, replace(evaluation, seed=1)), {}),
                              ((networks, replace(evaluation, background=evaluation.background.clone())), {}),
+                             ((networks, replace(evaluation, groups={"all": tuple(range(6))})), {}),
                              ((networks, evaluation), {"rounds": 5}), ((networks, evaluation), {"rows": 200})):
         assert fits(XGBoostShapSurrogate, *changed, **options) == classes
         assert fits(XGBoostShapSurrogate, networks, evaluation) == classes
@@ -138,24 +154,46 @@ def test_gain_and_shap_share_a_fit_but_networks_do_not(monkeypatch: pytest.Monke
 def test_hidden_layers_are_fitted_member_by_member() -> None:
     networks, evaluation = case("regression")
     tail, seen = networks.tail(1), evaluation.at_layer(networks, 1)
-    outputs = networks.outputs(evaluation.background)[..., 0]
+    inputs = drawn(seen)
+    outputs = tail.outputs(inputs)[..., 0]
     baseline, surrogate = (scorer(**OPTIONS).attribute(tail, seen) for scorer in (XGBoostShap, XGBoostShapSurrogate))
     for member in range(3):
-        for found, labels in ((baseline, evaluation.background_targets), (surrogate, outputs[member])):
-            expected = shap(alone(seen.background[member], labels), seen.inputs[member])
+        for found, rows, labels in ((baseline, seen.background[member], evaluation.background_targets),
+                                    (surrogate, inputs[member], outputs[member])):
+            expected = shap(alone(rows, labels), seen.inputs[member])
             torch.testing.assert_close(found.values[member], expected)
 
 
 def test_rows_are_drawn_from_the_seed() -> None:
     networks, evaluation = case("regression")
 
-    def scores(seed: int, rows: int) -> torch.Tensor:
+    def scores(kind: type, seed: int, rows: int) -> torch.Tensor:
         xgboost_fit._last.clear()
-        scorer = XGBoostGainSurrogate(**{**OPTIONS, "rows": rows})
-        return scorer.attribute(networks, replace(evaluation, seed=seed)).scores
+        return kind(**{**OPTIONS, "rows": rows}).attribute(networks, replace(evaluation, seed=seed)).scores
 
-    assert torch.equal(scores(0, 50), scores(0, 50)) and not torch.equal(scores(0, 50), scores(1, 50))
-    assert torch.equal(scores(0, 300), scores(1, 300))  # all rows: nothing is left to the seed
+    for kind in (XGBoostGain, XGBoostGainSurrogate):
+        assert torch.equal(scores(kind, 0, 50), scores(kind, 0, 50))
+        assert not torch.equal(scores(kind, 0, 50), scores(kind, 1, 50))
+    assert torch.equal(scores(XGBoostGain, 0, 300), scores(XGBoostGain, 1, 300))  # all rows: no draw
+
+
+def test_a_surrogate_hardly_reads_the_proxy_that_its_network_ignores() -> None:
+    """Feature f is nearly the sum of those that the network adds up: fitted on background rows, trees split on it."""
+    evaluation = case("regression")[1]
+    linear = Ensemble.initialise(Architecture(6, (), 1, "linear"), [0])
+    linear = linear.with_first_layer(torch.tensor([[[1.0, 1, 1, 1, 1, 0]]]), torch.zeros(1, 1))
+
+    def with_proxy(rows: torch.Tensor) -> torch.Tensor:
+        noise = torch.randn(len(rows), generator=torch.Generator().manual_seed(2))
+        return torch.cat([rows[:, :5], rows[:, :5].sum(1, keepdim=True) / 5**0.5 + 0.1 * noise[:, None]], 1)
+
+    evaluation = replace(evaluation, inputs=with_proxy(evaluation.inputs), background=with_proxy(evaluation.background))
+    native = alone(evaluation.background, linear.outputs(evaluation.background)[0, :, 0])
+    for kind, found in ((XGBoostGainSurrogate, gain(native)),
+                        (XGBoostShapSurrogate, shap(native, evaluation.inputs).abs().mean(0))):
+        share = float(kind(**OPTIONS).attribute(linear, evaluation).shares[0, -1])
+        control = float(found[-1] / found.sum())
+        assert control > 0.6 and share < 0.1 * control, (share, control)
 
 
 def test_a_constant_network_has_no_fidelity() -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attribution_suite.callable_package import make_callable
+
 if TYPE_CHECKING:
     from attribution_suite.audit.given import Networks
     from attribution_suite.audit.results import Audit
@@ -48,3 +50,6 @@ def report(run_dir: str | Path) -> Path:
     from attribution_suite.audit.session import redraw
 
     return redraw(Path(run_dir))
+
+
+make_callable(__name__)

@@ -82,7 +82,7 @@ def redraw(run_dir: Path) -> Path:
         known = {about["fingerprint"] for about in record["datasets"].values()}
     except FileNotFoundError as error:
         raise InputError(f"{run_dir} holds no run.json: name the --out folder of a finished run") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{run_dir}/run.json is not a run's record ({error}): run the audit again") from error
     datasets = {}
     for source in sources:

@@ -1,5 +1,6 @@
 """The shape of a multilayer perceptron."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,8 @@ from attribution_suite.errors import InputError
 
 Activation = Literal["relu", "tanh", "linear"]
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "linear": nn.Identity}
+IN_PLACE: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_, "tanh": torch.tanh_, "linear": lambda values: values}
 
 
 def chain(activation: Activation, slope: Tensor, active: Tensor) -> Tensor:

@@ -5,18 +5,15 @@ every batch, so the first layer is one wide product a seed, plus a rank-1 correc
 variant's inputs differ.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from attribution_suite.datasets.table import Task
-from attribution_suite.networks.architecture import Activation, chain
+from attribution_suite.networks.architecture import IN_PLACE, chain
 from attribution_suite.networks.ensemble import CHUNK_VALUES, Ensemble, Nodes
-
-IN_PLACE: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu_, "tanh": torch.tanh_, "linear": lambda values: values}
 
 
 @dataclass(frozen=True)

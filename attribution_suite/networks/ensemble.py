@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.architecture import ACTIVATIONS, Activation, Architecture, chain
+from attribution_suite.networks.architecture import ACTIVATIONS, IN_PLACE, Activation, Architecture, chain
 
 # Values that one batched product may hold at once (4 bytes each): its operands stay in a core's cache, memory bounded.
-CHUNK_VALUES = 300_000
+CHUNK_VALUES = 1_000_000
 SAME = 1e-10  # a difference that counts as none, in DeepLIFT (Captum's)
 
 
@@ -155,10 +155,9 @@ class Ensemble:
 
     def finish(self, first: Tensor) -> Tensor:
         """From the first pre-activation `[E, rows, hidden]` to the output `[E, rows, outputs]`."""
-        values = first
-        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            values = torch.baddbmm(bias[:, None], self.activate(values), weight.transpose(1, 2))
-        return values
+        if self.architecture.depth == 1:
+            return first
+        return torch.baddbmm(self.biases[-1][:, None], self.hidden(first)[-1], self.weights[-1].transpose(1, 2))
 
     def hidden(self, first: Tensor) -> list[Tensor]:
         """The activations of every hidden layer from the first pre-activation, `[E, rows, width]` each."""
@@ -166,7 +165,8 @@ class Ensemble:
             return []
         active = [self.activate(first)]
         for weight, bias in zip(self.weights[1:-1], self.biases[1:-1], strict=True):
-            active.append(self.activate(torch.baddbmm(bias[:, None], active[-1], weight.transpose(1, 2))))
+            value = torch.baddbmm(bias[:, None], active[-1], weight.transpose(1, 2))
+            active.append(IN_PLACE[self.architecture.activation](value))
         return active
 
     def last_weight(self, first: Tensor, explained: Tensor | None) -> Tensor:

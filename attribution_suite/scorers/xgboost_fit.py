@@ -86,7 +86,7 @@ class XGBoostScorer:
         classes = [(0,)] * len(networks) if evaluation.explained is None else [
             tuple(row.unique().tolist()) for row in evaluation.explained]
         sources = (*networks.tensors, evaluation.background)
-        options = (self._options, evaluation.seed, tuple(classes), networks.architecture)
+        options = (self._options, evaluation.seed, tuple(classes), networks.architecture, dict(evaluation.groups))
         return _fitted_once("outputs", sources, options, fit)
 
     @property
