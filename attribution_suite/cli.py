@@ -58,6 +58,11 @@ def parser() -> argparse.ArgumentParser:
     _data(score)
     _scoring(score)
     score.set_defaults(call=_run, removals=[], remove=None, tuning=None)
+    look = commands.add_parser("neurons", help="look inside: units, masking, paths, how weights grew; nothing removed")
+    _data(look)
+    look.add_argument("--layer", default="all", metavar="L|all", dest="inside", help="a hidden layer (default: all)")
+    _running(look)
+    look.set_defaults(call=_neurons)
     draw = commands.add_parser("report", help="draw the report of a finished run again")
     draw.add_argument("run_dir", metavar="RUN_DIR")
     draw.set_defaults(call=_report)
@@ -80,10 +85,16 @@ def _data(command: argparse.ArgumentParser) -> None:
 
 def _scoring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scorers", type=_names, metavar="A,B", help="attribution methods (default: all)")
-    command.add_argument("--profile", default="quick", help="quick (5 seeds) or full (10 seeds, every feature)")
     command.add_argument("--layer", type=int, default=0, metavar="L", help="0 the input, l > 0 a hidden layer's units")
+    for name, meaning in (("lime-rows", "test rows explained by LIME"), ("lime-samples", "LIME's samples a row")):
+        command.add_argument(f"--{name}", type=int, metavar="N", help=meaning)
+    _running(command)
+
+
+def _running(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--profile", default="quick",
+                         help="quick (5 seeds) or full (10 seeds, every feature, a look inside)")
     for name, meaning in (("seeds", "networks trained, one a seed"), ("rows", "test rows explained"),
-                          ("lime-rows", "of them by LIME"), ("lime-samples", "LIME's samples a row"),
                           ("background", "training rows that scorers may draw from")):
         command.add_argument(f"--{name}", type=int, metavar="N", help=meaning)
     command.add_argument("--out", default=DEFAULT_OUT, metavar="DIR", help=f"default: {DEFAULT_OUT}")
@@ -103,7 +114,8 @@ def _run(arguments: argparse.Namespace) -> int:
     _hush_trackers()
     words = {name: getattr(arguments, name) for name in (
         "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir", "real_only", "layer",
-        "seeds", "rows", "lime_rows", "lime_samples", "background", "tuning")}
+        "seeds", "rows", "lime_rows", "lime_samples", "background", "tuning")} | {
+            "inside": getattr(arguments, "inside", None)}
     result = run_audit(make_spec(arguments.datasets, **words), Path(arguments.out), jobs=arguments.jobs,
                        fresh=arguments.fresh)
     if arguments.removals != []:
@@ -112,6 +124,14 @@ def _run(arguments: argparse.Namespace) -> int:
     for failure in result.failed:
         _complain(f"failed: {failure}", 1)
     return 1 if result.failed else 0
+
+
+def _neurons(arguments: argparse.Namespace) -> int:
+    from attribution_suite.audit.inside import SCORERS
+
+    nothing = dict.fromkeys(("lime_rows", "lime_samples", "tuning", "remove"))
+    vars(arguments).update(nothing, removals=[], scorers=SCORERS, layer=0)
+    return _run(arguments)
 
 
 def _report(arguments: argparse.Namespace) -> int:

@@ -6,19 +6,14 @@ says on how many. The slow side runs in one process; ours in two workers of one 
 worker scores the same fifty networks, so a ratio is what the machine does in the same time). Interleaved, medians.
 """
 
-import sys
 from collections.abc import Callable
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import numpy as np
+import reference
 import torch
 from common import conclude, side_by_side, table, use_shared_data
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-import reference
 
 from attribution_suite.audit.scoring import Choice, attribute
 from attribution_suite.datasets import load_dataset

@@ -1,9 +1,8 @@
 """Fine-tuning on real Prudential: the ensemble loop against the usual PyTorch loop, in steps a second and network.
 
 The usual loop: DataLoader, nn.Module, Adam, loss.item(), one network, one thread (two are slower at this size). The
-ensemble: two worker processes of one thread, as an audit runs it; beside it one alone. Both fine-tune on a column redrawn
-in every batch, batch 64. A network of the ensemble equals one trained alone (tests/test_training.py); here the losses
-after the same steps are compared.
+ensemble: two worker processes of one thread, as an audit runs it; beside it one alone. Both fine-tune on a column
+redrawn in every batch, batch 64. That a network of the ensemble equals one trained alone, tests/test_training.py shows.
 """
 
 import time
@@ -76,7 +75,7 @@ def measure(name: str, dataset: TabularDataset, hidden: tuple[int, ...], figures
     flops = 2 * BATCH * (3 * sum(a * b for a, b in pairwise(widths)) - widths[0] * widths[1])
     rows = []
     for members in SEEDS:
-        steps = max(20, 6_000 // members)
+        steps = max(60, 15_000 // members)
         pairs = []
         for _ in range(5):
             torch.set_num_threads(1)

@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from report_fixture import BOSTON, HEART, SCORERS, SUBJECTS, info, rows_of, tables, write_run
 
+from attribution_suite import files
 from attribution_suite.report import figures, html
 from attribution_suite.report.figures_matrix import shift_matrix, shift_text
 from attribution_suite.report.figures_style import PALETTE, Picture, canvas, drawn, label, picture
@@ -204,7 +205,7 @@ def test_a_failure_leaves_the_last_report(run_dir: Path, tmp_path: Path, monkeyp
             draw_report(copy)
     assert hashes(copy) == before
     with monkeypatch.context() as patch:
-        patch.setattr(html.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        patch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(OSError, match="No space"):
             draw_report(copy)
     assert hashes(copy) == before

@@ -107,6 +107,7 @@ def test_a_damaged_chunk_alone_is_made_again(whole: Path, tmp_path: Path) -> Non
     path.with_suffix(".damaged").unlink()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", [True, False])
 def test_interrupted_it_says_so_and_goes_on_later(whole: Path, tmp_path: Path, group: bool) -> None:
     process = start(*RUN, "--jobs", 2, "--out", "run", cwd=tmp_path)
@@ -146,6 +147,7 @@ def test_a_failing_chunk_is_named_and_the_others_finish(tmp_path: Path) -> None:
     assert len(pd.read_parquet(tmp_path / "run" / "outcomes.parquet")) == 2 * 3
 
 
+@pytest.mark.long
 def test_a_crash_of_a_worker_costs_its_chunk_alone(tmp_path: Path) -> None:
     """As when the system is out of memory and kills the process."""
     body = ("folded = (networks.weights[0][:, :, 2] == 0).all()\n"

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from attribution_suite.audit.run import Bench, Job
 from attribution_suite.audit.scoring import scorers_at
 from attribution_suite.audit.store import Arrays, Store
-from attribution_suite.audit.tables import DTYPES, TABLES, tidy
+from attribution_suite.audit.tables import DTYPES, NEURON_TABLES, TABLES, tidy
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.files import TEMPORARY
 from attribution_suite.measures.agreement import METRICS
@@ -22,7 +22,7 @@ from attribution_suite.measures.shift import shift
 
 Datasets = Mapping[str, TabularDataset]
 OUTCOMES = ("loss_before", "loss_native", "loss_mean_filled", "loss_shuffled", "direct_effect_before", "direct_effect",
-            "direct_effect_max", "flip_rate", "seconds", "steps")
+            "direct_effect_max", "flip_rate", "recoverability_before", "recoverability", "seconds", "steps")
 
 
 def collate(jobs: Sequence[Job], datasets: Datasets, store: Store, out: Path) -> None:
@@ -56,7 +56,7 @@ def schema(table: str) -> pa.Schema:
     kinds = {"str": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "float64": pa.float64()}
     return pa.schema([
         pa.field(column, kinds[DTYPES[meaning.split(":")[0].split()[0]]], metadata={"meaning": meaning})
-        for column, meaning in TABLES[table].items()])
+        for column, meaning in {**TABLES, **NEURON_TABLES}[table].items()])
 
 
 def frames(job: Job, jobs: Sequence[Job], dataset: TabularDataset, store: Store) -> Iterator[tuple[str, pd.DataFrame]]:

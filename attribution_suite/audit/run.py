@@ -1,10 +1,12 @@
 """One chunk of an audit: train the originals of a data set, or remove some features by one method; then score."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,10 @@ from attribution_suite.audit.outcomes import effects, losses
 from attribution_suite.audit.scoring import Choice, score_all, scorers_at, with_replaced_background
 from attribution_suite.audit.spec import Profile, Source
 from attribution_suite.audit.store import Arrays, Store, content_key
-from attribution_suite.audit.tables import ORIGINAL
+from attribution_suite.audit.tables import NEURONS, ORIGINAL
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.measures.agreement import agreement_matrix
+from attribution_suite.measures.leakage import linear_r2
 from attribution_suite.memory import keep_freed_memory
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.ensemble import Ensemble, Nodes
@@ -30,6 +33,7 @@ from attribution_suite.removals.removal import Setting, edited, member_means
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Evaluation
 
+HISTORY_VALUES = 8_000_000  # numbers of a weight history in the store (32 MB)
 VERSIONS = {package: version(package) for package in (
     "attribution-suite", "torch", "captum", "lime", "xgboost", "scikit-learn", "numpy", "scipy")}
 
@@ -38,7 +42,8 @@ VERSIONS = {package: version(package) for package in (
 class Job:
     """One chunk. `removal` is 'original' for the training of the originals; `features` are those removed, one a member.
 
-    `name` and `data` are the data set's name and the fingerprint of its content.
+    `removal` 'neurons' looks inside the originals, `features` are then the hidden layers ('layer 1'); `record`: the
+    originals keep their first layer's weights of every epoch for it. `name` and `data` are the data set's name and the fingerprint of its content.
     Its key is the content of everything that decides its numbers; where the data lie and who computes is not in it.
     """
 
@@ -50,6 +55,7 @@ class Job:
     removal: str = ORIGINAL
     features: tuple[str, ...] = ()
     layer: int = 0
+    record: bool = False
     given: Given | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -61,7 +67,7 @@ class Job:
         for place in ("name", "data_dir", "real_only"):
             del content["source"][place]
         del content["profile"]["remove"]
-        added = [REMOVALS.version(self.removal), *map(SCORERS.version, self.scorers)]
+        added = [None if self.removal == NEURONS else REMOVALS.version(self.removal), *map(SCORERS.version, self.scorers)]
         return content_key([content, VERSIONS, added])
 
     @property
@@ -78,16 +84,28 @@ class Job:
 
 def run_job(job: Job, dataset: TabularDataset, store: Store) -> None:
     """Runs a chunk on one thread, whatever the number of jobs: its numbers must not depend on that."""
+    from attribution_suite.audit.inside import neurons  # it needs the bench below
+
     keep_freed_memory()
+    bench = Bench(job, dataset)
+    with one_thread():
+        if job.removal == ORIGINAL:
+            arrays = originals(bench)
+        else:
+            arrays = (neurons if job.removal == NEURONS else removal)(bench, store)
+    store.save(job.key, arrays)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Every library on one thread inside the block."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with threadpool_limits(1):
-            bench = Bench(job, dataset)
-            arrays = originals(bench) if job.removal == ORIGINAL else removal(bench, store)
+            yield
     finally:
         torch.set_num_threads(threads)
-    store.save(job.key, arrays)
 
 
 @dataclass(frozen=True)
@@ -121,7 +139,21 @@ class Bench:
         if self.job.given is not None:
             return edited(self.job.given.networks, time.perf_counter())
         start, dataset = Ensemble.initialise(self.architecture, self.seeds), self.dataset
-        return train(start, dataset.train, dataset.validation, dataset.task, self.preset.training, self.seeds)
+        training = replace(self.preset.training, record_every=self.every if self.job.record else None)
+        return train(start, dataset.train, dataset.validation, dataset.task, training, self.seeds)
+
+    @property
+    def every(self) -> int:
+        """Epochs from one record of the first layer's weights to the next: a record holds `HISTORY_VALUES` at most."""
+        widths = self.architecture.widths
+        return max(1, ceil(self.preset.training.epochs * len(self.seeds) * widths[0] * widths[1] / HISTORY_VALUES))
+
+    def load_originals(self, store: Store) -> tuple[Ensemble, Arrays]:
+        """The originals of the finished chunk, and that chunk."""
+        saved = store.load(self.job.original.key)
+        if saved is None:
+            raise RuntimeError(f"the originals of {self.job.name} are missing: their chunk must run first")
+        return self.stored(saved), saved
 
     def stored(self, arrays: Arrays) -> Ensemble:
         """The originals of a finished chunk."""
@@ -154,16 +186,15 @@ def originals(bench: Bench) -> Arrays:
     evaluation = bench.evaluation(trained.networks)
     arrays = score_all(bench.choices, trained.networks, evaluation, bench.job.layer, evaluation)
     arrays |= curves(trained) | {"agreement": agreement(arrays)}
+    if trained.history is not None:
+        arrays["history"] = trained.history.numpy()
     return arrays if bench.job.given is not None else arrays | weights(trained.networks)
 
 
 def removal(bench: Bench, store: Store) -> Arrays:
     """Removes each feature from each original by one method, scores and measures the edited networks."""
     job = bench.job
-    saved = store.load(job.original.key)
-    if saved is None:
-        raise RuntimeError(f"the originals of {job.name} are missing: their chunk must run first")
-    original = bench.stored(saved)
+    original, _ = bench.load_originals(store)
     evaluation = bench.evaluation(original)
     members = torch.arange(len(original)).repeat_interleave(len(job.features))
     groups = evaluation.at_layer(original, job.layer).groups
@@ -180,6 +211,7 @@ def removal(bench: Bench, store: Store) -> Arrays:
     arrays = score_all(bench.choices, after, seen, job.layer, labels)
     arrays |= curves(trained) | {"agreement": agreement(arrays)}
     arrays |= measured(bench, before, trained.networks, nodes, member_means(setting, nodes), seen)
+    arrays |= recoverability(before, after, job.layer, nodes, seen)
     return arrays
 
 
@@ -188,7 +220,9 @@ def bench_setting(bench: Bench, original: Ensemble) -> Setting:
     train_split, validation = (
         split if bench.job.layer == 0 else Split(original.activations(split.inputs)[bench.job.layer], split.targets)
         for split in (bench.dataset.train, bench.dataset.validation))
-    return Setting(train_split, validation, bench.dataset.task, bench.seeds, bench.preset.training, bench.tuning)
+    fresh = None if bench.job.layer == 0 else lambda seeds: original.fresh(seeds).tail(bench.job.layer)
+    return Setting(train_split, validation, bench.dataset.task, bench.seeds, bench.preset.training, bench.tuning,
+                   fresh)
 
 
 def variant(job: Job) -> dict[str, Any]:
@@ -209,6 +243,24 @@ def measured(bench: Bench, before: Ensemble, after: Ensemble, nodes: Nodes, mean
     arrays["direct_effect_before"] = effects(
         untouched, nodes, here.inputs, here.background, seen.explained, dataset.task, seen.seed)["direct_effect"]
     return arrays
+
+
+def recoverability(before: Ensemble, after: Ensemble, layer: int, nodes: Nodes, seen: Evaluation) -> Arrays:
+    """What a ridge probe reads of each member's hidden unit from what leaves the next Linear, before and after.
+
+    The unit's peers are the same before and after (the layers below are frozen): what the rest of the network can know
+    of the unit is in the next pre-activations. NaN at layer 0.
+    """
+    names = ("recoverability_before", "recoverability")
+    if layer == 0:
+        return {name: np.full(len(after), np.nan) for name in names}
+    entering = before.activations(seen.background)[layer]
+    found: Arrays = {}
+    for name, networks in zip(names, (before, after), strict=True):
+        leaving = networks.tail(layer).first(entering).numpy()
+        found[name] = np.array([linear_r2(leaving[member], entering[member][:, unit].numpy())
+                                for member, unit in enumerate(nodes.index[:, 0].tolist())])
+    return found
 
 
 def agreement(arrays: Arrays) -> np.ndarray:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import joblib
 import numpy as np
@@ -33,7 +34,8 @@ class Done:
 
 def original_jobs(spec: Spec, datasets: Mapping[str, TabularDataset], given: Given | None = None) -> list[Job]:
     """One chunk a data set; `given`: the networks that stand in for its originals."""
-    return [Job(source, dataset.name, fingerprint(dataset), spec.profile, spec.scorers, layer=spec.layer, given=given)
+    return [Job(source, dataset.name, fingerprint(dataset), spec.profile, spec.scorers, layer=spec.layer,
+                record=spec.inside is not None and given is None, given=given)
             for source, dataset in zip(spec.sources, datasets.values(), strict=True)]
 
 
@@ -135,6 +137,21 @@ def _pool(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store: St
     pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1,
                            initializer=_end_with, initargs=(os.getpid(),))
     yield from pool(joblib.delayed(attempt)(job, datasets[job.name], store) for job in jobs)
+
+
+def each_in_pool(workers: int) -> Callable[[Callable[[Any], Any], list[Any]], list[Any]]:
+    """A `map` over worker processes; in this process where there is one worker, one item, or a worker was killed."""
+
+    def each(call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+        if workers > 1 and len(items) > 1:
+            pool = joblib.Parallel(n_jobs=workers, batch_size=1, initializer=_end_with, initargs=(os.getpid(),))
+            try:
+                return list(pool(joblib.delayed(call)(item) for item in items))
+            except TerminatedWorkerError:
+                pass  # it was too large beside the others: alone it may fit
+        return [call(item) for item in items]
+
+    return each
 
 
 def _end_with(parent: int) -> None:

@@ -16,13 +16,15 @@ import numpy as np
 
 from attribution_suite.audit.collate import collate
 from attribution_suite.audit.given import Given, Networks
+from attribution_suite.audit.inside import neuron_jobs, write_neurons
 from attribution_suite.audit.progress import Progress
 from attribution_suite.audit.results import Audit
 from attribution_suite.audit.run import VERSIONS, Bench, Job
-from attribution_suite.audit.schedule import Done, check, fingerprint, original_jobs, removal_jobs, run_jobs
+from attribution_suite.audit.schedule import Done, check, each_in_pool, fingerprint, original_jobs, removal_jobs, run_jobs
 from attribution_suite.audit.scoring import inapplicable, scorers_at
 from attribution_suite.audit.spec import Source, Spec
 from attribution_suite.audit.store import Store
+from attribution_suite.audit.tables import NEURONS
 from attribution_suite.datasets.sources import StandInWarning
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
@@ -51,6 +53,9 @@ def run_audit(spec: Spec, out: Path, *, jobs: int | None = None, fresh: bool = F
     planned = original_jobs(spec, datasets, given)
     for original in planned:
         check(spec, original, datasets[original.name])
+    looks = neuron_jobs(planned, datasets, spec.inside, say) if spec.inside else []
+    if spec.inside and not looks and not spec.removals:
+        raise InputError("there is nothing to look into: name a data set whose network has hidden layers")
     store = open_store(out, fresh)
     for dataset in datasets.values():
         for note in dataset.notes:
@@ -60,17 +65,19 @@ def run_audit(spec: Spec, out: Path, *, jobs: int | None = None, fresh: bool = F
     done = run_jobs(planned, datasets, store, workers, progress.done)
     edits = [job for original in planned if store.has(original.key)
              for job in removal_jobs(spec, original, datasets[original.name], store)]
+    edits += [look for look in looks if store.has(look.original.key)]
     progress.expect(edits)
     done += run_jobs(edits, datasets, store, workers, progress.done)
     progress.close()
-    collate([*planned, *edits], datasets, store, out)
+    collate([*planned, *(job for job in edits if job.removal != NEURONS)], datasets, store, out)
+    write_neurons(looks, datasets, store, out)
     record = describe(spec, datasets, planned, edits, done, store)
     record |= {"started": begun.isoformat(timespec="seconds"),
                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                "timings": {"seconds": round(time.perf_counter() - started, 2), "jobs": workers,
                            "chunks_run": sum(d.fresh for d in done), "chunks_found": sum(not d.fresh for d in done)}}
     write_atomically(out / "run.json", (json.dumps(record, indent=1) + "\n").encode())
-    draw_report(out, datasets)
+    draw_report(out, datasets, each_in_pool(workers))
     return Audit(out, [f"{d.job.title}: {d.error}" for d in done if d.error])
 
 
@@ -148,7 +155,7 @@ def describe(spec: Spec, datasets: Mapping[str, TabularDataset], planned: Sequen
              done: Sequence[Done], store: Store) -> dict[str, Any]:
     """run.json but its times: what was run, on what, with which versions, and what failed."""
     removed: dict[str, list[str]] = {}
-    for job in edits:
+    for job in (job for job in edits if job.removal != NEURONS):
         known = removed.setdefault(job.name, [])
         known += [feature for feature in job.features if feature not in known]
     return {

@@ -67,7 +67,8 @@ class Spec:
 
     `profile.remove`: 'default' (what each data set declares), 'all', 'top:K' (by the median share over scorers), or
     names, each of them one feature or several separated by commas. `layer` 0 removes inputs, l > 0 hidden units
-    (`unit:7`). Raises InputError for unknown names.
+    (`unit:7`). `inside`: the hidden layer to look into, 'all' for every one, None not to look. Raises InputError for
+    unknown names.
     """
 
     sources: tuple[Source, ...]
@@ -75,6 +76,7 @@ class Spec:
     scorers: tuple[str, ...] = ()
     profile: Profile = field(default_factory=lambda: PROFILES["quick"])
     layer: int = 0
+    inside: str | None = None
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -93,6 +95,8 @@ class Spec:
             raise InputError("--tuning must be a number above 0: fine-tuning epochs as a fraction of the full budget")
         if not set(self.scorers) - {"random"}:
             raise InputError("--scorers: name at least one beside the control 'random'")
+        if self.inside not in (None, "all") and not (self.inside.isdecimal() and int(self.inside) > 0):
+            raise InputError(f"--layer {self.inside}: name a hidden layer by its number (1 is the first), or all")
         if not self.profile.remove:
             raise InputError("--remove: name at least one feature, or top:K, or all")
         self.top  # noqa: B018 - raises InputError for a K that is no number
@@ -116,10 +120,11 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               remove: str | Sequence[str] | None = None, removals: Sequence[str] | None = None,
               scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
               pca: int | None = None, data_dir: str | None = None, real_only: bool = False, layer: int = 0,
-              given: Collection[str] = (),
+              inside: str | None = None, given: Collection[str] = (),
               **overrides: int | float | None) -> Spec:
     """The spec of the command line's words.
 
+    `inside`: the hidden layer to look into, or 'all', which a full audit does unasked.
     `given`: which names are tables that the caller has. `overrides`: numbers of the profile (None keeps the profile's).
     """
     if profile not in PROFILES:
@@ -135,4 +140,5 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         tuple(dict.fromkeys(SCORERS.names if scorers is None else scorers)),
         replace(PROFILES[profile], **numbers),
         layer,
+        "all" if inside is None and profile == "full" and removals != [] else inside,
     )

@@ -128,6 +128,15 @@ def recoverability(representation: ArrayLike, feature: ArrayLike, max_rows: int 
     )
 
 
+def linear_r2(representation: ArrayLike, feature: ArrayLike, max_rows: int = 2_000, seed: int = 0) -> float:
+    """R² of the ridge probe of `recoverability` alone: what of `feature` `[rows]` can be read off linearly.
+
+    NaN for a constant feature, of which there is nothing to recover.
+    """
+    inputs, values = _aligned(max_rows, seed, representation=representation, feature=feature)
+    return _r2(values, _cross_fitted("ridge", inputs, values, seed)) if np.ptp(values) > 0 else float("nan")
+
+
 def _permutation_test(outputs: ArrayLike, feature: ArrayLike, kernel: Callable[[Floats], Floats], normalised: bool,
                       permutations: int, max_rows: int, seed: int) -> IndependenceTest:
     """Σ A_m B over centred kernels of member m and the feature, and how often a permuted B reaches it.

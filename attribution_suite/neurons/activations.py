@@ -35,7 +35,12 @@ class Collected:
 
 
 def collect(networks: Ensemble, inputs: Tensor) -> Collected:
-    """One forward pass over `[rows, features]` or `[members, rows, features]`; it holds every value of it."""
+    """One forward pass over `[rows, features]` or `[members, rows, features]`; it holds every value of it.
+
+    Raises InputError for networks whose layers are not known (an nn.Module that is no plain perceptron).
+    """
+    if reason := networks.refusal("layers"):
+        raise InputError(f"units cannot be read: {reason}")
     entering, leaving = [inputs.expand(len(networks), *inputs.shape[-2:])], [networks.first(inputs)]
     for weight, bias in zip(networks.weights[1:], networks.biases[1:], strict=True):
         entering.append(networks.activate(leaving[-1]))

@@ -86,6 +86,8 @@ def quantile_path(networks: Ensemble, inputs: Tensor, sign: Sign = "positive", o
     All units, quantiles and targets of a layer are one batched pass (`responses`). `output_variation` tells where a
     unit moves the *output*: two negative links in a row raise it.
     """
+    if reason := networks.refusal("layers"):
+        raise InputError(f"paths cannot be followed: {reason}")
     values = networks.activations(inputs)
     levels = [_quantiles(layer) for layer in values[:-1]]
     return _path(networks, levels, sign, output, keep, tuple(f"{100 * q:g}" for q in QUANTILES))
@@ -93,6 +95,8 @@ def quantile_path(networks: Ensemble, inputs: Tensor, sign: Sign = "positive", o
 
 def row_path(networks: Ensemble, row: Tensor, sign: Sign = "positive", output: int = 0, keep: int = 8) -> Path:
     """The path for one row `[features]`: as `quantile_path`, each unit going from zero to its value on that row."""
+    if reason := networks.refusal("layers"):
+        raise InputError(f"paths cannot be followed: {reason}")
     if row.dim() != 1:
         raise InputError(f"a row's path takes one row of inputs, got shape {tuple(row.shape)}")
     values = networks.activations(row[None])

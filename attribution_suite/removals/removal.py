@@ -1,7 +1,7 @@
 """What a removal is given and what it returns."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -18,7 +18,9 @@ from attribution_suite.networks.training import Trained, Training, train
 class Setting:
     """The data and budgets of a removal. Inputs are `[rows, features]`, or `[seeds, rows, units]` for a hidden layer.
 
-    `training` is the original's budget, `tuning` that of a warm start; `seeds` fix batch order and draws.
+    `training` is the original's budget, `tuning` that of a warm start; `seeds` fix batch order and draws. `fresh`: the
+    untrained networks of some seeds, for a hidden layer the tails of the untrained originals; None: the networks'
+    own `fresh`, which is the original's initialisation at the input only.
     """
 
     train: Split
@@ -27,6 +29,7 @@ class Setting:
     seeds: Sequence[int]
     training: Training
     tuning: Training
+    fresh: Callable[[Sequence[int]], Ensemble] | None = None
 
     def tune(self, networks: Ensemble, training: Training, *, clamp: Nodes | None = None,
              replaced: Nodes | None = None, replacement: Replacement | None = None) -> Trained:

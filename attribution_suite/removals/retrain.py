@@ -17,6 +17,8 @@ class Retrain:
     """A cold start with the original's initialisation, batch order and budget, column j clamped to W_:j = 0.
 
     That is the network without the input, paired with the original: every other weight starts where the original's did.
+    For a hidden unit the layers below are frozen as they were trained: the layers above start where the original's did
+    and are trained on the other units.
     """
 
     name: ClassVar[str] = "retrain"
@@ -26,7 +28,7 @@ class Retrain:
         """`steps` are those of the cold training."""
         variants = len(networks) // len(setting.seeds)
         members = torch.arange(len(setting.seeds)).repeat_interleave(variants)
-        cold = networks.fresh(setting.seeds).select(members)
+        cold = (setting.fresh or networks.fresh)(setting.seeds).select(members)
         start = cold.with_nodes_folded(nodes, torch.zeros(nodes.index.shape))
         return setting.tune(start, setting.training, clamp=nodes)
 

@@ -19,13 +19,13 @@ LIMIT = 2_000_000  # bytes of the file
 UNITS, INPUTS = 4, 24
 
 
-def animation(history: Tensor, names: Sequence[str], every: int = 1) -> bytes:
+def animation(history: Tensor, names: Sequence[str], every: int = 1, mark: str = "") -> bytes:
     """An animated GIF (under 2 MB) of the weights of the units that moved most, a bar an input, over the epochs.
 
     `history` `[epochs, hidden, features]` of one member; at most 50 epochs, evenly spaced, are shown; more epochs take
-    no more room. It ends on the last epoch and starts again.
+    no more room. `mark` stands in every frame ('simulated data'). It ends on the last epoch and starts again.
     """
-    frames = list(_frames(history, names, every))
+    frames = list(_frames(history, names, every, mark))
     palette = frames[-1].quantize(48, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     pictures = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
@@ -49,13 +49,13 @@ def still(history: Tensor, names: Sequence[str], every: int = 1) -> Figure:
     return figure
 
 
-def _frames(history: Tensor, names: Sequence[str], every: int) -> Iterator[Image.Image]:
+def _frames(history: Tensor, names: Sequence[str], every: int, mark: str) -> Iterator[Image.Image]:
     """One picture an epoch: laid out once, then only the bars move."""
     weights, units, columns = _shown(history)
     figure = styled(_bars)(weights, units, columns, names)
     drawing = FigureCanvasAgg(figure)
     for place in np.unique(np.linspace(0, len(weights) - 1, FRAMES).round().astype(int)):
-        _move(figure, weights[place], units, columns, f"epoch {every * (place + 1)}")
+        _move(figure, weights[place], units, columns, f"epoch {every * (place + 1)}" + f" · {mark}" * bool(mark))
         drawing.draw()
         figure.set_layout_engine("none")
         yield Image.fromarray(np.asarray(drawing.buffer_rgba())[..., :3].copy())

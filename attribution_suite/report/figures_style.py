@@ -83,13 +83,23 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure: file name without ending, heading, caption (how to read it), alt text (what it shows), PNG."""
+    """A drawn figure: file name without ending, heading, caption (how to read it), alt text (what it shows), PNG.
+
+    `on_page` False: it lies in `figures/` only, and the page links to it. `moving`: an animated GIF instead of a PNG.
+    """
 
     name: str
     title: str
     caption: str
     alt: str
     png: bytes
+    on_page: bool = True
+    moving: bool = False
+
+    @property
+    def file(self) -> str:
+        """Its name in `figures/`."""
+        return f"{self.name}.{'gif' if self.moving else 'png'}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from zlib import crc32
 import pandas as pd
 import pyarrow as pa
 
-from attribution_suite.audit.tables import ORIGINAL, TABLES
+from attribution_suite.audit.tables import NEURON_TABLES, ORIGINAL, TABLES
 from attribution_suite.errors import InputError
 
 if TYPE_CHECKING:  # a report of a run without its rows needs no torch
@@ -31,7 +31,9 @@ class Subject:
     """One data set at one layer: all that a section of the report is made from.
 
     `attributions` holds the original networks, and the edited ones of the features in `shown`; the other tables are
-    whole. `data` is None where the rows were not to be had.
+    whole. `data` is None where the rows were not to be had. `neurons`: the tables of a look inside (`NEURON_TABLES`;
+    the weights of `history` of the first seed alone), None where the run has none; they are all layers', so the
+    data set's first subject has them.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Subject:
     spec: Mapping[str, Any]
     tables: Mapping[str, pd.DataFrame]
     data: "TabularDataset | None"
+    neurons: Mapping[str, pd.DataFrame] | None = None
 
     @property
     def title(self) -> str:
@@ -122,22 +125,34 @@ class Run:
             raise InputError(f"'{file}' does not exist: run the audit again to finish it") from None
         except pa.ArrowException as error:
             raise InputError(f"'{file}' cannot be read ({str(error).splitlines()[0]}): run the audit again") from None
-        missing = [column for column in TABLES[name] if column not in frame]
+        columns = {**TABLES, **NEURON_TABLES}[name]
+        missing = [column for column in columns if column not in frame]
         if missing:
             raise InputError(f"'{file}' lacks the column {', '.join(missing)}: run the audit again with this version")
-        return frame[list(TABLES[name])]
+        return frame[list(columns)]
+
+    def neurons(self, dataset: str) -> dict[str, pd.DataFrame] | None:
+        """The tables of a look inside the networks of a data set; None where nobody looked, or it failed."""
+        if not self.info["spec"].get("inside") or not (self.path / "units.parquet").exists():
+            return None
+        here: list[Any] = [("dataset", "==", dataset)]
+        found = {table: self.table(table, [*here, ("seed", "==", 0)] if table == "history" else here)
+                 for table in NEURON_TABLES}
+        return found if len(found["units"]) else None
 
     def subjects(self, datasets: "Mapping[str, TabularDataset] | None") -> list[Subject]:
         """One subject a data set and layer, in the order of `run.json`."""
         outcomes = self.table("outcomes")
         found = []
         for name, info in self.info["datasets"].items():
-            for layer in sorted({0, *outcomes[outcomes.dataset == name].layer}):
+            first, others = self.info["spec"].get("layer", 0), outcomes[outcomes.dataset == name].layer
+            for layer in sorted({first, *others}):
                 here: list[Any] = [("dataset", "==", name), ("layer", "==", layer)]
                 tables = {table: self.table(table, here) for table in TABLES if table != "attributions"}
                 removed = [feature for feature in pd.unique(tables["outcomes"].removed) if feature]
                 shown = largest_removed(tables["shifts"], removed)
                 tables["attributions"] = self.table("attributions", [
                     [*here, ("removal", "==", ORIGINAL)], [*here, ("removed", "in", shown or [""])]])
-                found.append(Subject(name, layer, info, self.info["spec"], tables, (datasets or {}).get(name)))
+                found.append(Subject(name, layer, info, self.info["spec"], tables, (datasets or {}).get(name),
+                                     self.neurons(name) if layer == first else None))
         return found

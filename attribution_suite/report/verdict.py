@@ -27,7 +27,7 @@ KINDS = {
 }
 # What a scorer can read of a removed feature, the least first.
 STATES = ("not applicable", "gone", "blind", "noise", "left")
-LABELS = {**KINDS, "cost": "cost", "went": "went to"}
+LABELS = {**KINDS, "cost": "cost", "went": "went to", "known": "still known"}
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,19 @@ def findings(subject: Subject, summary: pd.DataFrame) -> list[Finding]:
     worked = [name for name in subject.removals if kind[name] in ("out", "disputed")]
     if worked:
         result += [_cost(summary.set_index("removal").loc[worked]), *_destination(subject, worked)]
-    return result
+    return [*result, *_known(subject)]
+
+
+def _known(subject: Subject) -> list[Finding]:
+    """What a probe still reads of the removed units from what the next layer is given; nothing at the input."""
+    outcomes = subject.tables["outcomes"]
+    means = outcomes.groupby("removal", sort=False)[["recoverability_before", "recoverability"]].mean().dropna()
+    if means.empty:
+        return []
+    order = means.recoverability.sort_values()
+    text = (f"a probe reads R² {means.recoverability_before.mean():.2f} of a removed unit from what the next layer is "
+            f"given before, {order.iloc[0]:.2f} ({order.index[0]}) to {order.iloc[-1]:.2f} ({order.index[-1]}) after.")
+    return [Finding("known", (), text)]
 
 
 def _out_text(table: pd.DataFrame, left: pd.Series, removed: Sequence[str]) -> str:

@@ -23,5 +23,6 @@ SCORERS = Registry("scorer", {
     "xgboost_shap": f"{_HERE}.xgboost_shap:XGBoostShap",
     "xgboost_shap_surrogate": f"{_HERE}.xgboost_shap:XGBoostShapSurrogate",
     "weights": f"{_HERE}.weights:Weights",
+    "unit_significance": f"{_HERE}.unit_significance:UnitSignificance",
     "random": f"{_HERE}.random:Random",
 })

@@ -126,8 +126,8 @@ class Scorer(Protocol):
 
     `whole_network`: it needs the layers below the one it scores (conductance); all others see a hidden layer
     through the tail. `reads`: 'network', the outputs and their gradients; 'layers', a perceptron's weights;
-    'activations', its activation modules, through hooks; 'labels', a baseline fitted to the data, which never sees a
-    network.
+    'activations', its activation modules, through hooks; 'labels', the training rows (of a hidden layer their
+    activations) and their labels, never the network that is explained: a baseline, which no edit of weights changes.
     """
 
     name: ClassVar[str]

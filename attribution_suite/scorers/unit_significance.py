@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from torch import Tensor
 
+from attribution_suite.measures.statistics import holm
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.neurons.significance import unit_tests
 from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_groups
@@ -12,27 +15,41 @@ from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_g
 
 @dataclass(frozen=True)
 class UnitSignificance:
-    """s_k = abs(effect) of node k on the evaluation rows: Cliff's delta, or Spearman's ρ for a regression.
+    """s_k = abs(effect) of node k on the background rows: Cliff's delta, or Spearman's ρ for a regression.
 
     The effect, not −log₁₀ p: it does not grow with the number of rows, does not run out of digits (p = 0 at a few
     thousand rows), and is one scale for all units, while their p-values come from different tests. For one test and
     no ties both give the same ranking. p-values and Holm's are in `details['p']`, `details['p_holm']`
     `[members, columns]`.
 
-    A group's score is the sum over its columns. It reads the activations and the labels, not the weights above them:
-    at layer 0 it is the same for every network, and no edit of a tail can change it.
+    A group's score is the sum over its columns. It reads the training rows' activations and labels, not the weights
+    above them: like a baseline fitted to the labels it is the same for every network at layer 0, and no edit of a tail
+    can change it ('not applicable'); where training rows lose a column, it is asked again on those.
     """
 
     name: ClassVar[str] = "unit_significance"
-    reads: ClassVar[Literal["network", "labels"]] = "network"
+    reads: ClassVar[Literal["network", "labels"]] = "labels"
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Global scores; `signed` (up with class 1, or with the target) for binary and regression."""
-        shared = evaluation.inputs.dim() == 2
-        values = evaluation.inputs[None] if shared else evaluation.inputs
-        tests = unit_tests(values.numpy(), evaluation.targets.numpy(), evaluation.task)
-        effect, p, p_holm = (torch.from_numpy(array).float().expand(len(networks), -1)
-                             for array in (tests.effect, tests.p, tests.p_holm))
+        rows = evaluation.background
+        different, place = _different(rows if rows.dim() == 3 else rows[None])
+        tests = unit_tests(different[None].numpy(), evaluation.background_targets.numpy(), evaluation.task)
+        p = tests.p[0][place]
+        effect, p_values, p_holm = (torch.from_numpy(array).float().expand(len(networks), -1)
+                                    for array in (tests.effect[0][place], p, holm(p)))
         signed = None if evaluation.task == "multiclass" else sum_groups(effect, evaluation.groups)
         return Attribution(self.name, evaluation.features, sum_groups(effect.abs(), evaluation.groups), signed=signed,
-                           details={"p": p, "p_holm": p_holm})
+                           details={"p": p_values, "p_holm": p_holm})
+
+
+def _different(rows: Tensor) -> tuple[Tensor, np.ndarray]:
+    """The different columns of `[members, rows, columns]`, `[rows, different]`, and where each `[members, columns]` is.
+
+    Members that lost one column each share all others: a test of thousands of columns becomes one of a few.
+    """
+    columns = rows.transpose(1, 2).contiguous().numpy()
+    known: dict[bytes, int] = {}
+    place = [[known.setdefault(column.tobytes(), len(known)) for column in member] for member in columns]
+    stacked = np.stack([np.frombuffer(content, columns.dtype) for content in known], 1)
+    return torch.from_numpy(stacked), np.array(place)

@@ -1,0 +1,148 @@
+"""What a look inside found, in words: units, masking, rankings, and whether the weight history is a usable importance."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from attribution_suite.datasets.table import DECOY
+from attribution_suite.neurons.masking import RANDOM, areas, summary
+from attribution_suite.report.reading import CONTROL, Subject
+from attribution_suite.report.summary import percent, seed_interval
+from attribution_suite.report.verdict import Finding
+
+LABELS = {"units": "units", "masking": "masking", "ranking": "ranking", "history": "weight history"}
+USABLE, NOISE = 0.5, 0.2  # the least rank correlation with other scorers, the most of the features below the noise column
+NEARLY_ALL = 0.95  # from here on the significant units are simply the units
+PAIRS = (("significant", "as many as significant"), ("non-significant", "as many as non-significant"))
+
+
+def measure_of(subject: Subject) -> Literal["accuracy", "loss"]:
+    """What masking is read by."""
+    return "loss" if subject.info["task"] == "regression" else "accuracy"
+
+
+def headline(subject: Subject) -> str:
+    """One sentence on a look inside where nothing was removed."""
+    units, masking = tables(subject)["units"], tables(subject)["masking"]
+    last = masking[masking.layer == masking.layer.max()]
+    part = units[units.layer == units.layer.max()].significant.mean()
+    if part == 0:
+        return "No hidden unit separates the target by itself."
+    if part >= NEARLY_ALL:
+        return (f"{percent(part)} of the units of layer {last.layer.iloc[0]} separate the target by themselves: to be "
+                "significant tells them apart from nothing.")
+    difference = pool_difference(last, measure_of(subject), *PAIRS[0])
+    return f"Significant units {_matter(difference, measure_of(subject))} as many random ones (layer {last.layer.iloc[0]})."
+
+
+def findings(subject: Subject) -> list[Finding]:
+    """One finding a layer for units and masking, then the rankings and the weight history; none without a look."""
+    if subject.neurons is None:
+        return []
+    units, masking = subject.neurons["units"], subject.neurons["masking"]
+    layers = sorted(units.layer.unique())
+    text = " ".join(_units(layer, units[units.layer == layer]) for layer in layers)
+    found = [Finding("units", (), text)]
+    for layer in layers:
+        curves = masking[(masking.layer == layer) & (masking["fill"] == "zero")]
+        found += [*_masking(layer, curves, measure_of(subject)), *_ranking(layer, curves, measure_of(subject))]
+    return found + _history(subject)
+
+
+def tables(subject: Subject) -> dict[str, pd.DataFrame]:
+    """The tables of a look inside, which the subject must have."""
+    return dict(subject.neurons or {})
+
+
+def pool_difference(curves: pd.DataFrame, measure: str, pool: str, control: str) -> tuple[float, float, float]:
+    """The measure with most of a pool masked minus that of its control: mean and 95 % interval over seeds, zero fill."""
+    last = curves[(curves["fill"] == "zero") & (curves.fraction == curves.fraction.max())]
+    means = last.groupby(["selection", "seed"])[measure].mean()
+    if pool not in means.index.get_level_values(0):
+        return np.nan, np.nan, np.nan
+    return seed_interval((means[pool] - means[control]).to_numpy())
+
+
+def _matter(difference: tuple[float, float, float], measure: str) -> str:
+    mean, low, high = difference if measure == "accuracy" else (-difference[0], -difference[2], -difference[1])
+    if np.isnan(low):
+        return "cost more than" if mean < 0 else "cost no more than"
+    return "cost clearly more than" if high < 0 else "cost less than" if low > 0 else "cost no more than"
+
+
+def _units(layer: int, units: pd.DataFrame) -> str:
+    count, seeds = units.unit.nunique(), units.seed.nunique()
+    states = units.state.value_counts() / seeds
+    parts = [f"{states[name]:.1f} {name}" for name in ("dead", "always on", "never on") if states.get(name, 0) > 0]
+    note = f" ({', '.join(parts)})" if parts else " (none dead)"
+    return (f"Layer {layer}: {count} units{note}; {percent(units.significant.mean())} separate the target, "
+            f"{percent(units.significant_holm.mean())} after Holm.")
+
+
+def _masking(layer: int, curves: pd.DataFrame, measure: Literal["accuracy", "loss"]) -> list[Finding]:
+    found = summary(curves.rename(columns={"seed": "member"}), measure).set_index(["selection", "fraction"])
+    most = curves.fraction.max()
+    parts = []
+    masked = curves[curves.fraction == most].groupby("selection").units.mean()
+    for pool, control in PAIRS:
+        if masked[pool] < 1:  # an empty pool costs nothing, which says nothing
+            continue
+        here, there = found.loc[(pool, most)], found.loc[(control, most)]
+        verb = _matter(pool_difference(curves, measure, pool, control), measure)
+        parts.append(f"{masked[pool]:.0f} {pool} units {verb} as many random ones ({_shown(here)} against "
+                     f"{_shown(there)})")
+    text = f"{percent(most)} of a pool of layer {layer} at zero, {measure}: {'; '.join(parts)}."
+    return [Finding("masking", (), text)] if parts else []
+
+
+def _shown(row: pd.Series) -> str:
+    interval = "" if np.isnan(row.low) else f", {row.low:.3g} to {row.high:.3g}"
+    return f"{row['mean']:.3g}{interval}"
+
+
+def _ranking(layer: int, curves: pd.DataFrame, measure: Literal["accuracy", "loss"]) -> list[Finding]:
+    found = areas(curves.rename(columns={"seed": "member"}), measure)
+    top = found[found.selection.str.startswith("top:")]
+    if top.empty:
+        return []
+    order = top.sort_values("mean", ascending=measure == "accuracy", kind="stable")
+    first, last = order.iloc[0], order.iloc[-1]
+    random = found.set_index("selection").loc[RANDOM]
+    falls = "falls" if measure == "accuracy" else "rises"
+    text = (f"ranks units of layer {layer} best: {measure} {falls} first (mean over the curve {first['mean']:.3g}, random "
+            f"{random['mean']:.3g}); last of {len(order)} is {last.selection.removeprefix('top:')}, {last['mean']:.3g}.")
+    return [Finding("ranking", (first.selection.removeprefix("top:"),), text)]
+
+
+def history_agreement(subject: Subject) -> pd.Series:
+    """scorer → Spearman of its shares with those of weight_history over features, mean over seeds; best first."""
+    own = tables(subject)["importances"].set_index(["seed", "feature"]).share
+    shares = subject.originals.pivot(index=["seed", "feature"], columns="scorer", values="share")
+    if subject.layer or own.empty or shares.empty:
+        return pd.Series(dtype=float)
+    both = shares.drop(columns=CONTROL, errors="ignore").join(own.rename("weight_history"))
+    ranks = both.groupby("seed").rank()
+    each = ranks.groupby("seed").corr()["weight_history"].unstack().drop(columns="weight_history")
+    return each.mean().sort_values(ascending=False, kind="stable")
+
+
+def below_noise(shares: pd.DataFrame) -> float:
+    """Of the features, the part with a smaller share than the noise column, mean over seeds; NaN without one."""
+    table = shares.pivot(index="seed", columns="feature", values="share")
+    if DECOY not in table:
+        return np.nan
+    return float(table.drop(columns=DECOY).lt(table[DECOY], axis=0).mean(axis=1).mean())
+
+
+def _history(subject: Subject) -> list[Finding]:
+    agreement = history_agreement(subject)
+    if agreement.empty:
+        return []
+    noise, middle = below_noise(tables(subject)["importances"]), agreement.median()
+    usable = middle >= USABLE and not noise > NOISE
+    noisy = "" if np.isnan(noise) else f" It puts the noise column above {percent(noise)} of the features."
+    text = (f"is {'a usable' if usable else 'no usable'} importance here: rank correlation with {len(agreement)} scorers "
+            f"{middle:.2f} in the median, {agreement.iloc[-1]:.2f} ({agreement.index[-1]}) to {agreement.iloc[0]:.2f} "
+            f"({agreement.index[0]}).{noisy}")
+    return [Finding("history", ("weight_history",), text.replace("-0", "−0"))]

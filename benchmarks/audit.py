@@ -1,0 +1,140 @@
+"""The whole audit of Prudential: every input × every removal × 5 seeds × every scorer, on two cores.
+
+    python benchmarks/audit.py [--budget quick|full]
+
+Beside it the cost of the same work one network and one call at a time, extrapolated from parts measured in this run and
+shown: a training step of the usual loop (for the optimiser steps that the audit really took), each Captum method, LIME
+and permutation on one network, an XGBoost fit a network. Reading, writing and measures are not counted on that side.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import torch
+from common import conclude, table, use_shared_data
+from main_job import run_measured
+from reference import LimeAlone, captum_alone, gradient_weight_alone, lrp_alone
+from sklearn.inspection import permutation_importance
+from training import usual_steps
+
+from attribution_suite.audit.run import Bench, networks_of
+from attribution_suite.audit.schedule import original_jobs
+from attribution_suite.audit.scoring import Choice, attribute
+from attribution_suite.audit.spec import Source, make_spec
+from attribution_suite.audit.store import Store
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.lime import Lime
+
+CAPTUM = ("integrated_gradients", "smooth_integrated_gradients", "deep_lift", "gradient_shap", "input_x_gradient",
+          "saliency", "feature_ablation")
+SURROGATES = ("xgboost_gain_surrogate", "xgboost_shap_surrogate")
+BASELINES = ("xgboost_gain", "xgboost_shap")
+GOALS = {"minutes": 30.0, "gigabytes_peak": 4.0, "ratio_audit": 20.0}
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """Median of three calls after one."""
+    call()
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return sorted(times)[1]
+
+
+class OneNetwork:
+    """A member in scikit-learn's clothes, for its permutation importance."""
+
+    def __init__(self, networks: Ensemble) -> None:
+        self.net = networks.to_module(0)
+
+    def fit(self) -> "OneNetwork":
+        return self
+
+    def score(self, inputs: object, targets: object) -> float:
+        with torch.no_grad():
+            outputs = self.net(torch.as_tensor(inputs))
+            return -float(torch.nn.functional.cross_entropy(outputs, torch.as_tensor(targets)))
+
+
+def parts(networks: Ensemble, evaluation: Evaluation, lime_rows: int, lime_samples: int) -> dict[str, float]:
+    """Seconds of every scorer on one network, the usual way."""
+    one, seen = networks.select([0]), evaluation.for_members(torch.tensor([0]))
+    lime = LimeAlone(one, seen, lime_samples, Lime().neighbourhoods)
+    found = {name: seconds_of(lambda name=name: captum_alone(name, one, seen, 0)) for name in CAPTUM}
+    found["gradient_weight"] = seconds_of(lambda: gradient_weight_alone(one, seen, 0))
+    found["lrp"] = found["lrp_epsilon"] = seconds_of(lambda: lrp_alone(one, seen, 0))
+    found["lime"] = seconds_of(lambda: lime.coefficients(0, 0)) * lime_rows
+    found["permutation"] = seconds_of(lambda: permutation_importance(
+        OneNetwork(one), seen.inputs.numpy(), seen.targets.numpy(), n_repeats=5, random_state=0))
+    for name in (*SURROGATES, *BASELINES):  # gain and SHAP share a fit; so they do here
+        found[name] = seconds_of(lambda name=name: attribute(Choice(name, {}), one.select([0]), seen))
+    return found
+
+
+def sequential(out: Path, source: Source, spec_words: dict) -> tuple[dict[str, float], int]:
+    """Seconds of every part for the whole audit, and how many networks were scored."""
+    spec = make_spec(["prudential"], **spec_words)
+    dataset = source.load()
+    job = original_jobs(spec, {dataset.name: dataset})[0]
+    bench = Bench(job, dataset)
+    arrays = Store(out / "chunks").load(job.key)
+    if arrays is None:
+        raise RuntimeError("the audit left no originals")
+    networks = networks_of(arrays, bench.architecture)
+    torch.set_num_threads(1)
+    each = parts(networks, bench.evaluation(networks), job.profile.lime_rows, job.profile.lime_samples)
+    outcomes, curves = pd.read_parquet(out / "outcomes.parquet"), pd.read_parquet(out / "training.parquet")
+    scored, refitted = len(outcomes) + len(networks), outcomes.removal.isin(
+        ["retrain", "stochastic_tuning", "inversion_tuning", "shuffle_tuning"]).sum()
+    steps = len(curves) * -(-len(dataset.train_rows) // bench.preset.training.batch_size)
+    total = {name: value * (refitted if name in BASELINES else scored) for name, value in each.items()}
+    total["training"] = steps * usual_steps(dataset, bench.preset.hidden, 300)
+    return total, scored
+
+
+def profile_of(out: Path) -> dict[str, float]:
+    """Worker seconds of the audit itself, by part."""
+    spent: dict[str, float] = {}
+    record = json.loads((out / "run.json").read_text())
+    names = list(record["datasets"]["prudential"]["scorers"])
+    for path in (out / "chunks").glob("*.safetensors"):
+        arrays = Store(path.parent).load(path.stem)
+        if arrays is not None:
+            spent["training"] = spent.get("training", 0.0) + float(arrays["seconds"].sum())
+            for name, value in zip(names, arrays["scorer_seconds"], strict=True):
+                spent[name] = spent.get(name, 0.0) + float(value)
+    return spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--budget", choices=["quick", "full"], default="quick", help="fine-tuning: a quarter, all")
+    parser.add_argument("--out", type=Path, help="keep the run here")
+    options = parser.parse_args()
+    use_shared_data()
+    tuning = {"quick": 0.25, "full": 1.0}[options.budget]
+    with tempfile.TemporaryDirectory() as folder:
+        out = options.out or Path(folder)
+        seconds, peak = run_measured(["run", "prudential", "--real-only", "--remove", "all", "--seeds", "5", "--tuning",
+                                      str(tuning), "--out", str(out)])
+        spec_words = {"remove": "all", "seeds": 5, "tuning": tuning, "real_only": True}
+        slow, networks = sequential(out, make_spec(["prudential"], **spec_words).sources[0], spec_words)
+        spent = profile_of(out)
+    rows = [[name, spent.get(name, 0.0), slow.get(name, float("nan"))] for name in sorted(spent, key=spent.__getitem__)]
+    table([f"{networks} networks", "audit, worker seconds", "one at a time, seconds"], rows[::-1])
+    total = sum(slow.values())
+    figures = {"minutes": seconds / 60, "gigabytes_peak": peak, "ratio_audit": total / seconds,
+               "hours_one_at_a_time": total / 3600, "networks": float(networks)}
+    conclude(f"audit {options.budget}", figures, GOALS)
+
+
+if __name__ == "__main__":
+    main()
