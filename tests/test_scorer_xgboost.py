@@ -49,7 +49,7 @@ def case(task: str, rows: int = 40) -> tuple[Ensemble, Evaluation]:
 def alone(inputs: torch.Tensor, labels: torch.Tensor, task: str = "regression") -> xgboost.Booster:
     """One model by xgboost's scikit-learn interface."""
     model = xgboost.XGBRegressor if task == "regression" else xgboost.XGBClassifier
-    return model(n_estimators=12, max_depth=3, max_bin=64, tree_method="hist", n_jobs=1).fit(
+    return model(n_estimators=12, max_depth=3, max_bin=64, learning_rate=0.5, tree_method="hist", n_jobs=1).fit(
         inputs.numpy(), labels.numpy()).get_booster()
 
 

@@ -20,6 +20,7 @@ from attribution_suite.audit.scoring import Choice, score_all, scorers_at, with_
 from attribution_suite.audit.spec import Profile, Source
 from attribution_suite.audit.store import Arrays, Store, content_key
 from attribution_suite.audit.tables import NEURONS, ORIGINAL
+from attribution_suite.datasets import is_file_name
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.measures.agreement import agreement_matrix
 from attribution_suite.measures.leakage import linear_r2
@@ -43,7 +44,8 @@ class Job:
     """One chunk. `removal` is 'original' for the training of the originals; `features` are those removed, one a member.
 
     `removal` 'neurons' looks inside the originals, `features` are then the hidden layers ('layer 1'); `record`: the
-    originals keep their first layer's weights of every epoch for it. `name` and `data` are the data set's name and the fingerprint of its content.
+    originals keep their first layer's weights of every epoch for it. `name` and `data` are the data set's name and the
+    fingerprint of its content.
     Its key is the content of everything that decides its numbers; where the data lie and who computes is not in it.
     """
 
@@ -67,7 +69,8 @@ class Job:
         for place in ("name", "data_dir", "real_only"):
             del content["source"][place]
         del content["profile"]["remove"]
-        added = [None if self.removal == NEURONS else REMOVALS.version(self.removal), *map(SCORERS.version, self.scorers)]
+        removal = None if self.removal == NEURONS else REMOVALS.version(self.removal)
+        added = [removal, *map(SCORERS.version, self.scorers)]
         return content_key([content, VERSIONS, added])
 
     @property
@@ -120,7 +123,9 @@ class Bench:
         """The data set's network and training; of given networks, the budget given with them."""
         if self.job.given is not None:
             return replace(GENERIC, training=self.job.given.training)
-        return preset_for(self.dataset.name, self.job.source.preset)
+        # A file is a table of one's own, also when it is called boston.csv.
+        name = "" if is_file_name(self.job.source.name) else self.dataset.name
+        return preset_for(name, self.job.source.preset)
 
     @property
     def architecture(self) -> Architecture:

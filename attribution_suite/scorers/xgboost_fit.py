@@ -17,6 +17,9 @@ from attribution_suite.scorers.attribution import Evaluation
 
 # Bins of the quantised matrix. On real Prudential 64 fit three times as fast as the default 256, as well or better.
 BINS = 64
+# Learning rate. 30 rounds at 0.5 follow a network as well as 50 at the default 0.3, in two thirds of the time (R² on
+# test rows: Prudential 0.23 and 0.26, Boston 0.95 and 0.94, heart 0.98 and 0.99).
+RATE = 0.5
 OBJECTIVES = {"regression": "reg:squarederror", "binary": "binary:logistic", "multiclass": "multi:softprob"}
 # A network's outputs whose spread, over the largest of them, is below this are constant up to rounding.
 CONSTANT = 1e-6
@@ -36,7 +39,7 @@ class XGBoostScorer:
     stays so for any number of workers. One fit serves gain and SHAP of the same networks and background.
     """
 
-    rounds: int = 50
+    rounds: int = 30
     depth: int = 3
     rows: int = 2000
 
@@ -113,7 +116,8 @@ class XGBoostScorer:
     def _train(self, matrix: xgboost.QuantileDMatrix, labels: np.ndarray, **objective: Any) -> xgboost.Booster:
         """One fit on a quantised matrix that all fits share: only its labels change."""
         matrix.set_info(label=labels)
-        options = {"tree_method": "hist", "max_bin": BINS, "max_depth": self.depth, "nthread": 1, **objective}
+        options = {"tree_method": "hist", "max_bin": BINS, "max_depth": self.depth, "eta": RATE, "nthread": 1,
+                   **objective}
         return xgboost.train(options, matrix, self.rounds)
 
 

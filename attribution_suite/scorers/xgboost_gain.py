@@ -30,7 +30,7 @@ class XGBoostGain(XGBoostScorer):
 
 @dataclass(frozen=True)
 class XGBoostGainSurrogate(XGBoostScorer):
-    """Total gain of an XGBoost fitted to each network's outputs on the background rows: it shifts with the network.
+    """Total gain of an XGBoost fitted to each network's outputs on drawn rows: it shifts with the network.
 
     Multi-class: the mean over rows of the gains of the booster that explains the row's class.
     `details["fidelity"]` `[members]` is the surrogate's R² to its network on the evaluation rows.

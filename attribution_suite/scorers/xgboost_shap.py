@@ -41,7 +41,7 @@ class XGBoostShap(XGBoostScorer):
 
 @dataclass(frozen=True)
 class XGBoostShapSurrogate(XGBoostScorer):
-    """SHAP values of an XGBoost fitted to each network's outputs on the background rows: they shift with the network.
+    """SHAP values of an XGBoost fitted to each network's outputs on drawn rows: they shift with the network.
 
     Local; `details["fidelity"]` `[members]` is the surrogate's R² to its network on the evaluation rows.
     """
