@@ -163,8 +163,8 @@ def test_scorer_is_the_effect_of_each_node(task: str, layer: int) -> None:
     case = make_case(task, task, groups=groups)
     evaluation = case.evaluation.at_layer(case.networks, layer)
     attribution = UnitSignificance().attribute(case.networks.tail(layer), evaluation)
-    inputs = case.networks.activations(case.evaluation.inputs)[layer]
-    tests = unit_tests(inputs.numpy(), evaluation.targets.numpy(), task)
+    inputs = case.networks.activations(case.evaluation.background)[layer]
+    tests = unit_tests(inputs.numpy(), evaluation.background_targets.numpy(), task)
     assert attribution.scores.shape == (len(case.networks), len(evaluation.groups))
     for member in range(len(case.networks)):
         for place, columns in enumerate(evaluation.groups.values()):
@@ -174,3 +174,15 @@ def test_scorer_is_the_effect_of_each_node(task: str, layer: int) -> None:
     # the label is made of the inputs (x0 for binary): at the input the scorer must find it
     if task == "binary" and layer == 0:
         assert (attribution.scores[:, 0] == 1).all() and (attribution.signed[:, 0] == 1).all()
+
+
+def test_scorer_tests_a_column_once_and_corrects_it_with_its_own_member() -> None:
+    case = make_case("binary", "binary")
+    background = case.evaluation.background.expand(3, -1, -1).clone()
+    background[1, :, 2] = 0  # one member lost a column, another has one of its own
+    background[2, :, 4] = background[2, :, 4] ** 2
+    found = UnitSignificance().attribute(case.networks, replace(case.evaluation, background=background))
+    expected = unit_tests(background.numpy(), case.evaluation.background_targets.numpy(), "binary")
+    np.testing.assert_allclose(found.scores, np.abs(expected.effect), rtol=1e-6)
+    np.testing.assert_allclose(found.details["p_holm"], expected.p_holm, rtol=1e-6)
+    assert found.scores[1, 2] == 0 and found.scores[0, 2] > 0 and found.scores[2, 4] != found.scores[0, 4]

@@ -28,7 +28,8 @@ def audit(datasets: "Data | Sequence[Data]" = (), *, networks: "Networks | None"
     an nn.Module or a list of them, one a seed, that take its encoded inputs and return `[rows, outputs]`, logits for
     classes. They stay as they are. `training`: the budget of their retraining and, in part, of their fine-tuning.
     `words` are those of the command line: remove, removals, scorers, profile, preset, seeds, rows, pca, data_dir,
-    real_only, layer … (see `audit.spec.make_spec`).
+    real_only, layer … (see `audit.spec.make_spec`); `inside='all'` looks into every hidden layer too, and without
+    removals (`removals=[]`) does that alone, as the command `neurons`.
     Returns the tables. Raises InputError for anything that cannot be run.
     """
     from attribution_suite.audit.session import run_audit

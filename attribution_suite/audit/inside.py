@@ -113,9 +113,9 @@ def masked(bench: Bench, networks: Ensemble, evaluation: Evaluation, layer: int,
     names = [name for name in SCORERS if name in bench.job.scorers and name != "random"]
     ranked = [by_score(attribute(Choice(name, {}), networks, evaluation, layer)) for name in names]
     rows, pools = Split(evaluation.inputs, evaluation.targets), by_significance(significant)
-    return pd.concat([
-        Masking(layer, fill=fill).curves(networks, rows, evaluation.background, evaluation.task, selections)
-        for fill, selections in (("zero", [*pools, *ranked]), ("mean", pools))], ignore_index=True)
+    curves = [plan.curves(networks, rows, evaluation.background, evaluation.task, selections)
+              for plan, selections in ((Masking(layer), [*pools, *ranked]), (Masking(layer, fill="mean"), pools))]
+    return pd.concat(curves, ignore_index=True)
 
 
 def samples(values: Tensor, targets: Tensor, units: pd.DataFrame, task: Task) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from attribution_suite.audit.tables import TABLES
-from attribution_suite.errors import unknown_name
+from attribution_suite.audit.tables import NEURON_TABLES, TABLES
+from attribution_suite.errors import InputError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,17 @@ class Audit:
     failed: list[str] = field(default_factory=list)
 
     def table(self, name: str) -> pd.DataFrame:
-        """One of the tables of `audit.tables.TABLES`. Raises InputError for an unknown name."""
-        if name not in TABLES:
-            raise unknown_name("table", name, TABLES)
-        return pd.read_parquet(self.path / f"{name}.parquet")
+        """One of the tables of `audit.tables.TABLES`, or of `NEURON_TABLES` where the run looked inside.
+
+        Raises InputError for an unknown name, and for a table that the run did not write.
+        """
+        known = {**TABLES, **NEURON_TABLES}
+        if name not in known:
+            raise unknown_name("table", name, known)
+        path = self.path / f"{name}.parquet"
+        if name in NEURON_TABLES and not path.exists():
+            raise InputError(f"this run did not look inside its networks: inside='all' writes '{name}'")
+        return pd.read_parquet(path)
 
     @cached_property
     def record(self) -> dict[str, Any]:

@@ -20,7 +20,15 @@ from attribution_suite.audit.inside import neuron_jobs, write_neurons
 from attribution_suite.audit.progress import Progress
 from attribution_suite.audit.results import Audit
 from attribution_suite.audit.run import VERSIONS, Bench, Job
-from attribution_suite.audit.schedule import Done, check, each_in_pool, fingerprint, original_jobs, removal_jobs, run_jobs
+from attribution_suite.audit.schedule import (
+    Done,
+    check,
+    each_in_pool,
+    fingerprint,
+    original_jobs,
+    removal_jobs,
+    run_jobs,
+)
 from attribution_suite.audit.scoring import inapplicable, scorers_at
 from attribution_suite.audit.spec import Source, Spec
 from attribution_suite.audit.store import Store

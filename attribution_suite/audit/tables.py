@@ -56,8 +56,8 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "direct_effect_max": "float ≥ 0: maximum over a grid of training quantiles of x_j, mean over rows",
         "flip_rate": "float in [0, 1]: rows whose predicted class changes when x_j is permuted; NaN for regression",
         "cost_ratio": "float: (L′ − L) / (L_retrain − L) on native test data; NaN if retraining costs nothing",
-        "recoverability_before": "float ≤ 1: R² of a cross-fitted ridge probe for the removed unit's activation (of the "
-                                 "original, background rows) from what leaves the next Linear; NaN at layer 0",
+        "recoverability_before": "float ≤ 1: R² of a cross-fitted ridge probe for the removed unit's activation (the "
+                                 "original's, background rows) from what leaves the next Linear; NaN at layer 0",
         "recoverability": "float ≤ 1: the same from the edited network: what the layers above can still know of the "
                           "unit through its peers; 0 is nothing. NaN at layer 0 and for a unit that is constant",
         "seconds": "float: of the removal, this member's share of its ensemble's time",
@@ -132,7 +132,8 @@ NEURON_TABLES: Mapping[str, Mapping[str, str]] = {
     },
     "history": {
         "dataset": KEYS["dataset"], "seed": KEYS["seed"], "epoch": "int from 1",
-        "unit": "int: of the first hidden layer", "feature": "str: an encoded column", "weight": "float: after the epoch",
+        "unit": "int: of the first hidden layer", "feature": "str: an encoded column",
+        "weight": "float: after the epoch",
     },
     "densities": {
         "dataset": KEYS["dataset"], "seed": KEYS["seed"], "unit": "int: of the first hidden layer",

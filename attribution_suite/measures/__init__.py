@@ -29,7 +29,8 @@ MEASURES: dict[str, str] = {
     "distance_correlation": "dependence of the output on x_j of any form, with a permutation p-value",
     "hsic": "Hilbert-Schmidt independence criterion of the output and x_j, with a permutation p-value",
     "generalised_covariance": "test of the output and x_j being independent given the other features (GCM)",
-    "recoverability": "cross-fitted R2 or AUC of a ridge and a boosted probe for x_j, beside a shuffled control",
+    "recoverability": "cross-fitted R2 or AUC of a ridge and a boosted probe for x_j, beside a shuffled control; in "
+                      "outcomes, R2 of the ridge for a removed unit from what the next layer is given",
     # statistics.py
     "bootstrap_mean": "mean over seeds with a 95 % bootstrap interval",
     "paired_difference": "mean difference paired by seed with a 95 % bootstrap interval",

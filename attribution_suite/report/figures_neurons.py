@@ -2,6 +2,7 @@
 shows the last hidden layer and the first output, the others lie in `figures/`."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,14 @@ def units(subject: Subject) -> Pictures:
         last = layer == _last(subject)
         fired = tables(subject)["activity"].query("layer == @layer and seed == 0", local_dict={"layer": layer})
         if subject.info["task"] != "regression":
-            found.append(_draw(subject, lambda fired=fired: activity_map(fired), f"activity-{layer}",
+            found.append(_draw(subject, partial(activity_map, fired), f"activity-{layer}",
                                f"Which units of layer {layer} are active for which class",
                                "The part of a predicted class's rows on which a unit is active (above 0), first seed. "
                                "Units that differ most by class, those of a class side by side.", last))
         values, labels, classes = _sampled(subject, layer)
         tests = table[(table.seed == 0) & table.unit.isin(np.flatnonzero(~np.isnan(values[0])))]
         found.append(_draw(
-            subject, lambda v=values, rows=labels, c=classes, t=tests: distributions(v, rows, c, t),
+            subject, partial(distributions, values, labels, classes, tests),
             f"normality-{layer}", f"The most and the least normal units of layer {layer}",
             "Activations on training rows, each class apart, first seed: above the units with the largest Shapiro p, "
             "below those with the smallest.", last))
@@ -56,35 +57,36 @@ def masking(subject: Subject) -> Pictures:
         curves = table[table["fill"] == "zero"].rename(columns={"seed": "member"})
         last = layer == _last(subject)
         found.append(_draw(
-            subject, lambda c=curves: masking_pools(c, measure), f"masking-{layer}",
+            subject, partial(masking_pools, curves, measure), f"masking-{layer}",
             f"Do significant units of layer {layer} matter more than random ones?",
-            f"Test {measure} with a fraction of the units of a pool at zero, ten draws a seed; band: 95 % interval over "
-            "seeds. Each pool has its control: as many units, drawn from all (dashed).", last))
+            f"Test {measure} with a fraction of the units of a pool at zero, ten draws a seed; band: 95 % interval "
+            "over seeds. Each pool has its control: as many units, drawn from all (dashed).", last))
         if curves.selection.str.startswith("top:").any():
             found.append(_draw(
-                subject, lambda c=curves: masking_rankings(c, measure), f"rankings-{layer}",
+                subject, partial(masking_rankings, curves, measure), f"rankings-{layer}",
                 f"Whose ranking of the units of layer {layer} finds what matters?",
                 f"Units at zero, highest score first. Bars: the mean {measure} over the curve, "
-                f"{'lower' if measure == 'accuracy' else 'higher'} finds what matters; bold: the interval against random "
-                "draws leaves out zero.", last))
+                f"{'lower' if measure == 'accuracy' else 'higher'} finds what matters; bold: the interval against "
+                "random draws leaves out zero.", last))
     return found
 
 
 def paths(subject: Subject) -> Pictures:
     """The way from the inputs to each output, both signs, of the first seed."""
+    if subject.neurons is None:
+        return []
     found: Pictures = []
-    info = subject.info
+    info, links = subject.info, subject.neurons["paths"]
     widths = [int(width) for width in info["architecture"].split()[0].split("-")]
-    links = tables(subject).get("paths", pd.DataFrame({"output": [], "seed": []}))
     for output in sorted(links.output.unique()):
         own = links[(links.output == output) & (links.seed == 0)].rename(columns={"seed": "member"})
         name = f"logit of {info['classes'][output]}" if info["task"] == "multiclass" else info["target"]
         found.append(_draw(
-            subject, lambda own=own, name=name: path_picture(own, widths, name), f"path-{output}",
+            subject, partial(path_picture, own, widths, name), f"path-{output}",
             f"The strongest ways to {name}",
-            "Each unit alone goes from its lowest to its highest value, the others at zero; the strongest of both signs "
-            "stay and are the targets of the layer below (quantile paths), first seed. Width: how far the target moves; "
-            "blue up, red down.", output == 0))
+            "Each unit alone goes from its lowest to its highest value, the others at zero; the strongest of both "
+            "signs stay and are the targets of the layer below (quantile paths), first seed. Width: how far the target "
+            "moves; blue up, red down.", output == 0))
     return found
 
 
@@ -97,8 +99,8 @@ def history(subject: Subject) -> Pictures:
     moving = ("Each bar is a weight of the first layer, of the units that moved most; first seed.")
     drawings: Sequence[tuple[str, str, str, Callable[[], Figure], bool]] = (
         ("history-ranking", "Whose weights moved most while training",
-         "weight_history: the standard deviation over epochs of an input's weights, summed over units, as a share; bar: "
-         "mean over seeds, dots: seeds.", lambda: grown.ranking(shares.to_numpy(), list(shares.columns)), True),
+         "weight_history: the standard deviation over epochs of an input's weights, summed over units, as a share; "
+         "bar: mean over seeds, dots: seeds.", lambda: grown.ranking(shares.to_numpy(), list(shares.columns)), True),
         ("history-inputs", "Weights over epochs, by input", "Mean, middle half and range over units, first seed.",
          lambda: grown.weights_by_input(weights, names, every), True),
         ("history-units", "Weights over epochs, by unit", "A line an input.",
@@ -109,7 +111,8 @@ def history(subject: Subject) -> Pictures:
          lambda: grown.spread_bars(weights, names), False),
         ("history-densities", "Normal densities of the weights", "Drawn where the density is 1 or more.",
          lambda: grown.densities(weights, names), False),
-        ("history-still", "The first layer at the end of training", moving, lambda: still(weights, names, every), False),
+        ("history-still", "The first layer at the end of training", moving,
+         lambda: still(weights, names, every), False),
     )
     found = [_draw(subject, draw, name, title, caption, shown) for name, title, caption, draw, shown in drawings]
     mark = "simulated data" if subject.simulated else ""

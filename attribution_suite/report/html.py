@@ -57,11 +57,12 @@ class FeatureTable:
 
 def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" = None,
                 each: "Callable[[Callable[[Subject], Section], list[Subject]], Iterable[Section]]" = map) -> Path:
-    """Writes `figures/*.png` (animations `*.gif`) and `report.html` into `run_dir` from its tables and `run.json`; returns the page's path.
+    """Writes `figures/*.png`, `*.gif` and `report.html` into `run_dir` from its tables and `run.json`; its path.
 
     `datasets` gives the rows for the figures that show them (each feature against the target; the components); for a
     data set that is not in it the page says what was left out. Figures of an earlier report that are not drawn any
-    more are removed. `each` maps a function over the sections, a pool of workers perhaps. Raises InputError where a file of the run is missing, damaged or of another version, and OSError
+    more are removed. `each` maps a function over the sections, a pool of workers perhaps.
+    Raises InputError where a file of the run is missing, damaged or of another version, and OSError
     where it cannot write.
     """
     run = Run(Path(run_dir))
@@ -135,7 +136,8 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     seeds = max((part.subject.originals.seed.nunique() for part in sections), default=0)
     looks = any(part.subject.neurons for part in sections) and not removals
     return environment.get_template("report.html").render(
-        run=run.info, sections=sections, palette=PALETTE, kinds={**verdict.LABELS, **verdict_neurons.LABELS}, gone=verdict.GONE, stays=verdict.STAYS,
+        run=run.info, sections=sections, palette=PALETTE, kinds={**verdict.LABELS, **verdict_neurons.LABELS},
+        gone=verdict.GONE, stays=verdict.STAYS,
         removals=removals, scorers=scorers, seeds=seeds, original=ORIGINAL, looks=looks)
 
 

@@ -1,4 +1,4 @@
-"""What a look inside found, in words: units, masking, rankings, and whether the weight history is a usable importance."""
+"""What a look inside found, in words: units, masking, rankings, and whether the weight history is an importance."""
 
 from typing import Literal
 
@@ -12,7 +12,9 @@ from attribution_suite.report.summary import percent, seed_interval
 from attribution_suite.report.verdict import Finding
 
 LABELS = {"units": "units", "masking": "masking", "ranking": "ranking", "history": "weight history"}
-USABLE, NOISE = 0.5, 0.2  # the least rank correlation with other scorers, the most of the features below the noise column
+USABLE = 0.5  # the least rank correlation with other scorers, in the median
+NOISE = 0.2  # the most of the features that may stand below the noise column
+ENOUGH = 5
 NEARLY_ALL = 0.95  # from here on the significant units are simply the units
 PAIRS = (("significant", "as many as significant"), ("non-significant", "as many as non-significant"))
 
@@ -30,10 +32,11 @@ def headline(subject: Subject) -> str:
     if part == 0:
         return "No hidden unit separates the target by itself."
     if part >= NEARLY_ALL:
-        return (f"{percent(part)} of the units of layer {last.layer.iloc[0]} separate the target by themselves: to be "
-                "significant tells them apart from nothing.")
+        return (f"{percent(part)} of the units of layer {last.layer.iloc[0]} separate the target by themselves: "
+                "significance singles out none.")
     difference = pool_difference(last, measure_of(subject), *PAIRS[0])
-    return f"Significant units {_matter(difference, measure_of(subject))} as many random ones (layer {last.layer.iloc[0]})."
+    verb = _matter(difference, measure_of(subject))
+    return f"Significant units {verb} as many random ones (layer {last.layer.iloc[0]})."
 
 
 def findings(subject: Subject) -> list[Finding]:
@@ -56,12 +59,16 @@ def tables(subject: Subject) -> dict[str, pd.DataFrame]:
 
 
 def pool_difference(curves: pd.DataFrame, measure: str, pool: str, control: str) -> tuple[float, float, float]:
-    """The measure with most of a pool masked minus that of its control: mean and 95 % interval over seeds, zero fill."""
+    """The measure with most of a pool at zero minus that of its control: mean and 95 % interval over seeds.
+
+    No interval (NaN) of fewer than `ENOUGH` seeds, whose bootstrap is far too short.
+    """
     last = curves[(curves["fill"] == "zero") & (curves.fraction == curves.fraction.max())]
     means = last.groupby(["selection", "seed"])[measure].mean()
     if pool not in means.index.get_level_values(0):
         return np.nan, np.nan, np.nan
-    return seed_interval((means[pool] - means[control]).to_numpy())
+    mean, low, high = seed_interval((means[pool] - means[control]).to_numpy())
+    return (mean, low, high) if curves.seed.nunique() >= ENOUGH else (mean, np.nan, np.nan)
 
 
 def _matter(difference: tuple[float, float, float], measure: str) -> str:
@@ -110,8 +117,9 @@ def _ranking(layer: int, curves: pd.DataFrame, measure: Literal["accuracy", "los
     first, last = order.iloc[0], order.iloc[-1]
     random = found.set_index("selection").loc[RANDOM]
     falls = "falls" if measure == "accuracy" else "rises"
-    text = (f"ranks units of layer {layer} best: {measure} {falls} first (mean over the curve {first['mean']:.3g}, random "
-            f"{random['mean']:.3g}); last of {len(order)} is {last.selection.removeprefix('top:')}, {last['mean']:.3g}.")
+    worst = last.selection.removeprefix("top:")
+    text = (f"ranks units of layer {layer} best: {measure} {falls} first (mean over the curve {first['mean']:.3g}, "
+            f"random {random['mean']:.3g}); last of {len(order)} is {worst}, {last['mean']:.3g}.")
     return [Finding("ranking", (first.selection.removeprefix("top:"),), text)]
 
 
@@ -142,7 +150,7 @@ def _history(subject: Subject) -> list[Finding]:
     noise, middle = below_noise(tables(subject)["importances"]), agreement.median()
     usable = middle >= USABLE and not noise > NOISE
     noisy = "" if np.isnan(noise) else f" It puts the noise column above {percent(noise)} of the features."
-    text = (f"is {'a usable' if usable else 'no usable'} importance here: rank correlation with {len(agreement)} scorers "
+    text = (f"is {'a' if usable else 'no'} usable importance here: rank correlation with {len(agreement)} scorers "
             f"{middle:.2f} in the median, {agreement.iloc[-1]:.2f} ({agreement.index[-1]}) to {agreement.iloc[0]:.2f} "
             f"({agreement.index[0]}).{noisy}")
     return [Finding("history", ("weight_history",), text.replace("-0", "−0"))]

@@ -1,0 +1,145 @@
+"""Hidden units in the audit: retraining above a frozen head, what the next layer still knows, what cannot change."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import r2_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from attribution_suite import audit, load_dataset, train
+from attribution_suite.audit.results import Audit
+from attribution_suite.audit.run import Bench, Job, bench_setting, recoverability
+from attribution_suite.audit.spec import make_spec
+from attribution_suite.datasets.table import Split
+from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.training import Training
+from attribution_suite.neurons.activations import collect
+from attribution_suite.removals.retrain import Retrain
+from attribution_suite.scorers import SCORERS
+
+SEEDS = 2
+pytestmark = pytest.mark.filterwarnings("ignore::attribution_suite.datasets.sources.StandInWarning")
+
+
+def bench(layer: int = 1) -> Bench:
+    spec = make_spec(["heart"], removals=[], seeds=SEEDS, layer=layer)
+    return Bench(Job(spec.sources[0], "heart", "", spec.profile, (), layer=layer), load_dataset("heart").with_decoy())
+
+
+@pytest.fixture(scope="module")
+def originals() -> Ensemble:
+    return train(load_dataset("heart").with_decoy(), seeds=SEEDS, training=Training(6, 64, 5e-3)).networks
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_retraining_starts_where_the_originals_layers_did(originals: Ensemble, layer: int) -> None:
+    setting = replace(bench_setting(bench(layer), originals), training=Training(0, 32, 1e-3, keep="last"))
+    nodes = Nodes.of([(3,), (5,)]).repeat(SEEDS)
+    start = Retrain().remove(originals.select([0, 0, 1, 1]).tail(layer), nodes, setting).networks
+    whole = originals.fresh(range(SEEDS))
+    for member, (seed, unit) in enumerate([(0, 3), (0, 5), (1, 3), (1, 5)]):
+        expected = whole.weights[layer][seed].clone()
+        expected[:, unit] = 0
+        assert torch.equal(start.weights[0][member], expected)
+        assert all(torch.equal(mine[member], theirs[seed]) for mine, theirs in
+                   zip(start.weights[1:] + start.biases, whole.weights[layer + 1:] + whole.biases[layer:], strict=True))
+    # negative control: without it, a tail of its own is drawn, which is not the original's
+    other = Retrain().remove(originals.select([0, 0, 1, 1]).tail(layer), nodes, replace(setting, fresh=None)).networks
+    assert not torch.equal(other.weights[0], start.weights[0])
+
+
+def test_recoverability_is_a_cross_fitted_ridge_probe_of_the_next_layer(originals: Ensemble) -> None:
+    desk = bench(1)
+    seen = desk.evaluation(originals)
+    nodes = Nodes.of([(0,), (4,)])
+    edited = originals.with_tail(originals.tail(1).with_nodes_folded(nodes, torch.zeros(2, 1)))
+    found = recoverability(originals, edited, 1, nodes, seen)
+    values = collect(originals, seen.background)
+    for member, unit in enumerate((0, 4)):
+        wanted = values.entering[1][member][:, unit].numpy()
+        if np.ptp(wanted) == 0:
+            continue
+        probe = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13)))
+        for name, networks in (("recoverability_before", originals), ("recoverability", edited)):
+            leaving = collect(networks, seen.background).leaving[1][member].numpy()
+            score = r2_score(wanted, cross_val_predict(probe, leaving, wanted, cv=5))
+            assert found[name][member] == pytest.approx(score, abs=0.02)
+        assert found["recoverability"][member] < found["recoverability_before"][member]
+    assert np.isnan(recoverability(originals, edited, 0, nodes, seen)["recoverability"]).all()
+
+
+def test_a_unit_without_peers_that_know_it_is_not_recoverable() -> None:
+    """Independent units: removing one leaves nothing of it; a copy of it keeps it all."""
+    generator = torch.Generator().manual_seed(0)
+    networks = Ensemble.initialise(bench().architecture, [0])
+    width, features = networks.architecture.widths[1], networks.architecture.features
+    weight = torch.zeros(1, width, features)
+    weight[0, 0, 0], weight[0, 1, 0], weight[0, 2, 1] = 1.0, 1.0, 1.0  # units 0 and 1 are twins, 2 is alone
+    networks = networks.with_first_layer(weight, torch.full((1, width), 5.0))
+    seen = bench().evaluation(networks)
+    seen = replace(seen, background=torch.randn(400, features, generator=generator).clamp(-4, 4))
+    for unit, expected in ((0, 1.0), (2, 0.0)):
+        nodes = Nodes.of([(unit,)])
+        after = networks.with_tail(networks.tail(1).with_nodes_folded(nodes, torch.zeros(1, 1)))
+        assert recoverability(networks, after, 1, nodes, seen)["recoverability"][0] == pytest.approx(expected, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    words = {"jobs": 1, "seeds": SEEDS, "rows": 20, "layer": 1, "tuning": 0.02, "say": lambda line: None,
+             "lime_rows": 3, "lime_samples": 50}
+    return audit("iris", out=tmp_path_factory.mktemp("hidden"), remove="unit:3", **words)
+
+
+def test_every_removal_and_every_scorer_takes_a_hidden_unit(run: Audit) -> None:
+    assert not run.failed
+    outcomes, shifts = run.table("outcomes"), run.table("shifts")
+    assert set(outcomes.removal) == set(make_spec(["iris"]).removals)
+    assert set(shifts.scorer) == set(SCORERS.names)
+    labels = {name for name in SCORERS.names if SCORERS.load(name).reads == "labels"} - {"random"}
+    assert "unit_significance" in labels
+    assert set(shifts[~shifts.applicable].scorer) == labels  # no edit above a unit changes what it does
+    assert outcomes[["recoverability", "recoverability_before"]].notna().all(axis=None)
+    exact = outcomes.removal.isin(["constant", "fold", "fold_tuning", "retrain"])
+    assert (outcomes[exact].direct_effect == 0).all() and (outcomes.direct_effect_before > 0).any()
+    assert (shifts.largest_gainer[shifts.applicable].str.startswith("unit:")).all()
+
+
+def test_the_page_carries_the_layer_alone(run: Audit) -> None:
+    page = (run.path / "report.html").read_text()
+    assert "iris, layer 1" in page and 'id="iris"' not in page and "still known" in page
+
+
+def test_significance_follows_the_training_rows_at_the_input(tmp_path: Path) -> None:
+    words = {"removals": ["constant", "retrain"], "scorers": ["unit_significance", "saliency"], "seeds": 1, "rows": 12}
+    found = audit("iris", out=tmp_path, remove="petal_width", jobs=1, say=lambda line: None, **words).table("shifts")
+    rows = found[found.scorer == "unit_significance"].set_index("removal")
+    assert not rows.loc["constant"].applicable  # weights were edited: it must not pretend to have seen it
+    assert rows.loc["retrain"].applicable and rows.loc["retrain"].share_after == 0
+    assert rows.loc["retrain"].share_before > 0
+
+
+def test_a_module_without_layers_is_refused() -> None:
+    from attribution_suite.errors import InputError
+    from attribution_suite.networks.modules import as_ensemble
+    from attribution_suite.neurons.paths import quantile_path, row_path
+
+    class Doubled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.nn.Linear(4, 1)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return 2 * self.inner(inputs)
+
+    rows = Split(torch.randn(70, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(70))
+    networks = as_ensemble(Doubled(), rows.inputs)
+    for ask in (collect, quantile_path, lambda ensemble, inputs: row_path(ensemble, inputs[0])):
+        with pytest.raises(InputError, match="Doubled"):
+            ask(networks, rows.inputs)
