@@ -17,8 +17,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 from common import conclude, table, use_shared_data
+
+# isort: split
 from main_job import run_measured
-from reference import LimeAlone, captum_alone, gradient_weight_alone, lrp_alone
+from reference import LimeAlone, captum_alone, gradient_weight_alone, lrp_alone  # found by the path of `common`
 from sklearn.inspection import permutation_importance
 from training import usual_steps
 

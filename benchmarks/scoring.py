@@ -11,9 +11,11 @@ from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 
 import numpy as np
-import reference
 import torch
 from common import conclude, side_by_side, table, use_shared_data
+
+# isort: split
+import reference  # found by the path that `common` adds
 
 from attribution_suite.audit.scoring import Choice, attribute
 from attribution_suite.datasets import load_dataset
