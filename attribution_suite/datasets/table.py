@@ -41,7 +41,7 @@ class Split:
     targets: Tensor
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.targets)
 
     def rows(self, index: Tensor | slice) -> "Split":
         """The rows at `index`."""

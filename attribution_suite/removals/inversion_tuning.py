@@ -18,7 +18,8 @@ class InversionTuning:
 
     Run to convergence on mirrored data alone the influence would *flip*, not go. Default: each row is mirrored with
     probability ½, so that no sign of the weight helps. `published`: mean(batch) − 2(x − μ) in every row, as the
-    published code has it (it doubles the column's spread).
+    published code has it (it doubles the column's spread). A one-hot group mostly stays: its mirrored rows are no rows
+    of the data, and a nonlinear network learns to tell them apart.
     """
 
     published: bool = False
