@@ -258,4 +258,5 @@ def test_loading_a_real_file_does_not_warn(tmp_path, heart_csv):
     (tmp_path / "heart.csv").write_text(heart_csv)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load_dataset("heart", data_dir=tmp_path)
+        dataset = load_dataset("heart", data_dir=tmp_path)
+    assert (dataset.provenance.source, dataset.provenance.simulated) == ("file", False)
