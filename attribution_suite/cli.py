@@ -99,6 +99,8 @@ def _running(command: argparse.ArgumentParser) -> None:
         command.add_argument(f"--{name}", type=int, metavar="N", help=meaning)
     command.add_argument("--out", default=DEFAULT_OUT, metavar="DIR", help=f"default: {DEFAULT_OUT}")
     command.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: all cores)")
+    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto",
+                         help="where networks train and are scored (auto: a GPU if there is one)")
     command.add_argument("--fresh", action="store_true", help="repeat what is finished in --out")
 
 
@@ -117,7 +119,7 @@ def _run(arguments: argparse.Namespace) -> int:
         "seeds", "rows", "lime_rows", "lime_samples", "background", "tuning")} | {
             "inside": getattr(arguments, "inside", None)}
     result = run_audit(make_spec(arguments.datasets, **words), Path(arguments.out), jobs=arguments.jobs,
-                       fresh=arguments.fresh)
+                       device=arguments.device, fresh=arguments.fresh)
     if arguments.removals != []:
         print(format_summary(result.summary))
     print(f"report: {result.path / 'report.html'}")

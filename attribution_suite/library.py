@@ -5,8 +5,10 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from attribution_suite.audit.bench import Bench
 from attribution_suite.audit.given import Networks, check_outputs
-from attribution_suite.audit.run import Bench, Job, bench_setting
+from attribution_suite.audit.job import Job
+from attribution_suite.audit.run import bench_setting
 from attribution_suite.audit.scoring import Choice
 from attribution_suite.audit.scoring import attribute as score
 from attribution_suite.audit.spec import PROFILES, Source

@@ -24,7 +24,7 @@ from reference import LimeAlone, captum_alone, gradient_weight_alone, lrp_alone 
 from sklearn.inspection import permutation_importance
 from training import usual_steps
 
-from attribution_suite.audit.run import Bench, networks_of
+from attribution_suite.audit.bench import Bench, networks_of
 from attribution_suite.audit.schedule import original_jobs
 from attribution_suite.audit.scoring import Choice, attribute
 from attribution_suite.audit.spec import Source, make_spec

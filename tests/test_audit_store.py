@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attribution_suite.audit.run import Job
+from attribution_suite.audit.job import Job
 from attribution_suite.audit.schedule import fingerprint
 from attribution_suite.audit.spec import make_spec
 from attribution_suite.audit.store import DamagedChunkWarning, Store, content_key

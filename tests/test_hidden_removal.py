@@ -13,8 +13,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from attribution_suite import audit, load_dataset, train
+from attribution_suite.audit.bench import Bench
+from attribution_suite.audit.job import Job
 from attribution_suite.audit.results import Audit
-from attribution_suite.audit.run import Bench, Job, bench_setting, recoverability
+from attribution_suite.audit.run import bench_setting, recoverability
 from attribution_suite.audit.spec import make_spec
 from attribution_suite.datasets.table import Split
 from attribution_suite.networks.ensemble import Ensemble, Nodes

@@ -17,8 +17,9 @@ from scipy import stats
 from torch import nn
 
 from attribution_suite import audit, from_arrays, load_dataset
+from attribution_suite.audit.bench import Bench
 from attribution_suite.audit.inside import SCORERS
-from attribution_suite.audit.run import Bench, Job
+from attribution_suite.audit.job import Job
 from attribution_suite.audit.spec import make_spec
 from attribution_suite.audit.store import Store
 from attribution_suite.audit.tables import NEURON_TABLES

@@ -20,13 +20,14 @@ DEFAULT_OUT = "attribution-audit"
 
 def audit(datasets: "Data | Sequence[Data]" = (), *, networks: "Networks | None" = None,
           training: "Training | None" = None, out: str | Path = DEFAULT_OUT, jobs: int | None = None,
-          fresh: bool = False, say: Callable[[str], None] = print, **words: object) -> "Audit":
+          device: str = "auto", fresh: bool = False, say: Callable[[str], None] = print, **words: object) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
     `datasets`: names of the catalogue, CSV files (with `target=`), or tables (`datasets.arrays.from_arrays`).
     `networks`: trained networks of one's own for the one data set, in the place of those that the audit would train:
     an nn.Module or a list of them, one a seed, that take its encoded inputs and return `[rows, outputs]`, logits for
     classes. They stay as they are. `training`: the budget of their retraining and, in part, of their fine-tuning.
+    `jobs`: worker processes, one a core if not given; `device`: 'cpu', 'cuda', or 'auto': a GPU if there is one.
     `words` are those of the command line: remove, removals, scorers, profile, preset, seeds, rows, pca, data_dir,
     real_only, layer … (see `audit.spec.make_spec`); `inside='all'` looks into every hidden layer too, and without
     removals (`removals=[]`) does that alone, as the command `neurons`.
@@ -42,7 +43,7 @@ def audit(datasets: "Data | Sequence[Data]" = (), *, networks: "Networks | None"
     if isinstance(networks, Sequence) and len(networks) > 1 and words.get("seeds") is None:
         words["seeds"] = len(networks)
     spec: Spec = make_spec(names, given=[table.name for table in tables], **words)  # type: ignore[arg-type]
-    return run_audit(spec, Path(out), jobs=jobs, fresh=fresh, say=say, tables=tables, networks=networks,
+    return run_audit(spec, Path(out), jobs=jobs, device=device, fresh=fresh, say=say, tables=tables, networks=networks,
                      training=training)
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from attribution_suite.audit.run import Bench, Job
+from attribution_suite.audit.bench import Bench
+from attribution_suite.audit.job import Job
 from attribution_suite.audit.scoring import scorers_at
 from attribution_suite.audit.store import Arrays, Store
 from attribution_suite.audit.tables import DTYPES, NEURON_TABLES, TABLES, tidy

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from attribution_suite.audit.bench import Bench
 from attribution_suite.audit.collate import schema
-from attribution_suite.audit.run import Bench, Job
+from attribution_suite.audit.job import Job
 from attribution_suite.audit.scoring import Choice, attribute
 from attribution_suite.audit.store import Arrays, Store
 from attribution_suite.audit.tables import NEURON_TABLES, NEURONS, tidy

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from attribution_suite.audit.run import Job
+from attribution_suite.audit.job import Job
 from attribution_suite.audit.schedule import Done
 
 

@@ -9,14 +9,18 @@ from typing import Any
 
 import joblib
 import numpy as np
+import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from attribution_suite.audit.bench import Bench
 from attribution_suite.audit.given import Given
-from attribution_suite.audit.run import Bench, Job, blocks, run_job
+from attribution_suite.audit.job import Job
+from attribution_suite.audit.run import blocks, run_job
 from attribution_suite.audit.scoring import scorers_at
 from attribution_suite.audit.spec import Spec
 from attribution_suite.audit.store import Store, content_key
 from attribution_suite.datasets.table import DECOY, TabularDataset
+from attribution_suite.devices import CPU
 from attribution_suite.errors import InputError, unknown_name
 
 BLOCK = 26  # features a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume
@@ -104,39 +108,40 @@ def _shares(original: Job, store: Store) -> np.ndarray:
 
 
 def run_jobs(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store: Store, workers: int,
-             report: Callable[[Done], None]) -> list[Done]:
+             report: Callable[[Done], None], device: torch.device = CPU) -> list[Done]:
     """Runs what the store does not hold, and tells `report` of each chunk as it ends."""
     results = [Done(job, 0.0, fresh=False) for job in jobs if store.has(job.key)]
     for done in results:
         report(done)
     held = {done.job.key for done in results}
-    for done in _parallel([job for job in jobs if job.key not in held], datasets, store, workers):
+    for done in _parallel([job for job in jobs if job.key not in held], datasets, store, workers, device):
         results.append(done)
         report(done)
     return results
 
 
-def _parallel(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store: Store,
-              workers: int) -> Iterator[Done]:
+def _parallel(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store: Store, workers: int,
+              device: torch.device) -> Iterator[Done]:
     if workers == 1 or len(jobs) < 2:
-        yield from (attempt(job, datasets[job.name], store) for job in jobs)
+        yield from (attempt(job, datasets[job.name], store, device) for job in jobs)
         return
     ended = set()
     try:
-        for done in _pool(jobs, datasets, store, workers):
+        for done in _pool(jobs, datasets, store, workers, device):
             ended.add(done.job.key)
             yield done
     except TerminatedWorkerError:  # which chunk took its worker down is not known: one at a time tells
         for job in jobs:
             if job.key not in ended:
-                yield _isolated(job, datasets, store)
+                yield _isolated(job, datasets, store, device)
 
 
-def _pool(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store: Store, workers: int) -> Iterator[Done]:
+def _pool(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store: Store, workers: int,
+          device: torch.device) -> Iterator[Done]:
     # Tables travel to the workers once, as memory maps, not with every chunk.
     pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1,
                            initializer=_end_with, initargs=(os.getpid(),))
-    yield from pool(joblib.delayed(attempt)(job, datasets[job.name], store) for job in jobs)
+    yield from pool(joblib.delayed(attempt)(job, datasets[job.name], store, device) for job in jobs)
 
 
 def each_in_pool(workers: int) -> Callable[[Callable[[Any], Any], list[Any]], list[Any]]:
@@ -164,20 +169,20 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _isolated(job: Job, datasets: Mapping[str, TabularDataset], store: Store) -> Done:
+def _isolated(job: Job, datasets: Mapping[str, TabularDataset], store: Store, device: torch.device) -> Done:
     """Runs a chunk alone in a worker process, whose death becomes the chunk's error."""
     started = time.perf_counter()
     try:
-        return next(_pool([job], datasets, store, 2))
+        return next(_pool([job], datasets, store, 2, device))
     except TerminatedWorkerError:
         return Done(job, time.perf_counter() - started, "its worker process was killed (out of memory?)")
 
 
-def attempt(job: Job, dataset: TabularDataset, store: Store) -> Done:
+def attempt(job: Job, dataset: TabularDataset, store: Store, device: torch.device) -> Done:
     """Runs a chunk; an error becomes the chunk's, named in the end, so that the other chunks finish."""
     started = time.perf_counter()
     try:
-        run_job(job, dataset, store)
+        run_job(job, dataset, store, device)
     except Exception as error:
         return Done(job, time.perf_counter() - started, f"{type(error).__name__}: {error}".splitlines()[0])
     return Done(job, time.perf_counter() - started)

@@ -65,30 +65,27 @@ def score_all(choices: Sequence[Choice], networks: Ensemble, evaluation: Evaluat
             arrays["applicable"][position] = False
             continue
         attribution = attribute(choice, networks, given, layer)
-        arrays["share"][:, position] = attribution.shares
-        arrays["mean_abs"][:, position] = attribution.scores
-        for name, values in (("signed", attribution.signed), ("gap", attribution.completeness_gap),
+        for name, values in (("share", attribution.shares), ("mean_abs", attribution.scores),
+                             ("signed", attribution.signed), ("gap", attribution.completeness_gap),
                              ("fidelity", attribution.details.get("fidelity"))):
             if values is not None:
-                arrays[name][:, position] = values
+                arrays[name][:, position] = values.numpy(force=True)
         arrays["scorer_seconds"][position] = time.perf_counter() - started
     return arrays
 
 
 def with_replaced_background(evaluation: Evaluation, nodes: Nodes, replacement: Replacement,
-                             seeds: Sequence[int], batch_size: int) -> Evaluation:
-    """The evaluation whose background `[members, rows, features]` lost each member's nodes: baselines refit on it."""
+                             batch_size: int) -> Evaluation:
+    """The evaluation whose background `[variants, rows, features]` lost each variant's nodes: baselines refit on it.
+
+    A baseline knows no networks, so its draws depend on `evaluation.seed` alone and the seeds of an audit share it.
+    """
     columns, place = nodes.index.unique(return_inverse=True)
     table = evaluation.background
-    variants = len(nodes) // len(seeds)
-    backgrounds = []
-    for position, seed in enumerate(seeds):
-        generator = torch.Generator().manual_seed(1_000_003 * seed + 21)
-        block = Block(table[:, columns], table[:, columns], table, columns, batch_size, generator)
-        replaced = replacement(block)
-        for member in range(position * variants, (position + 1) * variants):
-            backgrounds.append(table.index_copy(1, *_own(nodes.index[member], replaced, place[member])))
-    return replace(evaluation, background=torch.stack(backgrounds))
+    generator = torch.Generator().manual_seed(1_000_003 * evaluation.seed + 21)
+    replaced = replacement(Block(table[:, columns], table[:, columns], table, columns, batch_size, generator))
+    return replace(evaluation, background=torch.stack([
+        table.index_copy(1, *_own(index, replaced, where)) for index, where in zip(nodes.index, place, strict=True)]))
 
 
 def _own(index: Tensor, replaced: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from attribution_suite.audit.bench import Bench
 from attribution_suite.audit.collate import collate
 from attribution_suite.audit.given import Given, Networks
 from attribution_suite.audit.inside import neuron_jobs, write_neurons
+from attribution_suite.audit.job import VERSIONS, Job
 from attribution_suite.audit.progress import Progress
 from attribution_suite.audit.results import Audit
-from attribution_suite.audit.run import VERSIONS, Bench, Job
 from attribution_suite.audit.schedule import (
     Done,
     check,
@@ -35,6 +36,7 @@ from attribution_suite.audit.store import Store
 from attribution_suite.audit.tables import NEURONS
 from attribution_suite.datasets.sources import StandInWarning
 from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.devices import choose, describe_device
 from attribution_suite.errors import InputError
 from attribution_suite.files import sweep, write_atomically
 from attribution_suite.networks.training import Training
@@ -43,14 +45,15 @@ from attribution_suite.report.html import draw_report
 LEAST_SPACE = 2**20  # bytes that must fit on the disk for a run to begin
 
 
-def run_audit(spec: Spec, out: Path, *, jobs: int | None = None, fresh: bool = False,
+def run_audit(spec: Spec, out: Path, *, jobs: int | None = None, device: str = "auto", fresh: bool = False,
               say: Callable[[str], None] = print, tables: Sequence[TabularDataset] = (),
               networks: Networks | None = None, training: Training | None = None) -> Audit:
     """Runs what `out` does not hold yet and writes every table, the figures and the report.
 
     `tables`: those that the spec calls given. `networks`: the user's own in the place of originals trained here, with
-    the budget `training` of their retraining.
+    the budget `training` of their retraining. `device`: 'auto', 'cpu' or 'cuda', where networks train and are scored.
     """
+    computer = choose(device)
     started, begun = time.perf_counter(), datetime.now(UTC)
     workers = available_cores() if jobs is None else jobs
     if workers < 1:
@@ -70,12 +73,12 @@ def run_audit(spec: Spec, out: Path, *, jobs: int | None = None, fresh: bool = F
             say(f"{dataset.name}: {note}")
     progress = Progress(say)
     progress.expect(planned)
-    done = run_jobs(planned, datasets, store, workers, progress.done)
+    done = run_jobs(planned, datasets, store, workers, progress.done, computer)
     edits = [job for original in planned if store.has(original.key)
              for job in removal_jobs(spec, original, datasets[original.name], store)]
     edits += [look for look in looks if store.has(look.original.key)]
     progress.expect(edits)
-    done += run_jobs(edits, datasets, store, workers, progress.done)
+    done += run_jobs(edits, datasets, store, workers, progress.done, computer)
     progress.close()
     collate([*planned, *(job for job in edits if job.removal != NEURONS)], datasets, store, out)
     write_neurons(looks, datasets, store, out)
@@ -83,6 +86,7 @@ def run_audit(spec: Spec, out: Path, *, jobs: int | None = None, fresh: bool = F
     record |= {"started": begun.isoformat(timespec="seconds"),
                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                "timings": {"seconds": round(time.perf_counter() - started, 2), "jobs": workers,
+                           "device": describe_device(computer),
                            "chunks_run": sum(d.fresh for d in done), "chunks_found": sum(not d.fresh for d in done)}}
     write_atomically(out / "run.json", (json.dumps(record, indent=1) + "\n").encode())
     draw_report(out, datasets, each_in_pool(workers))

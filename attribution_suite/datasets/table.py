@@ -43,6 +43,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def to(self, device: torch.device) -> "Split":
+        """The same rows on another device."""
+        return Split(self.inputs.to(device), self.targets.to(device))
+
     def rows(self, index: Tensor | slice) -> "Split":
         """The rows at `index`."""
         return Split(self.inputs[index], self.targets[index])

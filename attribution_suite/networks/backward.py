@@ -52,7 +52,7 @@ class Own:
     def of(cls, nodes: Nodes, seeds: int) -> "Own":
         """From the nodes of seed-major members."""
         columns, position = nodes.index.unique(return_inverse=True)
-        seed = torch.arange(seeds).repeat_interleave(len(nodes) // seeds)
+        seed = torch.arange(seeds, device=nodes.index.device).repeat_interleave(len(nodes) // seeds)
         return cls(columns, (position + seed[:, None] * len(columns)).flatten())
 
 
@@ -138,7 +138,7 @@ class Backward:
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss `[members]` over a batch of any size, in row chunks."""
         step = max(256, CHUNK_VALUES // (len(self.biases[0]) * max(self.networks.architecture.widths[1:])))
-        total = torch.zeros(len(self.biases[0]))
+        total = batch.inputs.new_zeros(len(self.biases[0]))
         for start in range(0, batch.size, step):
             part = batch.rows(start, min(start + step, batch.size))
             total += self.loss_and_slope(self.forward(part)[-1], part)[0]

@@ -40,13 +40,14 @@ class Batches:
                  replacement: Replacement | None, purpose: int = 0, table: Split | None = None) -> None:
         """`table`: the training rows that a replacement draws from, where `split` is not they."""
         self.split, self.batch_size, self.own, self.replacement = split, batch_size, own, replacement
+        self.device = split.inputs.device
         self.order = [torch.Generator().manual_seed(1_000_003 * seed + 11 + purpose) for seed in seeds]
         self.draws = [torch.Generator().manual_seed(1_000_003 * seed + 12 + purpose) for seed in seeds]
         self.table = None if own is None else (split if table is None else table).inputs[..., own.columns]
 
     def epoch(self) -> Iterator[Batch]:
         """A fresh order for every seed."""
-        order = torch.stack([torch.randperm(len(self.split.targets), generator=g) for g in self.order])
+        order = torch.stack([torch.randperm(len(self.split.targets), generator=g) for g in self.order]).to(self.device)
         for start in range(0, order.shape[1], BLOCK_BATCHES * self.batch_size):
             block = self.gather(order[:, start:start + BLOCK_BATCHES * self.batch_size])
             for first in range(0, block.size, self.batch_size):
@@ -54,7 +55,8 @@ class Batches:
 
     def fixed(self) -> Batch:
         """All rows in their own order, replaced once: the same held-out loss is measured every epoch."""
-        return self.gather(torch.arange(len(self.split.targets)).expand(len(self.order), -1))
+        rows = torch.arange(len(self.split.targets), device=self.device)
+        return self.gather(rows.expand(len(self.order), -1))
 
     def gather(self, rows: Tensor) -> Batch:
         """The rows `[seeds, rows]`, with the replaced values drawn."""

@@ -33,13 +33,17 @@ class Nodes:
     def __len__(self) -> int:
         return len(self.index)
 
+    def to(self, device: torch.device) -> "Nodes":
+        """The same nodes, for networks on another device."""
+        return Nodes(self.index.to(device))
+
     def repeat(self, times: int) -> "Nodes":
         """The same nodes for `times` ensembles, one after the other."""
         return Nodes(self.index.repeat(times, 1))
 
     def mask(self, features: int) -> Tensor:
         """`[members, features]` bool: True at the nodes that the member loses."""
-        return torch.zeros(len(self), features, dtype=torch.bool).scatter_(1, self.index, True)
+        return self.index.new_zeros(len(self), features, dtype=torch.bool).scatter_(1, self.index, True)
 
     @property
     def repeats(self) -> Tensor:
@@ -82,7 +86,17 @@ class Ensemble:
 
     def fresh(self, seeds: Sequence[int]) -> "Ensemble":
         """Untrained networks of this architecture, one a seed."""
-        return Ensemble.initialise(self.architecture, seeds)
+        return Ensemble.initialise(self.architecture, seeds).to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.weights[0].device
+
+    def to(self, device: torch.device) -> "Ensemble":
+        """The same networks on another device."""
+        return Ensemble(self.architecture, tuple(w.to(device) for w in self.weights),
+                        tuple(b.to(device) for b in self.biases))
 
     @classmethod
     def from_modules(cls, modules: Sequence[nn.Sequential]) -> "Ensemble":
@@ -139,7 +153,7 @@ class Ensemble:
     def with_nodes_folded(self, nodes: Nodes, constants: Tensor) -> "Ensemble":
         """Replaces the members' nodes by `constants` `[E, group]`: their columns become zero, b' = b + W[:, j]·c."""
         mask = nodes.mask(self.architecture.features)
-        constant = torch.zeros(mask.shape).scatter_(1, nodes.index, constants)
+        constant = constants.new_zeros(mask.shape).scatter_(1, nodes.index, constants)
         bias = self.biases[0] + torch.einsum("ehf,ef->eh", self.weights[0], constant)
         return self.with_first_layer(self.weights[0].masked_fill(mask[:, None], 0.0), bias)
 
@@ -174,7 +188,8 @@ class Ensemble:
 
         `explained` `[E, points]` is the class of each point, None where there is one output.
         """
-        last = self.weights[-1] if self.architecture.depth > 1 else torch.eye(first.shape[2]).expand(len(self), -1, -1)
+        identity = torch.eye(first.shape[2], device=first.device).expand(len(self), -1, -1)
+        last = self.weights[-1] if self.architecture.depth > 1 else identity
         if explained is None:
             return last[:, :1].expand(-1, first.shape[1], -1)
         return last.gather(1, explained[..., None].expand(-1, -1, last.shape[2]))

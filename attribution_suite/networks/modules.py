@@ -104,9 +104,9 @@ class ModuleEnsemble(Ensemble):
                 reset(template)
             cold.append(tensors(template))
         frozen = {name for name, _ in self.templates[0].named_parameters()} - set(self.trainable)
-        state = {name: value if name in frozen else torch.stack([member[name].detach() for member in cold])
+        state = {name: value if name in frozen else torch.stack([member[name].detach() for member in cold]).to(value)
                  for name, value in ensemble.state.items()}
-        identity = torch.eye(self.architecture.features).repeat(len(seeds), 1, 1)
+        identity = torch.eye(self.architecture.features, device=self.device).repeat(len(seeds), 1, 1)
         return replace(ensemble, state=state, weights=(identity,), biases=(torch.zeros_like(ensemble.biases[0]),))
 
     def to_module(self, member: int = 0) -> nn.Sequential:
@@ -117,7 +117,7 @@ class ModuleEnsemble(Ensemble):
 
     def member_module(self, member: int) -> nn.Module:
         """A member's module with its state, without the layer in front."""
-        module = copy.deepcopy(self.templates[member])
+        module = copy.deepcopy(self.templates[member]).to(self.device)
         with torch.no_grad():
             for name, tensor in tensors(module).items():
                 tensor.copy_(self.state[name][member])
@@ -129,6 +129,11 @@ class ModuleEnsemble(Ensemble):
             return (f"it reads the layers of an nn.Sequential(Linear, ReLU or Tanh, …, Linear), and the network is a "
                     f"{type(self.templates[0]).__name__}")
         return self.deep_lift if reads == "activations" else None
+
+    def to(self, device: torch.device) -> "ModuleEnsemble":
+        """The same networks on another device; the templates, of which only the code is called, stay."""
+        return replace(self, weights=(self.weights[0].to(device),), biases=(self.biases[0].to(device),),
+                       state={name: value.to(device) for name, value in self.state.items()})
 
     def select(self, members: Tensor | Sequence[int] | slice) -> "ModuleEnsemble":
         """The members at these positions, in this order (repeats allowed)."""

@@ -89,7 +89,7 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
                        table=train).fixed()
     stopping, history = _Stopping(loop, training), _History(loop, training)
     for epoch in range(training.epochs):
-        loss, rows = torch.zeros(len(networks)), 0
+        loss, rows = networks.biases[0].new_zeros(len(networks)), 0
         for batch in batches.epoch():
             loss += loop.backward(batch)
             optimiser.step()
@@ -114,7 +114,7 @@ class _History:
             raise InputError(f"a weight history of {' × '.join(map(str, shape))} (epochs × networks × units × inputs) "
                              f"is over the limit of {HISTORY_VALUES:,} values: raise record_every (now {self.every}) "
                              "or train fewer networks at once")
-        self.record = torch.empty(shape)
+        self.record = loop.parameters.detach().new_empty(shape)
 
     def epoch(self, epoch: int, running: Tensor) -> None:
         """Copies the weights after epoch number `epoch` (from 0) if it is one to record; NaN for a stopped member."""
@@ -134,10 +134,11 @@ class _Stopping:
         members = len(loop.networks)
         self.loop, self.training = loop, training
         self.best = [tensor.clone() for tensor in (*loop.weights, *loop.biases)]
-        self.best_loss = torch.full((members,), torch.inf)
+        self.best_loss = loop.parameters.new_full((members,), torch.inf).detach()
         self.kept_loss = self.best_loss
-        self.since_best, self.running = torch.zeros(members), torch.ones(members, dtype=torch.bool)
-        self.taken, self.steps = 0, torch.zeros(members, dtype=torch.int64)
+        self.since_best = torch.zeros_like(self.best_loss)
+        self.running = torch.ones_like(self.best_loss, dtype=torch.bool)
+        self.taken, self.steps = 0, torch.zeros_like(self.best_loss, dtype=torch.int64)
         self.curves: list[tuple[Tensor, Tensor]] = []
 
     def step(self) -> bool:
@@ -169,7 +170,7 @@ class _Stopping:
             raise InputError(f"training diverged: the validation loss of {diverged} of {len(self.kept_loss)} networks "
                              "is not finite; lower the learning rate")
         networks = self.loop.rebuilt(self.best)
-        none = torch.empty(0, len(networks))
+        none = self.best_loss.new_empty(0, len(networks))
         training, validation = map(torch.stack, zip(*self.curves, strict=True)) if self.curves else (none, none)
         return Trained(networks, training, validation, self.steps, seconds)
 

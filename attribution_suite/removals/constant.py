@@ -52,11 +52,12 @@ def _best(networks: Ensemble, nodes: Nodes, setting: Setting, means: Tensor) -> 
     per_member = inputs.repeat_interleave(variants, 0) if setting.train.inputs.dim() == 3 else inputs[:1]
     order = per_member.gather(2, nodes.index[:, None, :1].expand(-1, per_member.shape[1], -1)) \
         if len(per_member) > 1 else per_member[0][:, nodes.index[:, 0]].T[..., None]
-    ranks = torch.linspace(0, order.shape[1] - 1, GRID).long()
+    ranks = torch.linspace(0, order.shape[1] - 1, GRID).long().to(order.device)
     rows = order[..., 0].argsort(1)[:, ranks]
     best, best_loss = means, backward_for(networks.with_nodes_folded(nodes, means), setting.task, seeds).loss(batch)
     for row in rows.T:
-        source = per_member[torch.arange(len(nodes)), row] if len(per_member) > 1 else per_member[0][row]
+        own = torch.arange(len(nodes), device=row.device) if len(per_member) > 1 else 0
+        source = per_member[own, row]
         constants = source.gather(1, nodes.index)
         loss = backward_for(networks.with_nodes_folded(nodes, constants), setting.task, seeds).loss(batch)
         best = torch.where((loss < best_loss)[:, None], constants, best)

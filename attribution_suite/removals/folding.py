@@ -18,7 +18,7 @@ def covariance(inputs: Tensor) -> tuple[Tensor, Tensor]:
     centred = rows - mean[..., None, :]
     matrix = centred.transpose(-1, -2) @ centred / rows.shape[-2]
     scale = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
-    return mean, matrix + DAMPING * scale * torch.eye(matrix.shape[-1], dtype=torch.float64)
+    return mean, matrix + DAMPING * scale * torch.eye(matrix.shape[-1]).to(matrix)
 
 
 def regress(matrix: Tensor, removed: Tensor, peers: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def regress(matrix: Tensor, removed: Tensor, peers: Tensor) -> Tensor:
 
     x_J − μ_J ≈ Cᵀ(x − μ), C_R = (Σ_RR)⁻¹ Σ_RJ; for one node and all peers that is −(G⁻¹)_j: / (G⁻¹)_jj.
     """
-    coefficients = torch.zeros(len(matrix), len(removed), dtype=torch.float64)
+    coefficients = matrix.new_zeros(len(matrix), len(removed))
     if len(peers):
         coefficients[peers] = torch.linalg.solve(matrix[peers][:, peers], matrix[peers][:, removed])
     return coefficients
@@ -53,14 +53,14 @@ def fold_each(networks: Ensemble, nodes: Nodes, setting: Setting,
     means, matrices = covariance(setting.train.inputs)
     variants, features = len(networks) // len(setting.seeds), networks.architecture.features
     fits: dict[tuple[int, ...], Tensor] = {}
-    coefficients = torch.zeros(len(networks), features, nodes.index.shape[1], dtype=torch.float64)
+    coefficients = matrices.new_zeros(len(networks), features, nodes.index.shape[1])
     for member, index in enumerate(nodes.index.tolist()):
         seed = 0 if matrices.dim() == 2 else member // variants
         removed = tuple(dict.fromkeys(index))
         if (seed, *removed) not in fits:
             peers = [feature for feature in range(features) if feature not in removed]
             matrix = matrices if matrices.dim() == 2 else matrices[seed]
-            fits[(seed, *removed)] = fit(matrix, torch.tensor(removed), torch.tensor(peers, dtype=torch.int64))
+            fits[(seed, *removed)] = fit(matrix, *(nodes.index.new_tensor(columns) for columns in (removed, peers)))
         coefficients[member, :, :len(removed)] = fits[(seed, *removed)]
     mean = means.expand(len(networks), -1) if means.dim() == 1 else means.repeat_interleave(variants, 0)
     return fold(networks, nodes, mean, coefficients)

@@ -37,7 +37,7 @@ class InversionTuning:
 
 def _half(block: Block) -> Tensor:
     mirrored = 2 * block.table.mean(0) - block.values
-    coin = torch.rand(len(block.values), 1, generator=block.generator) < 0.5
+    coin = torch.rand(len(block.values), 1, generator=block.generator).to(mirrored) < 0.5
     return torch.where(coin, mirrored, block.values)
 
 

@@ -60,8 +60,9 @@ class Removal(Protocol):
 
 def edited(networks: Ensemble, started: float) -> Trained:
     """The result of an edit in closed form: no epochs, no steps."""
-    none = torch.empty(0, len(networks))
-    return Trained(networks, none, none, torch.zeros(len(networks), dtype=torch.int64), time.perf_counter() - started)
+    none = networks.biases[0].new_empty(0, len(networks))
+    steps = none.new_zeros(len(networks), dtype=torch.int64)
+    return Trained(networks, none, none, steps, time.perf_counter() - started)
 
 
 def member_means(setting: Setting, nodes: Nodes) -> Tensor:

@@ -29,6 +29,6 @@ class ShuffleTuning:
 
 
 def _permuted(block: Block) -> Tensor:
-    draw = torch.rand(len(block.values), generator=block.generator)
+    draw = torch.rand(len(block.values), generator=block.generator).to(block.values)
     return torch.cat([batch[order.argsort()] for batch, order in
                       zip(block.values.split(block.batch_size), draw.split(block.batch_size), strict=True)])

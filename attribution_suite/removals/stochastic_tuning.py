@@ -35,7 +35,7 @@ class StochasticTuning:
         return self._normal if self.published else _marginal
 
     def _normal(self, block: Block) -> Tensor:
-        noise = torch.randn(block.inputs.shape, generator=block.generator)[:, block.columns]
+        noise = torch.randn(block.inputs.shape, generator=block.generator).to(block.values)[:, block.columns]
         return block.table.mean(0) + self.deviation * noise
 
 

@@ -65,7 +65,7 @@ class SubsetFoldDynamicProgramme:
 def matching_pursuit(matrix: Tensor, removed: Tensor, peers: Tensor, count: int) -> Tensor:
     """At most `count` of `peers`, greedily by the residual variance of the removed nodes that each explains."""
     variances = matrix.diagonal()[peers]
-    chosen = torch.empty(0, dtype=torch.int64)
+    chosen = peers[:0]
     for _ in range(min(count, len(peers))):
         coefficients = regress(matrix, removed, chosen)
         left = matrix[peers][:, removed] - matrix[peers] @ coefficients  # covariance with the residual
@@ -81,7 +81,7 @@ def exhaustive(matrix: Tensor, removed: Tensor, peers: Tensor, count: int) -> Te
     if comb(len(peers), count) > EXHAUSTIVE_LIMIT:
         raise InputError(f"search='exhaustive' would try {comb(len(peers), count):,} subsets of {count} among "
                          f"{len(peers)} nodes; use search='omp' or fewer nodes")
-    return max((torch.tensor(subset, dtype=torch.int64) for subset in combinations(peers.tolist(), count)),
+    return max((peers.new_tensor(subset) for subset in combinations(peers.tolist(), count)),
                key=lambda subset: explained_variance(matrix, removed, subset))
 
 
@@ -94,7 +94,7 @@ def dynamic_programme(matrix: Tensor, removed: Tensor, peers: Tensor, count: int
     correlation = (matrix / deviation[:, None] / deviation).abs()
     target = correlation[peers][:, removed].amax(1)
     between = correlation[peers][:, peers]
-    earlier = torch.ones(len(peers), len(peers), dtype=torch.bool).tril(-1)
+    earlier = torch.ones_like(between, dtype=torch.bool).tril(-1)
     value, before = target.clone(), []
     ends = [(float(value.max()), int(value.argmax()))]
     for _ in range(count - 1):
@@ -106,7 +106,7 @@ def dynamic_programme(matrix: Tensor, removed: Tensor, peers: Tensor, count: int
     chain = [ends[length][1]]
     for previous in reversed(before[:length]):
         chain.append(int(previous[chain[-1]]))
-    return peers[torch.tensor(sorted(chain))]
+    return peers[sorted(chain)]
 
 
 def explained_variance(matrix: Tensor, removed: Tensor, subset: Tensor) -> float:

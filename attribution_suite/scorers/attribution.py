@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -21,7 +22,9 @@ class Evaluation:
 
     Shapes: `inputs` `[rows, features]`, or `[members, rows, features]` where members differ (a hidden layer);
     likewise `background` (training rows, for what needs a distribution) and `baseline` `[features]` or
-    `[members, features]`. `targets` `[rows]` and `background_targets` `[background rows]` are the labels.
+    `[members, features]`. A baseline's background may have lost columns, `[variants, rows, features]`: members are
+    seed-major, and member e reads number e mod variants. `targets` `[rows]` and `background_targets`
+    `[background rows]` are the labels.
     `explained` `[members, rows]` is the class whose logit is explained, None where there is one output.
     `groups` maps a feature's name to its columns; `seed` fixes every random draw.
     """
@@ -40,6 +43,13 @@ class Evaluation:
     def features(self) -> tuple[str, ...]:
         """The names of the features, in the order of every `[…, features]` result."""
         return tuple(self.groups)
+
+    def to(self, device: torch.device) -> "Evaluation":
+        """The same on another device."""
+        explained = None if self.explained is None else self.explained.to(device)
+        return Evaluation(self.inputs.to(device), self.targets.to(device), self.background.to(device),
+                          self.background_targets.to(device), self.baseline.to(device), self.groups, self.task,
+                          explained, self.seed)
 
     def with_rows(self, count: int) -> "Evaluation":
         """The same with the first `count` rows."""
@@ -112,12 +122,12 @@ class Attribution:
         members, features = self.scores.shape
         signed = torch.full_like(self.scores, torch.nan) if self.signed is None else self.signed
         return pd.DataFrame({
-            "member": torch.arange(members).repeat_interleave(features).numpy(),
+            "member": np.arange(members).repeat(features),
             "scorer": self.scorer,
             "feature": list(self.features) * members,
-            "share": self.shares.flatten().numpy(),
-            "mean_abs": self.scores.flatten().numpy(),
-            "signed_mean": signed.flatten().numpy(),
+            "share": self.shares.flatten().numpy(force=True),
+            "mean_abs": self.scores.flatten().numpy(force=True),
+            "signed_mean": signed.flatten().numpy(force=True),
         })
 
 

@@ -65,8 +65,8 @@ def attribute_in_chunks(scorer: str, networks: Ensemble, evaluation: Evaluation,
     `complete`: the method promises Σφ = f(x) − f(baseline); the relative gap is measured.
     """
     members, rows = len(networks), evaluation.inputs.shape[-2]
-    values = torch.empty(members, rows, len(evaluation.groups))
-    scores, signed = torch.zeros(members, len(evaluation.groups)), torch.zeros(members, len(evaluation.groups))
+    values = evaluation.inputs.new_empty(members, rows, len(evaluation.groups))
+    scores, signed = (values.new_zeros(members, len(evaluation.groups)) for _ in range(2))
     for chunk in chunks(networks, evaluation, points, samples):
         part = sum_groups(local(chunk), evaluation.groups)
         values[chunk.members, chunk.rows] = part
@@ -90,7 +90,7 @@ def straight_path(chunk: Chunk, inputs: Tensor, points: int) -> Tensor:
     `[members, points, rows, hidden]`: a straight path of the input is one of z = Wx + b.
     """
     last, first = chunk.networks.first(inputs), chunk.networks.first(chunk.baseline)
-    return first[:, None] + quadrature(points)[1][:, None, None] * (last - first)[:, None]
+    return first[:, None] + quadrature(points)[1].to(first)[:, None, None] * (last - first)[:, None]
 
 
 @lru_cache

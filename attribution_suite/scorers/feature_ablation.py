@@ -25,7 +25,7 @@ class FeatureAblation:
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ per feature, in the units of the explained output."""
         groups = list(evaluation.groups.values())
-        values = torch.empty(len(networks), evaluation.inputs.shape[-2], len(groups))
+        values = evaluation.inputs.new_empty(len(networks), evaluation.inputs.shape[-2], len(groups))
         for chunk in chunks(networks, evaluation, len(groups)):
             values[chunk.members, chunk.rows] = _ablate(chunk, groups)
         # Two ways to one sum differ in the last bit: a feature without weights falls by exactly nothing.

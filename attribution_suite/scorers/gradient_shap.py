@@ -30,7 +30,7 @@ class GradientShap:
         points = evaluation.inputs.shape[-2] * self.samples
         with seeded(evaluation.seed):
             drawn = torch.from_numpy(np.random.choice(evaluation.background.shape[-2], points))  # noqa: NPY002
-            alpha = torch.from_numpy(np.random.uniform(0.0, 1.0, points)).float()[:, None]  # noqa: NPY002
+            alpha = torch.from_numpy(np.random.uniform(0.0, 1.0, points)).to(evaluation.inputs)[:, None]  # noqa: NPY002
 
         inputs = evaluation.inputs.repeat_interleave(self.samples, -2)
         difference = inputs - evaluation.background[..., drawn, :]

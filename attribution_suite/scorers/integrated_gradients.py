@@ -55,7 +55,7 @@ class SmoothIntegratedGradients:
         """Local φ in the units of the explained output."""
         rows, columns = evaluation.inputs.shape[-2:]
         with seeded(evaluation.seed):
-            noise = torch.normal(0.0, torch.full((rows * self.samples, columns), self.deviation))
+            noise = torch.normal(0.0, torch.full((rows * self.samples, columns), self.deviation)).to(evaluation.inputs)
 
         def local(chunk: Chunk) -> Tensor:
             part = slice(chunk.rows.start * self.samples, chunk.rows.stop * self.samples)
@@ -72,5 +72,5 @@ def mean_gradient(chunk: Chunk, inputs: Tensor, steps: int) -> Tensor:
     path = straight_path(chunk, inputs, steps)
     explained = None if chunk.explained is None else chunk.explained.repeat(1, steps)
     gradient = chunk.networks.gradient(path.flatten(1, 2), explained)
-    mean = quadrature(steps)[0] @ gradient.reshape(*path.shape[:2], -1)
+    mean = quadrature(steps)[0].to(gradient) @ gradient.reshape(*path.shape[:2], -1)
     return chunk.pull_back(mean.unflatten(1, path.shape[2:]))

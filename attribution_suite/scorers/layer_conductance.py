@@ -33,7 +33,7 @@ class LayerConductance:
             raise InputError(f"layer_conductance scores hidden units: layers 1 to {networks.architecture.depth - 1}, "
                              f"not {self.layer}; for the input use integrated_gradients")
         units = networks.architecture.widths[self.layer]
-        values = torch.empty(len(networks), evaluation.inputs.shape[-2], units)
+        values = evaluation.inputs.new_empty(len(networks), evaluation.inputs.shape[-2], units)
         for chunk in chunks(networks, evaluation, self.steps + 1):
             values[chunk.members, chunk.rows] = self._conductance(chunk)
         gap = completeness_gap(values, networks, evaluation)

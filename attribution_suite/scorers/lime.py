@@ -66,20 +66,21 @@ class Lime:
         return Attribution.from_local(self.name, values.to(networks.weights[0]), evaluation.features)
 
     def _explain(self, networks: Ensemble, evaluation: Evaluation) -> Tensor:
-        background, rows = evaluation.background.double().numpy(), evaluation.inputs.double().numpy()
+        background, rows = (part.double().numpy(force=True) for part in (evaluation.background, evaluation.inputs))
         groups = [list(columns) for columns in evaluation.groups.values()]
         if sorted(chain.from_iterable(groups)) != list(range(rows.shape[1])):
             raise InputError("lime needs every column in exactly one feature: check the groups")
         marginals = [_marginal(background[:, columns], rows[:, columns], self.published) for columns in groups]
-        own = torch.from_numpy(np.stack([marginal.own for marginal in marginals], 1))
-        values = torch.empty(len(networks), *own.shape, dtype=torch.float64)
+        own = torch.from_numpy(np.stack([marginal.own for marginal in marginals], 1)).to(networks.device)
+        values = torch.empty(len(networks), *own.shape, dtype=torch.float64, device=own.device)
         for number in range(min(self.neighbourhoods, len(own))):
             generator = np.random.RandomState([evaluation.seed, number])
             drawn, places = _neighbours(marginals, groups, self.samples, generator)
             chosen = slice(number, None, self.neighbourhoods)
             explained = None if evaluation.explained is None else evaluation.explained[:, chosen]
             inputs = evaluation.inputs[chosen]
-            values[:, chosen] = _coefficients(networks, drawn.to(inputs), places, inputs, own[chosen], explained)
+            values[:, chosen] = _coefficients(
+                networks, drawn.to(inputs), places.to(own), inputs, own[chosen], explained)
         return values
 
 
@@ -159,7 +160,7 @@ def _neighbours(marginals: Sequence[Marginal], groups: Sequence[list[int]], samp
 def _coefficients(networks: Ensemble, neighbours: Tensor, places: Tensor, rows: Tensor, own: Tensor,
                   explained: Tensor | None) -> Tensor:
     """φ of rows that share a neighbourhood, `[members, rows, features]`; the networks predict it once."""
-    values = torch.empty(len(networks), *own.shape, dtype=torch.float64)
+    values = torch.empty(len(networks), *own.shape, dtype=torch.float64, device=own.device)
     held = len(neighbours) * networks.architecture.outputs
     for chunk, part in networks.chunks(held // CHUNKS_AT_ONCE):
         classes = None if explained is None else explained[chunk]
@@ -167,7 +168,7 @@ def _coefficients(networks: Ensemble, neighbours: Tensor, places: Tensor, rows: 
         at_neighbours = part.outputs(neighbours).transpose(1, 2).contiguous()
         for row, place in enumerate(own):
             output = 0 if classes is None else classes[:, row]
-            outputs = at_neighbours[torch.arange(len(part)), output].double()
+            outputs = at_neighbours[torch.arange(len(part), device=own.device), output].double()
             values[chunk, row] = _ridge(places != place[:, None], outputs, at_rows[:, row])
     return values
 
@@ -184,7 +185,7 @@ def _ridge(differs: Tensor, outputs: Tensor, at_row: Tensor) -> Tensor:
     weight = torch.exp(indicator.sum(0) / (-2 * KERNEL_WIDTH**2 * len(differs)))
     mean = (indicator @ weight) / (weight.sum() + 1)
     centred = (indicator - mean[:, None]) * weight
-    gram = centred @ indicator.T + RIDGE * torch.eye(len(differs), dtype=torch.float64)
+    gram = centred @ indicator.T + RIDGE * torch.eye(len(differs)).to(centred)
     moments = outputs @ centred.T - at_row[:, None] * mean
     return -torch.cholesky_solve(moments.T, torch.linalg.cholesky(gram)).T
 

@@ -83,8 +83,8 @@ def relevance(chunk: Chunk, rule: Rule) -> list[Tensor]:
 
 def _attribute(name: str, networks: Ensemble, evaluation: Evaluation, rule: Rule) -> Attribution:
     rows, widths = evaluation.inputs.shape[-2], networks.architecture.widths[:-1]
-    columns = torch.empty(len(networks), rows, widths[0])
-    means = {f"layer {layer}": torch.zeros(len(networks), width) for layer, width in enumerate(widths)}
+    columns = evaluation.inputs.new_empty(len(networks), rows, widths[0])
+    means = {f"layer {layer}": columns.new_zeros(len(networks), width) for layer, width in enumerate(widths)}
     for chunk in chunks(networks, evaluation, 2):
         layers = relevance(chunk, rule)
         columns[chunk.members, chunk.rows] = layers[0]

@@ -35,7 +35,8 @@ class Permutation:
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Global scores; the memory held at once is bounded by chunks of members."""
-        orders = _orders(evaluation.inputs.shape[-2], self.repeats, evaluation.seed)
+        orders = [order.to(networks.device)
+                  for order in _orders(evaluation.inputs.shape[-2], self.repeats, evaluation.seed)]
         members, per_member = torch.arange(len(networks)), len(orders[0]) * sum(networks.architecture.widths[1:])
         rise = torch.cat([_rises(part, evaluation.for_members(members[chunk]), orders)
                           for chunk, part in networks.chunks(per_member)])

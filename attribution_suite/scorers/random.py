@@ -26,7 +26,7 @@ class Random:
         shape = (1 + evaluation.inputs.shape[-2], len(evaluation.features))
         draws = torch.from_numpy(np.stack([
             np.random.default_rng([evaluation.seed, member]).standard_normal(shape, dtype=np.float32)
-            for member in range(len(networks))]))
+            for member in range(len(networks))])).to(networks.device)
         scores, local = draws[:, :1].abs(), draws[:, 1:]
         values = scores * local / local.abs().mean(1, keepdim=True)
         return Attribution.from_local(self.name, values, evaluation.features)

@@ -34,22 +34,24 @@ class UnitSignificance:
         """Global scores; `signed` (up with class 1, or with the target) for binary and regression."""
         rows = evaluation.background
         different, place = _different(rows if rows.dim() == 3 else rows[None])
-        tests = unit_tests(different[None].numpy(), evaluation.background_targets.numpy(), evaluation.task)
+        targets = evaluation.background_targets.numpy(force=True)
+        tests = unit_tests(different[None], targets, evaluation.task)
         p = tests.p[0][place]
-        effect, p_values, p_holm = (torch.from_numpy(array).float().expand(len(networks), -1)
+        each = torch.arange(len(networks)) % len(place)
+        effect, p_values, p_holm = (torch.from_numpy(array).to(rows)[each]
                                     for array in (tests.effect[0][place], p, holm(p)))
         signed = None if evaluation.task == "multiclass" else sum_groups(effect, evaluation.groups)
         return Attribution(self.name, evaluation.features, sum_groups(effect.abs(), evaluation.groups), signed=signed,
                            details={"p": p_values, "p_holm": p_holm})
 
 
-def _different(rows: Tensor) -> tuple[Tensor, np.ndarray]:
+def _different(rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """The different columns of `[members, rows, columns]`, `[rows, different]`, and where each `[members, columns]` is.
 
     Members that lost one column each share all others: a test of thousands of columns becomes one of a few.
     """
-    columns = rows.transpose(1, 2).contiguous().numpy()
+    columns = rows.transpose(1, 2).contiguous().numpy(force=True)
     known: dict[bytes, int] = {}
     place = [[known.setdefault(column.tobytes(), len(known)) for column in member] for member in columns]
     stacked = np.stack([np.frombuffer(content, columns.dtype) for content in known], 1)
-    return torch.from_numpy(stacked), np.array(place)
+    return stacked, np.array(place)

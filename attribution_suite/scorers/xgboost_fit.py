@@ -49,23 +49,22 @@ class XGBoostScorer:
                 raise InputError(f"xgboost needs {option} of at least 1, got {getattr(self, option)}")
 
     def fit_labels(self, networks: Ensemble, evaluation: Evaluation) -> list[xgboost.Booster]:
-        """Fitted to the labels: one booster a member, the same one for all if they share a background.
+        """Fitted to the labels: one booster a background, which members share in turn (member e has number e mod n).
 
         Squared error, logistic loss or softmax by the task; the networks only say how many classes there are.
         """
         def fit() -> list[xgboost.Booster]:
             picked = self._picked(evaluation)
-            labels = evaluation.background_targets[picked].numpy()
-            boosters = [self._train(_quantised(rows), labels, **objective)
-                        for rows in _backgrounds(evaluation, picked, len(networks))]
-            return boosters if len(boosters) > 1 else boosters * len(networks)
+            labels = evaluation.background_targets[picked].numpy(force=True)
+            rows = _each(evaluation.background[..., picked, :])
+            return [self._train(_quantised(one), labels, **objective) for one in rows]
 
         outputs = networks.architecture.outputs
         objective: dict[str, Any] = {"objective": OBJECTIVES[evaluation.task]}
         if evaluation.task == "multiclass":
             objective["num_class"] = outputs
         sources = (evaluation.background, evaluation.background_targets)
-        options = (self._options, evaluation.task, evaluation.seed, outputs, len(networks))
+        options = (self._options, evaluation.task, evaluation.seed, outputs)
         return _fitted_once("labels", sources, options, fit)
 
     def fit_outputs(self, networks: Ensemble, evaluation: Evaluation) -> list[dict[int, xgboost.Booster]]:
@@ -81,8 +80,8 @@ class XGBoostScorer:
         """
         def fit() -> list[dict[int, xgboost.Booster]]:
             rows = self._drawn(evaluation)
-            matrices = [_quantised(member) for member in (rows.numpy() if rows.dim() == 3 else rows[None].numpy())]
-            outputs = networks.outputs(rows).numpy()
+            matrices = [_quantised(one) for one in _each(rows)]
+            outputs = networks.outputs(rows).numpy(force=True)
             return [{output: self._train(matrices[member % len(matrices)], outputs[member, :, output])
                      for output in explained} for member, explained in enumerate(classes)]
 
@@ -105,10 +104,11 @@ class XGBoostScorer:
     def _drawn(self, evaluation: Evaluation) -> Tensor:
         """`rows` rows, most with features drawn independently, `[rows, columns]` or `[members, rows, columns]`."""
         generator = np.random.default_rng(evaluation.seed)
-        rows = torch.empty(*evaluation.background.shape[:-2], self.rows, evaluation.background.shape[-1])
-        own = generator.integers(evaluation.background.shape[-2], size=self.rows)
+        *kinds, count, features = evaluation.background.shape
+        rows = evaluation.background.new_empty(*kinds, self.rows, features)
+        own = generator.integers(count, size=self.rows)
         for columns in evaluation.groups.values():
-            others = generator.integers(evaluation.background.shape[-2], size=self.rows)
+            others = generator.integers(count, size=self.rows)
             drawn = torch.from_numpy(np.where(np.arange(self.rows) < NATIVE * self.rows, own, others))
             rows[..., list(columns)] = evaluation.background[..., drawn, :][..., list(columns)]
         return rows
@@ -137,10 +137,9 @@ def _fitted_once(kind: str, sources: Sequence[Tensor], options: tuple, fit: Call
     return result
 
 
-def _backgrounds(evaluation: Evaluation, picked: Tensor, members: int) -> list[np.ndarray]:
-    """The fitted rows, `[rows, columns]`: one array if all members share them, else one a member."""
-    rows = evaluation.background[..., picked, :].numpy()
-    return [rows] if rows.ndim == 2 else list(rows)
+def _each(rows: Tensor) -> np.ndarray:
+    """`[rows, columns]` or `[kinds, rows, columns]` as `[kinds, rows, columns]`."""
+    return (rows if rows.dim() == 3 else rows[None]).numpy(force=True)
 
 
 def _quantised(rows: np.ndarray) -> xgboost.QuantileDMatrix:
@@ -149,7 +148,7 @@ def _quantised(rows: np.ndarray) -> xgboost.QuantileDMatrix:
 
 def member_inputs(evaluation: Evaluation, member: int) -> np.ndarray:
     """The rows that member is explained on, `[rows, columns]`."""
-    return (evaluation.inputs if evaluation.inputs.dim() == 2 else evaluation.inputs[member]).numpy()
+    return (evaluation.inputs if evaluation.inputs.dim() == 2 else evaluation.inputs[member]).numpy(force=True)
 
 
 def gains(booster: xgboost.Booster, columns: int) -> Tensor:
@@ -172,7 +171,7 @@ def rows_by_output(evaluation: Evaluation, member: int,
     rows = evaluation.inputs.shape[-2]
     if evaluation.explained is None:
         return {0: np.arange(rows)}
-    explained = evaluation.explained[member].numpy()
+    explained = evaluation.explained[member].numpy(force=True)
     return {output: np.flatnonzero(explained == output) for output in boosters}
 
 
@@ -186,7 +185,7 @@ def fidelity(networks: Ensemble, evaluation: Evaluation, surrogates: list[dict[i
     for member, boosters in enumerate(surrogates):
         inputs = member_inputs(evaluation, member)
         for output, rows in rows_by_output(evaluation, member, boosters).items():
-            fitted[member, rows] = torch.from_numpy(boosters[output].inplace_predict(inputs[rows]))
+            fitted[member, rows] = torch.from_numpy(boosters[output].inplace_predict(inputs[rows])).to(fitted)
     spread = (truth - truth.mean(1, keepdim=True)).square().mean(1)
     varies = spread.sqrt() > CONSTANT * truth.abs().amax(1)
     return torch.where(varies, 1 - (truth - fitted).square().mean(1) / spread, torch.nan)

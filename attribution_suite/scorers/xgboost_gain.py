@@ -25,7 +25,8 @@ class XGBoostGain(XGBoostScorer):
         """Global scores; equal for all members that share a background."""
         boosters = self.fit_labels(networks, evaluation)
         scores = torch.stack([gains(booster, evaluation.inputs.shape[-1]) for booster in boosters])
-        return Attribution(self.name, evaluation.features, sum_groups(scores, evaluation.groups))
+        each = scores[torch.arange(len(networks)) % len(boosters)].to(evaluation.inputs)
+        return Attribution(self.name, evaluation.features, sum_groups(each, evaluation.groups))
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class XGBoostGainSurrogate(XGBoostScorer):
         """Global scores, in squared units of the explained output summed over the fitted rows."""
         surrogates = self.fit_outputs(networks, evaluation)
         rows, columns = evaluation.inputs.shape[-2:]
-        scores = torch.zeros(len(networks), columns)
+        scores = evaluation.inputs.new_zeros(len(networks), columns)
         for member, boosters in enumerate(surrogates):
             for output, chosen in rows_by_output(evaluation, member, boosters).items():
-                scores[member] += len(chosen) / rows * gains(boosters[output], columns)
+                scores[member] += len(chosen) / rows * gains(boosters[output], columns).to(scores)
         return Attribution(self.name, evaluation.features, sum_groups(scores, evaluation.groups),
                            details={"fidelity": fidelity(networks, evaluation, surrogates)})

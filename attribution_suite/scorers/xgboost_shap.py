@@ -27,15 +27,17 @@ class XGBoostShap(XGBoostScorer):
     reads: ClassVar[Literal["network", "labels"]] = "labels"
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
-        """φ of every member: members that share background, rows and explained classes have the same."""
+        """φ of every member: TreeSHAP runs once for all members that share background and rows."""
         boosters = self.fit_labels(networks, evaluation)
-        shared = evaluation.inputs.dim() == 2 and evaluation.background.dim() == 2
-        found = [contributions(booster, member_inputs(evaluation, member))
-                 for member, booster in enumerate(boosters[:1] if shared else boosters)]
-        columns = torch.stack(found).expand(len(networks), *found[0].shape)
-        if evaluation.explained is not None:
-            index = evaluation.explained[..., None, None].expand(-1, -1, 1, columns.shape[-1])
-            columns = columns.gather(2, index)[:, :, 0]
+        columns = evaluation.inputs.new_empty(len(networks), *evaluation.inputs.shape[-2:])
+        each = torch.arange(len(columns[0]))
+        for number, booster in enumerate(boosters):
+            found = None
+            for member in range(number, len(networks), len(boosters)):
+                if found is None or evaluation.inputs.dim() == 3:
+                    found = contributions(booster, member_inputs(evaluation, member))
+                one = found if evaluation.explained is None else found[each, evaluation.explained[member].cpu()]
+                columns[member] = one.to(columns)
         return Attribution.from_columns(self.name, columns, evaluation)
 
 
@@ -52,10 +54,10 @@ class XGBoostShapSurrogate(XGBoostScorer):
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """φ of every member, in units of the explained output."""
         surrogates = self.fit_outputs(networks, evaluation)
-        columns = torch.empty(len(networks), *evaluation.inputs.shape[-2:])
+        columns = evaluation.inputs.new_empty(len(networks), *evaluation.inputs.shape[-2:])
         for member, boosters in enumerate(surrogates):
             inputs = member_inputs(evaluation, member)
             for output, rows in rows_by_output(evaluation, member, boosters).items():
-                columns[member, rows] = contributions(boosters[output], inputs[rows])
+                columns[member, rows] = contributions(boosters[output], inputs[rows]).to(columns)
         return replace(Attribution.from_columns(self.name, columns, evaluation),
                        details={"fidelity": fidelity(networks, evaluation, surrogates)})

@@ -1,0 +1,115 @@
+"""`--device`: what runs on a GPU runs there whole. The GPU is simulated: it refuses what a real one refuses."""
+
+import json
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+from cases import CASES, Case
+from command import assert_same_tables, call
+from removal_cases import NAMES, removal_case
+from second_device import ELSEWHERE, Elsewhere, second_device
+
+from attribution_suite.audit import audit
+from attribution_suite.audit.scoring import Choice, attribute
+from attribution_suite.devices import CPU, choose
+from attribution_suite.errors import InputError
+from attribution_suite.networks.training import Training
+from attribution_suite.removals import REMOVALS
+from attribution_suite.scorers import SCORERS
+
+BRIEF = Training(3, 32, 1e-2)
+
+
+def test_the_simulated_device_refuses_what_a_real_one_refuses() -> None:
+    with second_device():
+        away, here = torch.ones(2, 3).to(ELSEWHERE), torch.ones(2, 3)
+        assert away.device == ELSEWHERE
+        assert here.device != ELSEWHERE
+        assert isinstance(torch.zeros(3, device=away.device), Elsewhere)
+        assert isinstance(away[torch.tensor([0])], Elsewhere)
+        for mixed in (lambda: away + here, lambda: torch.stack([away, here]), lambda: away @ here.T):
+            with pytest.raises(RuntimeError, match="same device"):
+                mixed()
+        with pytest.raises(TypeError, match="convert cuda"):
+            away.numpy()
+        with pytest.raises(RuntimeError, match="cuda generator"):
+            torch.rand(3, device=ELSEWHERE, generator=torch.Generator())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("name", SCORERS.names)
+def test_a_scorer_is_the_same_on_both_devices(name: str, case: Case) -> None:
+    whole = getattr(SCORERS.load(name), "whole_network", False)
+    if whole and case.networks.architecture.depth == 1:
+        pytest.skip("a linear model has no hidden layer")
+    layer, choice = int(whole), Choice(name, {"samples": 200} if name == "lime" else {})
+    expected = attribute(choice, case.networks, case.evaluation, layer)
+    with second_device():
+        found = attribute(choice, case.networks.to(ELSEWHERE), case.evaluation.to(ELSEWHERE), layer)
+        assert isinstance(found.scores, Elsewhere)
+        values = None if found.values is None else found.values.cpu()
+        scores = found.scores.cpu()
+    assert torch.equal(scores, expected.scores)
+    assert (values is None) == (expected.values is None)
+    assert values is None or torch.equal(values, expected.values)
+
+
+@pytest.mark.parametrize("case", NAMES)
+@pytest.mark.parametrize("name", REMOVALS.names)
+def test_a_removal_is_the_same_on_both_devices(name: str, case: str) -> None:
+    given, method = removal_case(case), REMOVALS.load(name)()
+    setting = replace(given.setting, training=BRIEF, tuning=BRIEF)
+    expected = method.remove(given.networks, given.nodes, setting)
+    with second_device():
+        there = replace(setting, train=setting.train.to(ELSEWHERE), validation=setting.validation.to(ELSEWHERE))
+        found = method.remove(given.networks.to(ELSEWHERE), given.nodes.to(ELSEWHERE), there)
+        assert all(isinstance(tensor, Elsewhere) for tensor in found.networks.tensors)
+        networks, curve = found.networks.to(CPU), found.validation_loss.cpu()
+    assert all(map(torch.equal, networks.tensors, expected.networks.tensors))
+    assert torch.equal(curve, expected.validation_loss)
+
+
+@pytest.mark.parametrize("words", [{"layer": 0, "inside": "all"}, {"layer": 1}], ids=["inputs", "hidden layer"])
+def test_an_audit_is_the_same_on_both_devices(words: dict, tmp_path: Path) -> None:
+    few = {"seeds": 2, "rows": 12, "lime_rows": 3, "lime_samples": 60, "tuning": 0.02, "remove": ["top:2"]}
+    for device in ("cpu", "cuda"):
+        with second_device() if device == "cuda" else nullcontext():
+            result = audit("iris", out=tmp_path / device, jobs=1, device=device, say=lambda line: None, **few, **words)
+        assert result.failed == []
+        recorded = json.loads((result.path / "run.json").read_text())["timings"]["device"]
+        assert recorded == {"cpu": "cpu", "cuda": "cuda: simulated"}[device]
+    assert_same_tables(tmp_path / "cpu", tmp_path / "cuda")
+
+
+def test_auto_takes_a_gpu_where_there_is_one() -> None:
+    with second_device():
+        assert choose("auto") == choose("cuda") == ELSEWHERE
+        assert choose("cpu") == CPU
+    with patch("torch.cuda.is_available", lambda: False):
+        assert choose("auto") == CPU
+        with pytest.raises(InputError, match="--device cuda: PyTorch finds no GPU here"):
+            choose("cuda")
+    with pytest.raises(InputError, match="unknown device 'gpu'"):
+        choose("gpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the message is for machines without a GPU")
+def test_the_command_refuses_a_gpu_that_is_not_there(tmp_path: Path) -> None:
+    status, out, err = call("run", "iris", "--device", "cuda", cwd=tmp_path)
+    assert (status, out) == (2, "")
+    assert err.startswith("attribution-suite: --device cuda: PyTorch finds no GPU here")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a real GPU: the simulated one is the CPU")
+@pytest.mark.parametrize("name", SCORERS.names)
+def test_a_real_gpu_agrees_within_rounding(name: str) -> None:
+    case = CASES[2]
+    layer, choice = int(getattr(SCORERS.load(name), "whole_network", False)), Choice(name, {})
+    expected = attribute(choice, case.networks, case.evaluation, layer)
+    found = attribute(choice, case.networks.to(ELSEWHERE), case.evaluation.to(ELSEWHERE), layer)
+    assert torch.allclose(found.scores.cpu(), expected.scores, rtol=1e-4, atol=1e-5)
