@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from attribution_suite.errors import InputError
     from attribution_suite.library import attribute, remove, train
     from attribution_suite.measures import MEASURES
+    from attribution_suite.networks.budget import Training
     from attribution_suite.networks.ensemble import Ensemble
-    from attribution_suite.networks.training import Training
     from attribution_suite.removals import REMOVALS
     from attribution_suite.scorers import SCORERS
 
 _PLACES = {
     "load_dataset": "datasets", "DATASETS": "datasets",
     "train": "library", "attribute": "library", "remove": "library",
-    "Ensemble": "networks.ensemble", "Training": "networks.training",
+    "Ensemble": "networks.ensemble", "Training": "networks.budget",
     "TabularDataset": "datasets.table", "from_arrays": "datasets.arrays",
     "SCORERS": "scorers", "REMOVALS": "removals", "MEASURES": "measures",
     "InputError": "errors",

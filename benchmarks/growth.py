@@ -29,8 +29,9 @@ def work(members: int, rows: int, features: int) -> None:
     from attribution_suite.datasets.table import Split
     from attribution_suite.memory import keep_freed_memory
     from attribution_suite.networks.architecture import Architecture
+    from attribution_suite.networks.budget import Training
     from attribution_suite.networks.ensemble import Ensemble
-    from attribution_suite.networks.training import Training, train
+    from attribution_suite.networks.training import train
     from attribution_suite.scorers.attribution import Evaluation
     from attribution_suite.scorers.feature_ablation import FeatureAblation
     from attribution_suite.scorers.integrated_gradients import IntegratedGradients

@@ -16,8 +16,9 @@ from attribution_suite.datasets import load_dataset
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.memory import keep_freed_memory
 from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble, Nodes
-from attribution_suite.networks.training import Trained, Training, train
+from attribution_suite.networks.training import Trained, train
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 
 BATCH, LEARNING_RATE = 64, 1e-3

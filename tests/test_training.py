@@ -9,10 +9,14 @@ from torch import Tensor, nn
 
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.errors import InputError
+from attribution_suite.networks import stopping
 from attribution_suite.networks.architecture import Activation, Architecture
 from attribution_suite.networks.batches import Block
+from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble, Nodes
-from attribution_suite.networks.training import Trained, Training, train
+from attribution_suite.networks.modules import ModuleEnsemble
+from attribution_suite.networks.stopping import Stopping
+from attribution_suite.networks.training import Trained, train
 
 TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass")
 OPTIMISERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
@@ -145,6 +149,44 @@ def test_every_member_stops_by_itself_and_keeps_its_best_weights(patience: int |
     # The case must show something: members stop in different epochs, all after their best one.
     assert (lengths == {40}) if patience is None else len(lengths) > 1
     assert (trained.steps < 40 * 5).any()
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("kind", ["clamped", "replaced", "modules"])
+def test_members_that_stopped_leave_the_loop_and_nothing_changes(kind: str, optimiser: str,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    training, validation = make_split("binary", 50, 0), make_split("binary", 30, 1)
+    start, nodes = make_networks("binary", variants=len(GROUPS)), Nodes.of(GROUPS * len(SEEDS))
+    # Very different paces, so that members stop far apart.
+    pace = torch.tensor([0.1, 1.0, 2.0, 6.0]).repeat(len(SEEDS))[:, None, None]
+    start = start.with_first_layer(start.weights[0] * pace, start.biases[0])
+    budget = Training(40, 10, 10 * RATES[optimiser], optimiser, patience=2)
+    words: dict = {"replaced": nodes, "replacement": stochastic}
+    if kind == "clamped":
+        start, words = start.with_nodes_folded(nodes, torch.zeros(nodes.index.shape)), {"clamp": nodes}
+    if kind == "modules":
+        modules = [nn.Sequential(*start.to_module(member), nn.Identity()) for member in range(len(start))]
+        start = ModuleEnsemble.wrap(modules, training.inputs)
+    left: list[int] = []
+
+    def watch(self: Stopping, seeds: int) -> Tensor | None:
+        kept = narrow(self, seeds)
+        left.append(len(self.members))
+        return kept
+
+    narrow = Stopping.narrow
+    monkeypatch.setattr(Stopping, "narrow", watch)
+    found, left_in_the_loop = train(start, training, validation, "binary", budget, SEEDS, **words), left.copy()
+    left.clear()
+    monkeypatch.setattr(stopping, "WORTH_NARROWING", 0.0)
+    expected = train(start, training, validation, "binary", budget, SEEDS, **words)
+    assert left_in_the_loop[-1] < left_in_the_loop[0]
+    assert set(left) == {len(start)}
+    assert found.steps.tolist() == expected.steps.tolist()
+    torch.testing.assert_close(found.validation_loss, expected.validation_loss, rtol=1e-4, atol=1e-5, equal_nan=True)
+    torch.testing.assert_close(found.training_loss, expected.training_loss, rtol=1e-4, atol=1e-5, equal_nan=True)
+    for one, other in zip(found.networks.tensors, expected.networks.tensors, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 # Replaced columns: deterministic replacements, so that the plain loop can be given the same table.

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
-from attribution_suite.networks import training as training_module
+from attribution_suite.networks import stopping
 from attribution_suite.networks.architecture import Activation, Architecture
+from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.networks.training import Training, train
+from attribution_suite.networks.training import Trained, train
 from attribution_suite.scorers.weight_history import density_table, weight_history_scores, weights_over_epochs
 
 BUDGET = Training(epochs=7, batch_size=16, learning_rate=0.05, keep="last", record_every=1)
@@ -30,7 +31,7 @@ def networks(members: int = 2, activation: Activation = "tanh") -> Ensemble:
     return Ensemble.initialise(Architecture(4, (5,), 1, activation), range(members))
 
 
-def trained(budget: Training, members: int = 2) -> training_module.Trained:
+def trained(budget: Training, members: int = 2) -> Trained:
     return train(networks(members), rows(), rows(1), "regression", budget, range(members))
 
 
@@ -68,7 +69,7 @@ def test_a_stopped_member_has_no_more_history() -> None:
 
 
 def test_memory_is_bounded_before_training_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_module, "HISTORY_VALUES", 7 * 2 * 5 * 4 - 1)
+    monkeypatch.setattr(stopping, "HISTORY_VALUES", 7 * 2 * 5 * 4 - 1)
     with pytest.raises(InputError, match="raise record_every"):
         trained(BUDGET)
     assert trained(replace(BUDGET, record_every=2)).history.shape[0] == 3

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from attribution_suite.audit.results import Audit
     from attribution_suite.audit.spec import Spec
     from attribution_suite.datasets.table import TabularDataset
-    from attribution_suite.networks.training import Training
+    from attribution_suite.networks.budget import Training
 
     Data = str | Path | TabularDataset
 

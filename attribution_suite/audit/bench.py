@@ -15,9 +15,10 @@ from attribution_suite.datasets import is_file_name
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.devices import CPU
 from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.presets import GENERIC, Preset, preset_for
-from attribution_suite.networks.training import Trained, Training, train
+from attribution_suite.networks.training import Trained, train
 from attribution_suite.removals.removal import edited
 from attribution_suite.scorers.attribution import Evaluation
 

@@ -39,7 +39,7 @@ from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.devices import choose, describe_device
 from attribution_suite.errors import InputError
 from attribution_suite.files import sweep, write_atomically
-from attribution_suite.networks.training import Training
+from attribution_suite.networks.budget import Training
 from attribution_suite.report.html import draw_report
 
 LEAST_SPACE = 2**20  # bytes that must fit on the disk for a run to begin

@@ -62,18 +62,36 @@ class Backward:
     def __init__(self, networks: Ensemble, task: Task, seeds: int, clamp: Nodes | None = None,
                  replaced: Nodes | None = None) -> None:
         self.networks, self.task, self.seeds = networks, task, seeds
-        sizes = [tensor.shape for tensor in (*networks.weights, *networks.biases)]
-        flat = torch.cat([tensor.flatten() for tensor in (*networks.weights, *networks.biases)])
-        self.parameters = torch.nn.Parameter(flat, requires_grad=True)
-        self.parameters.grad = torch.zeros_like(flat)
-        self.weights, self.biases = _views(self.parameters.data, sizes)
-        self.weight_grads, self.bias_grads = _views(self.parameters.grad, sizes)
+        self.clamped, self.replaced = clamp, replaced
+        gradient = self.buffer([*networks.weights, *networks.biases])
+        half = len(networks.weights)
+        now, gradients = self.views(self.parameters.data), self.views(gradient)
+        self.weights, self.biases = now[:half], now[half:]
+        self.weight_grads, self.bias_grads = gradients[:half], gradients[half:]
         hidden = networks.weights[0].shape[1]
-        self.clamp = None if clamp is None else clamp.index[:, None].expand(-1, hidden, -1)
-        self.replaced = None if replaced is None else replaced.index[:, None].expand(-1, hidden, -1)
+        # Where the members' nodes are in the first layer's weights, `[members, hidden, group]`.
+        self.clamp_at = None if clamp is None else clamp.index[:, None].expand(-1, hidden, -1)
+        self.own_at = None if replaced is None else replaced.index[:, None].expand(-1, hidden, -1)
         self.own = None if replaced is None else Own.of(replaced, seeds)
         # A repeated node fills up a small group: it must not be corrected twice.
         self.once = None if replaced is None else (~replaced.repeats).float()[..., None]
+
+    def buffer(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Puts `tensors`, `[members, …]` each, into the flat buffer that the optimiser steps; returns its gradient."""
+        self.shapes = [tensor.shape for tensor in tensors]
+        self.parameters = torch.nn.Parameter(torch.cat([tensor.flatten() for tensor in tensors]))
+        gradient = torch.zeros_like(self.parameters)
+        self.parameters.grad = gradient
+        return gradient
+
+    def views(self, flat: Tensor) -> list[Tensor]:
+        """A buffer's tensors, `[members, …]` each, in its memory."""
+        parts = flat.split([shape.numel() for shape in self.shapes])
+        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def narrowed(self, flat: Tensor, kept: Tensor) -> Tensor:
+        """What is left of a buffer like `parameters` when the members at `kept` stay."""
+        return torch.cat([view[kept].flatten() for view in self.views(flat)])
 
     def wide(self, tensor: Tensor) -> Tensor:
         """`[members, a, b]` as `[seeds, variants × a, b]`."""
@@ -84,9 +102,9 @@ class Backward:
         weight, bias = self.weights[0], self.biases[0]
         wide = torch.bmm(self.wide(weight), batch.inputs.transpose(1, 2))
         value = wide.view(*bias.shape, -1).add_(bias[..., None])
-        if self.replaced is not None and self.once is not None and batch.change is not None:
+        if self.own_at is not None and self.once is not None and batch.change is not None:
             change = batch.change.view(len(bias), -1, batch.size) * self.once
-            value.baddbmm_(weight.gather(2, self.replaced), change)
+            value.baddbmm_(weight.gather(2, self.own_at), change)
         values = [value]
         for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
             values[-1] = IN_PLACE[self.networks.architecture.activation](values[-1])
@@ -123,11 +141,11 @@ class Backward:
             slope = chain(self.networks.architecture.activation, slope, value)
         torch.sum(slope, 2, out=self.bias_grads[0])
         torch.bmm(self.wide(slope), batch.inputs, out=self.wide(self.weight_grads[0]))
-        if self.clamp is not None:
-            self.weight_grads[0].scatter_(2, self.clamp, 0.0)
-        if self.replaced is not None and batch.own is not None:
+        if self.clamp_at is not None:
+            self.weight_grads[0].scatter_(2, self.clamp_at, 0.0)
+        if self.own_at is not None and batch.own is not None:
             own = batch.own.view(len(slope), -1, batch.size)
-            self.weight_grads[0].scatter_(2, self.replaced, torch.bmm(slope, own.transpose(1, 2)))
+            self.weight_grads[0].scatter_(2, self.own_at, torch.bmm(slope, own.transpose(1, 2)))
         return loss
 
     def rebuilt(self, tensors: Sequence[Tensor]) -> Ensemble:
@@ -144,8 +162,3 @@ class Backward:
             total += self.loss_and_slope(self.forward(part)[-1], part)[0]
         return total / batch.size
 
-
-def _views(flat: Tensor, shapes: Sequence[torch.Size]) -> tuple[list[Tensor], list[Tensor]]:
-    parts = flat.split([shape.numel() for shape in shapes])
-    views = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
-    return views[:len(views) // 2], views[len(views) // 2:]

@@ -39,11 +39,17 @@ class Batches:
     def __init__(self, split: Split, seeds: Sequence[int], batch_size: int, own: Own | None,
                  replacement: Replacement | None, purpose: int = 0, table: Split | None = None) -> None:
         """`table`: the training rows that a replacement draws from, where `split` is not they."""
-        self.split, self.batch_size, self.own, self.replacement = split, batch_size, own, replacement
+        self.split, self.batch_size, self.replacement = split, batch_size, replacement
+        self.rows = (split if table is None else table).inputs
         self.device = split.inputs.device
         self.order = [torch.Generator().manual_seed(1_000_003 * seed + 11 + purpose) for seed in seeds]
         self.draws = [torch.Generator().manual_seed(1_000_003 * seed + 12 + purpose) for seed in seeds]
-        self.table = None if own is None else (split if table is None else table).inputs[..., own.columns]
+        self.narrow(own)
+
+    def narrow(self, own: Own | None) -> None:
+        """Goes on for fewer members, whose own columns these are; what is drawn stays the same."""
+        self.own = own
+        self.table = None if own is None else self.rows[..., own.columns]
 
     def epoch(self) -> Iterator[Batch]:
         """A fresh order for every seed."""

@@ -37,6 +37,10 @@ class Nodes:
         """The same nodes, for networks on another device."""
         return Nodes(self.index.to(device))
 
+    def select(self, members: Tensor) -> "Nodes":
+        """Those of the members at these positions."""
+        return Nodes(self.index[members])
+
     def repeat(self, times: int) -> "Nodes":
         """The same nodes for `times` ensembles, one after the other."""
         return Nodes(self.index.repeat(times, 1))

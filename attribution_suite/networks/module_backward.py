@@ -19,30 +19,24 @@ class ModuleBackward(Backward):
     statistics.
     """
 
-    def __init__(self, networks: ModuleEnsemble, task: Task, seeds: int, replaced: Nodes | None = None) -> None:
+    def __init__(self, networks: ModuleEnsemble, task: Task, seeds: int, clamp: Nodes | None = None,
+                 replaced: Nodes | None = None) -> None:
         if not networks.trainable:
             raise InputError(f"{networks.architecture} has no parameter that requires a gradient: it cannot be trained")
-        super().__init__(networks, task, seeds, None, replaced)
-        self.modules, self.replaced_nodes = networks, replaced
-        stacks = [networks.state[name] for name in networks.trainable]
-        self.shapes = [stack.shape for stack in stacks]
-        self.parameters = torch.nn.Parameter(torch.cat([stack.flatten() for stack in stacks]))
-        self.parameters.grad = torch.zeros_like(self.parameters)
-        self.weights = self._views(self.parameters.data)
-
-    def _views(self, flat: Tensor) -> list[Tensor]:
-        parts = flat.split([shape.numel() for shape in self.shapes])
-        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        super().__init__(networks, task, seeds, clamp, replaced)
+        self.modules = networks
+        self.buffer([networks.state[name] for name in networks.trainable])
+        self.weights = self.views(self.parameters.data)
 
     def forward(self, batch: Batch) -> list[Tensor]:
         """The output alone, `[members, outputs, rows]`."""
         members = len(self.modules)
         inputs = batch.inputs.repeat_interleave(members // self.seeds, 0)
-        if self.replaced_nodes is not None and batch.own is not None:
+        if self.replaced is not None and batch.own is not None:
             own = batch.own.view(members, -1, batch.size).transpose(1, 2)
-            inputs = inputs.scatter(2, self.replaced_nodes.index[:, None].expand(-1, batch.size, -1), own)
+            inputs = inputs.scatter(2, self.replaced.index[:, None].expand(-1, batch.size, -1), own)
         names = self.modules.trainable
-        now = self.modules.with_parameters(dict(zip(names, self._views(self.parameters), strict=True)))
+        now = self.modules.with_parameters(dict(zip(names, self.views(self.parameters), strict=True)))
         return [now.finish(now.first(inputs)).transpose(1, 2)]
 
     def backward(self, batch: Batch) -> Tensor:
@@ -66,5 +60,5 @@ def backward_for(networks: Ensemble, task: Task, seeds: int, clamp: Nodes | None
                  replaced: Nodes | None = None) -> Backward:
     """The gradients of these networks: written out for perceptrons, by autograd for other modules."""
     if isinstance(networks, ModuleEnsemble):
-        return ModuleBackward(networks, task, seeds, replaced)
+        return ModuleBackward(networks, task, seeds, clamp, replaced)
     return Backward(networks, task, seeds, clamp, replaced)

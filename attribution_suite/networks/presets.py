@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attribution_suite.errors import unknown_name
 from attribution_suite.networks.architecture import Activation
-from attribution_suite.networks.training import Training
+from attribution_suite.networks.budget import Training
 
 
 @dataclass(frozen=True)

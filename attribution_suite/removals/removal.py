@@ -10,8 +10,9 @@ from torch import Tensor
 
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.networks.batches import Replacement
+from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble, Nodes
-from attribution_suite.networks.training import Trained, Training, train
+from attribution_suite.networks.training import Trained, train
 
 
 @dataclass(frozen=True)
