@@ -177,11 +177,14 @@ class Ensemble:
             return first
         return torch.baddbmm(self.biases[-1][:, None], self.hidden(first)[-1], self.weights[-1].transpose(1, 2))
 
-    def hidden(self, first: Tensor) -> list[Tensor]:
-        """The activations of every hidden layer from the first pre-activation, `[E, rows, width]` each."""
+    def hidden(self, first: Tensor, reuse: bool = False) -> list[Tensor]:
+        """The activations of every hidden layer from the first pre-activation, `[E, rows, width]` each.
+
+        `reuse`: the first ones take the memory of `first`.
+        """
         if self.architecture.depth == 1:
             return []
-        active = [self.activate(first)]
+        active = [IN_PLACE[self.architecture.activation](first) if reuse else self.activate(first)]
         for weight, bias in zip(self.weights[1:-1], self.biases[1:-1], strict=True):
             value = torch.baddbmm(bias[:, None], active[-1], weight.transpose(1, 2))
             active.append(IN_PLACE[self.architecture.activation](value))
@@ -192,8 +195,9 @@ class Ensemble:
 
         `explained` `[E, points]` is the class of each point, None where there is one output.
         """
-        identity = torch.eye(first.shape[2], device=first.device).expand(len(self), -1, -1)
-        last = self.weights[-1] if self.architecture.depth > 1 else identity
+        last = self.weights[-1]
+        if self.architecture.depth == 1:  # the first pre-activation is the output
+            last = torch.eye(first.shape[2], device=first.device).expand(len(self), -1, -1)
         if explained is None:
             return last[:, :1].expand(-1, first.shape[1], -1)
         return last.gather(1, explained[..., None].expand(-1, -1, last.shape[2]))
@@ -201,12 +205,17 @@ class Ensemble:
     def explained_output(self, first: Tensor, explained: Tensor | None) -> Tensor:
         """The explained output at first pre-activations `[E, rows, variants, hidden]`, without the last axis.
 
-        `explained` `[E, rows]`: the variants of a row share its class.
+        `explained` `[E, rows]`: the variants of a row share its class. `first` is overwritten: a copy of the
+        largest tensor of the pass would push it out of the cache.
         """
-        outputs = self.finish(first.flatten(1, 2)).unflatten(1, first.shape[1:3])
-        if explained is None:
-            return outputs[..., 0]
-        return outputs.gather(3, explained[:, :, None, None].expand(-1, -1, first.shape[2], 1))[..., 0]
+        if self.architecture.depth == 1:
+            outputs = self.finish(first.flatten(1, 2)).unflatten(1, first.shape[1:3])
+            classes = first.new_zeros(first.shape[:2], dtype=torch.int64) if explained is None else explained
+            return outputs.gather(3, classes[:, :, None, None].expand(-1, -1, first.shape[2], 1))[..., 0]
+        # The last Linear only for the class of each row: a product of eight columns takes longer than one of one.
+        hidden = self.hidden(first.flatten(1, 2), reuse=True)[-1].unflatten(1, first.shape[1:3])
+        bias = self.biases[-1] if explained is None else self.biases[-1].gather(1, explained)
+        return hidden.mul_(self.last_weight(first, explained)[:, :, None]).sum(3) + bias[:, :, None]
 
     def gradient(self, first: Tensor, explained: Tensor | None) -> Tensor:
         """∂(explained output)/∂(first pre-activation) at points `[E, points, hidden]`, the same shape."""

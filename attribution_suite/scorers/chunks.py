@@ -59,16 +59,18 @@ def chunks(networks: Ensemble, evaluation: Evaluation, points: int, samples: int
 
 
 def attribute_in_chunks(scorer: str, networks: Ensemble, evaluation: Evaluation, points: int,
-                        local: Callable[[Chunk], Tensor], *, samples: int = 1, complete: bool = False) -> Attribution:
+                        local: Callable[[Chunk], Tensor], *, samples: int = 1, complete: bool = False,
+                        summed: bool = False) -> Attribution:
     """The attribution whose φ `[members, rows, columns]` of each chunk is `local(chunk)`.
 
-    `complete`: the method promises Σφ = f(x) − f(baseline); the relative gap is measured.
+    `complete`: the method promises Σφ = f(x) − f(baseline); the relative gap is measured. `summed`: `local` gives φ per
+    feature, `[members, rows, features]`.
     """
     members, rows = len(networks), evaluation.inputs.shape[-2]
     values = evaluation.inputs.new_empty(members, rows, len(evaluation.groups))
     scores, signed = (values.new_zeros(members, len(evaluation.groups)) for _ in range(2))
     for chunk in chunks(networks, evaluation, points, samples):
-        part = sum_groups(local(chunk), evaluation.groups)
+        part = local(chunk) if summed else sum_groups(local(chunk), evaluation.groups)
         values[chunk.members, chunk.rows] = part
         signed[chunk.members] += part.sum(1)  # while the piece is in the cache
         scores[chunk.members] += part.abs_().sum(1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.scorers.attribution import Attribution, Evaluation
-from attribution_suite.scorers.chunks import Chunk, chunks
+from attribution_suite.scorers.chunks import Chunk, attribute_in_chunks
 
 
 @dataclass(frozen=True)
@@ -25,24 +25,29 @@ class FeatureAblation:
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ per feature, in the units of the explained output."""
         groups = list(evaluation.groups.values())
-        values = evaluation.inputs.new_empty(len(networks), evaluation.inputs.shape[-2], len(groups))
-        for chunk in chunks(networks, evaluation, len(groups)):
-            values[chunk.members, chunk.rows] = _ablate(chunk, groups)
-        # Two ways to one sum differ in the last bit: a feature without weights falls by exactly nothing.
+        place = [(column, feature) for feature, (_, *more) in enumerate(groups) for column in more]
+        index = [torch.tensor(numbers, dtype=torch.int64, device=networks.device) for numbers in (
+            [group[0] for group in groups], [column for column, _ in place], [feature for _, feature in place])]
         weights = (networks.weights[0] != 0).any(1)
-        values *= torch.stack([weights[:, list(group)].any(1) for group in groups], 1)[:, None]
-        return Attribution.from_local(self.name, values, evaluation.features)
+        alive = torch.stack([weights[:, list(group)].any(1) for group in groups], 1)[:, None]
+
+        def local(chunk: Chunk) -> Tensor:
+            # Two ways to one sum differ in the last bit: a feature without weights falls by exactly nothing.
+            return _ablate(chunk, *index).mul_(alive[chunk.members])
+
+        return attribute_in_chunks(self.name, networks, evaluation, len(groups), local, summed=True)
 
 
-def _ablate(chunk: Chunk, groups: list[tuple[int, ...]]) -> Tensor:
-    """`[members, rows, features]`."""
-    networks, weight = chunk.networks, chunk.networks.weights[0]
-    change = (chunk.inputs - chunk.baseline).expand(len(networks), -1, -1)
-    first, columns = networks.first(chunk.inputs), [group[0] for group in groups]
-    by_column = weight.transpose(1, 2)
-    ablated = torch.addcmul(first[:, :, None], change[..., columns, None], by_column[:, None, columns], value=-1)
-    for feature, group in enumerate(groups):  # [members, rows, features, hidden]
-        for column in group[1:]:
-            ablated[:, :, feature].addcmul_(change[..., column, None], by_column[:, None, column], value=-1)
-    native = networks.explained_output(first[:, :, None], chunk.explained)
-    return native - networks.explained_output(ablated, chunk.explained)
+def _ablate(chunk: Chunk, columns: Tensor, more: Tensor, feature: Tensor) -> Tensor:
+    """`[members, rows, features]`. `columns`: the first of every feature; `more` are the others, of features `feature`.
+
+    The changes lie `[members, rows, features, hidden]`.
+    """
+    networks, change = chunk.networks, chunk.inputs - chunk.baseline
+    change = change.expand(len(networks), -1, -1)[..., None]
+    first, weight = networks.first(chunk.inputs), networks.weights[0].transpose(1, 2)[:, None]
+    ablated = torch.addcmul(first[:, :, None], change[:, :, columns], weight[:, :, columns], value=-1)
+    if len(more):
+        ablated.index_add_(2, feature, change[:, :, more] * weight[:, :, more], alpha=-1)
+    without = networks.explained_output(ablated, chunk.explained)
+    return networks.explained_output(first[:, :, None], chunk.explained) - without
