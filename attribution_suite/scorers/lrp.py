@@ -52,19 +52,22 @@ class LRPEpsilon:
 
 
 def positive_rule(inputs: Tensor, weight: Tensor, relevance: Tensor) -> Tensor:
-    """One layer down by z⁺: `inputs` `[members, rows, in]`, `weight` `[members, out, in]`, `relevance` `[…, out]`."""
-    up, plus = inputs.relu(), weight.relu()
-    if bool((inputs >= 0).all()):  # ReLU activations: the negative half is empty
-        return up * torch.bmm(relevance / (torch.bmm(up, plus.transpose(1, 2)) + STABILISER), plus)
-    down, minus = inputs - up, weight - plus
-    z = torch.bmm(up, plus.transpose(1, 2)).baddbmm_(down, minus.transpose(1, 2))
+    """One layer down by z⁺: `inputs` `[rows, in]` or `[members, rows, in]`, `weight` `[members, out, in]`,
+    `relevance` `[members, rows, out]`."""
+    plus, members = weight.relu(), (len(weight), -1, -1)
+    if bool(inputs.min() >= 0):  # ReLU activations: the negative half is empty
+        passed = relevance / (torch.bmm(inputs.expand(members), plus.transpose(1, 2)) + STABILISER)
+        return torch.bmm(passed, plus).mul_(inputs)
+    up, minus = inputs.relu(), weight - plus
+    down = inputs - up
+    z = torch.bmm(up.expand(members), plus.transpose(1, 2)).baddbmm_(down.expand(members), minus.transpose(1, 2))
     passed = relevance / (z + STABILISER)
-    return up * torch.bmm(passed, plus) + down * torch.bmm(passed, minus)
+    return torch.bmm(passed, plus).mul_(up).addcmul_(torch.bmm(passed, minus), down)
 
 
 def epsilon_rule(inputs: Tensor, weight: Tensor, relevance: Tensor, epsilon: float) -> Tensor:
     """One layer down by ε; shapes as in `positive_rule`."""
-    z = torch.bmm(inputs, weight.transpose(1, 2))
+    z = torch.bmm(inputs.expand(len(weight), -1, -1), weight.transpose(1, 2))
     passed = relevance / (z + epsilon * torch.where(z < 0, -1.0, 1.0))
     return inputs * torch.bmm(passed, weight)
 
@@ -75,7 +78,7 @@ def relevance(chunk: Chunk, rule: Rule) -> list[Tensor]:
     *inputs, output = networks.activations(chunk.inputs)
     if chunk.explained is not None:
         output = output * torch.nn.functional.one_hot(chunk.explained, output.shape[2])
-    layers = [output]
+    inputs[0], layers = chunk.inputs, [output]  # as the members share them
     for values, weight in zip(reversed(inputs), reversed(networks.weights), strict=True):
         layers.insert(0, rule(values, weight, layers[0]))
     return layers
