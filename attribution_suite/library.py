@@ -14,6 +14,7 @@ from attribution_suite.audit.scoring import attribute as score
 from attribution_suite.audit.spec import PROFILES, Source
 from attribution_suite.datasets import load_dataset
 from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.devices import choose
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble, Nodes
@@ -27,17 +28,18 @@ from attribution_suite.scorers.attribution import Attribution
 
 
 def train(dataset: TabularDataset | str | Path, *, seeds: int | Sequence[int] = 5, preset: str = "default",
-          training: Training | None = None) -> Trained:
+          training: Training | None = None, device: str = "cpu") -> Trained:
     """One network a seed, of the data set's architecture, as `Trained.networks`.
 
     `dataset`: a table, or a name of the catalogue. `seeds`: how many (0, 1, …), or which. `preset`: 'default', or
     'published' for the network and training of the source that METHODS.md names; `training` instead of the preset's.
+    `device`: 'cpu', 'cuda' or 'auto', where they are trained and stay; they are attributed and edited where they are.
     """
-    bench = _bench(dataset, preset=preset)
+    bench = replace(_bench(dataset, preset=preset), device=choose(device))
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    table = bench.dataset
-    start = Ensemble.initialise(bench.architecture, chosen)
-    return train_networks(start, table.train, table.validation, table.task, training or bench.preset.training, chosen)
+    start = Ensemble.initialise(bench.architecture, chosen).to(bench.device)
+    budget = training or bench.preset.training
+    return train_networks(start, bench.train, bench.validation, bench.dataset.task, budget, chosen)
 
 
 def attribute(networks: Networks | Trained, dataset: TabularDataset | str | Path, scorer: str, *, rows: int = 500,
@@ -55,7 +57,7 @@ def attribute(networks: Networks | Trained, dataset: TabularDataset | str | Path
     ensemble = _ensemble(networks, bench.dataset)
     choice = Choice(scorer, _checked(SCORERS, scorer, options))
     original = ensemble if explained_by is None else _ensemble(explained_by, bench.dataset)
-    evaluation = bench.evaluation(original)
+    evaluation = replace(bench, device=ensemble.device).evaluation(original.to(ensemble.device))
     if evaluation.explained is not None and len(evaluation.explained) != len(ensemble):
         raise InputError(f"explained_by has {len(original)} networks, {len(ensemble)} are attributed: give one each")
     return score(choice, ensemble, evaluation, layer)
@@ -74,11 +76,12 @@ def remove(networks: Networks | Trained, dataset: TabularDataset | str | Path, f
     """
     bench = _bench(dataset, preset=preset, layer=layer, tuning=tuning)
     original = _ensemble(networks, bench.dataset)
+    bench = replace(bench, device=original.device)
     chosen = list(range(len(original))) if seeds is None else list(seeds)
     if len(chosen) != len(original):
         raise InputError(f"{len(original)} networks need as many seeds, got {len(chosen)}")
     edit = REMOVALS.load(method)(**_checked(REMOVALS, method, options))
-    nodes = Nodes.of([_columns(bench.dataset, original, feature, layer)]).repeat(len(original))
+    nodes = Nodes.of([_columns(bench.dataset, original, feature, layer)]).repeat(len(original)).to(bench.device)
     budget = training or bench.preset.training
     setting = replace(bench_setting(bench, original), seeds=chosen, training=budget,
                       tuning=replace(budget, epochs=bench.tuning.epochs))

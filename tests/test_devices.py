@@ -13,6 +13,7 @@ from command import assert_same_tables, call
 from removal_cases import NAMES, removal_case
 from second_device import ELSEWHERE, Elsewhere, second_device
 
+from attribution_suite import library
 from attribution_suite.audit import audit
 from attribution_suite.audit.scoring import Choice, attribute
 from attribution_suite.devices import CPU, choose
@@ -83,6 +84,21 @@ def test_an_audit_is_the_same_on_both_devices(words: dict, tmp_path: Path) -> No
         recorded = json.loads((result.path / "run.json").read_text())["timings"]["device"]
         assert recorded == {"cpu": "cpu", "cuda": "cuda: simulated"}[device]
     assert_same_tables(tmp_path / "cpu", tmp_path / "cuda")
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_the_library_works_where_the_networks_are(layer: int) -> None:
+    feature = "unit:1" if layer else "petal_length"
+    found = []
+    for device in ("cpu", "cuda"):
+        with second_device():
+            networks = library.train("iris", seeds=2, training=BRIEF, device=device).networks
+            assert networks.device.type == device
+            edited = library.remove(networks, "iris", feature, "shuffle_tuning", layer=layer, training=BRIEF)
+            scores = library.attribute(edited, "iris", "lrp", rows=10, layer=layer, explained_by=networks).scores
+            assert edited.device.type == scores.device.type == device
+            found.append(scores.cpu())
+    assert torch.equal(*found)
 
 
 def test_auto_takes_a_gpu_where_there_is_one() -> None:

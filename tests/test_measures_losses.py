@@ -8,6 +8,7 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 from attribution_suite.errors import InputError
 from attribution_suite.measures import losses
+from attribution_suite.networks.outputs import explained_output, loss_per_row, predicted_class, task_loss
 
 
 @pytest.fixture
@@ -27,29 +28,29 @@ def test_each_loss_equals_scikit_learn_member_by_member(generator):
         }
         for task, outputs, targets in (("regression", single, target), ("binary", single, label),
                                        ("multiclass", logits, classes)):
-            assert losses.task_loss(outputs, targets, task)[member].item() == pytest.approx(expected[task], rel=1e-5)
+            assert task_loss(outputs, targets, task)[member].item() == pytest.approx(expected[task], rel=1e-5)
 
 
 def test_loss_per_row_by_hand_and_stable_for_extreme_logits():
     outputs = torch.tensor([[[0.0], [200.0], [-200.0]]])
-    found = losses.loss_per_row(outputs, torch.tensor([1.0, 0.0, 0.0]), "binary")
+    found = loss_per_row(outputs, torch.tensor([1.0, 0.0, 0.0]), "binary")
     torch.testing.assert_close(found, torch.tensor([[math.log(2), 200.0, 0.0]]))
-    torch.testing.assert_close(losses.loss_per_row(outputs, torch.tensor([3.0, 200, 0]), "regression"),
+    torch.testing.assert_close(loss_per_row(outputs, torch.tensor([3.0, 200, 0]), "regression"),
                                torch.tensor([[9.0, 0.0, 40_000.0]]))
 
 
 def test_a_single_output_is_not_broadcast_over_targets(generator):
     """The usual slip, [rows, 1] − [rows] = [rows, rows], would give twice the variance instead of zero."""
     target = torch.randn(30, generator=generator)
-    assert losses.task_loss(target[None, :, None], target, "regression").item() == 0
+    assert task_loss(target[None, :, None], target, "regression").item() == 0
 
 
 def test_predicted_class_and_explained_output():
     logits = torch.tensor([[[0.1, 2.0, -1.0], [3.0, 0.0, 1.0]]])
-    assert losses.predicted_class(logits, "multiclass").tolist() == [[1, 0]]
-    assert losses.predicted_class(torch.tensor([[[0.2], [-0.2], [0.0]]]), "binary").tolist() == [[1, 0, 0]]
-    torch.testing.assert_close(losses.explained_output(logits, torch.tensor([[2, 1]])), torch.tensor([[-1.0, 0.0]]))
-    torch.testing.assert_close(losses.explained_output(logits[..., :1], None), torch.tensor([[0.1, 3.0]]))
+    assert predicted_class(logits, "multiclass").tolist() == [[1, 0]]
+    assert predicted_class(torch.tensor([[[0.2], [-0.2], [0.0]]]), "binary").tolist() == [[1, 0, 0]]
+    torch.testing.assert_close(explained_output(logits, torch.tensor([[2, 1]])), torch.tensor([[-1.0, 0.0]]))
+    torch.testing.assert_close(explained_output(logits[..., :1], None), torch.tensor([[0.1, 3.0]]))
 
 
 def test_direct_effect_flip_rate_and_cost():
@@ -75,17 +76,17 @@ def test_known_truth_loss_without_the_feature(generator, r):
         return inputs @ torch.linalg.lstsq(inputs, target[:, None]).solution
 
     outputs = torch.stack([fitted(first, second, third), fitted(second, third)])
-    full, without = losses.task_loss(outputs, target, "regression")
+    full, without = task_loss(outputs, target, "regression")
     assert full.item() == pytest.approx(0.04, rel=0.02)
     assert (without - full).item() == pytest.approx(4 * (1 - r**2), rel=0.02)
 
 
 def test_bad_input_is_named():
     with pytest.raises(InputError, match="2 rows of outputs need 2 targets"):
-        losses.task_loss(torch.zeros(1, 2, 1), torch.zeros(3), "regression")
+        task_loss(torch.zeros(1, 2, 1), torch.zeros(3), "regression")
     with pytest.raises(InputError, match="one output, this one has 3"):
-        losses.task_loss(torch.zeros(1, 2, 3), torch.zeros(2), "binary")
+        task_loss(torch.zeros(1, 2, 3), torch.zeros(2), "binary")
     with pytest.raises(InputError, match="class 3, but the network has 3 outputs"):
-        losses.task_loss(torch.zeros(1, 1, 3), torch.tensor([3]), "multiclass")
+        task_loss(torch.zeros(1, 1, 3), torch.tensor([3]), "multiclass")
     with pytest.raises(InputError, match="predicts no class"):
-        losses.predicted_class(torch.zeros(1, 2, 1), "regression")
+        predicted_class(torch.zeros(1, 2, 1), "regression")

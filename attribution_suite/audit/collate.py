@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from attribution_suite.audit.bench import Bench
 from attribution_suite.audit.job import Job
@@ -22,6 +23,7 @@ from attribution_suite.measures.losses import cost_ratio
 from attribution_suite.measures.shift import shift
 
 Datasets = Mapping[str, TabularDataset]
+Dependence = dict[str, np.ndarray]
 OUTCOMES = ("loss_before", "loss_native", "loss_mean_filled", "loss_shuffled", "direct_effect_before", "direct_effect",
             "direct_effect_max", "flip_rate", "recoverability_before", "recoverability", "seconds", "steps")
 
@@ -34,12 +36,13 @@ def collate(jobs: Sequence[Job], datasets: Datasets, store: Store, out: Path) ->
     stand_ins = ", ".join(name for name, dataset in datasets.items() if dataset.provenance.simulated)
     schemas = {table: schema(table).with_metadata({"simulated": stand_ins}) for table in TABLES}
     names = {table: out / f".{table}.parquet{TEMPORARY}" for table in TABLES}
+    known: Dependence = {}
     try:
         with ExitStack() as stack:
             writers = {table: stack.enter_context(pq.ParquetWriter(path, schemas[table], compression="zstd"))
                        for table, path in names.items()}
             for job in jobs:
-                for table, frame in frames(job, jobs, datasets[job.name], store):
+                for table, frame in frames(job, jobs, datasets[job.name], store, known):
                     rows = pa.Table.from_pandas(tidy(table, frame), schemas[table], preserve_index=False)
                     writers[table].write_table(rows)
         for table, path in names.items():
@@ -60,8 +63,9 @@ def schema(table: str) -> pa.Schema:
         for column, meaning in {**TABLES, **NEURON_TABLES}[table].items()])
 
 
-def frames(job: Job, jobs: Sequence[Job], dataset: TabularDataset, store: Store) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The tables' rows of one finished chunk; nothing for one that failed."""
+def frames(job: Job, jobs: Sequence[Job], dataset: TabularDataset, store: Store,
+           known: Dependence) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The tables' rows of one finished chunk; nothing for one that failed. `known` keeps what its data set shares."""
     arrays = store.load(job.key)
     if arrays is None:
         return
@@ -73,7 +77,9 @@ def frames(job: Job, jobs: Sequence[Job], dataset: TabularDataset, store: Store)
         original, retrained = store.load(job.original.key), retrain_of(job, jobs, store)
         if original is None:
             return
-        yield "shifts", shifts(job, dataset, arrays, original, retrained, members)
+        if job.name not in known:
+            known[job.name] = feature_dependence(job, dataset, original)
+        yield "shifts", shifts(job, dataset, arrays, original, retrained, members, known[job.name])
         yield "outcomes", outcomes(arrays, retrained, members)
 
 
@@ -144,11 +150,13 @@ def retrain_of(job: Job, jobs: Sequence[Job], store: Store) -> Arrays | None:
 
 
 def shifts(job: Job, dataset: TabularDataset, arrays: Arrays, original: Arrays, retrained: Arrays | None,
-           members: pd.DataFrame) -> pd.DataFrame:
-    """One row a member and scorer; total variation is NaN where no retrained network is in the run."""
+           members: pd.DataFrame, matrix: np.ndarray) -> pd.DataFrame:
+    """One row a member and scorer; `matrix` `[features, features]`: the R² of every feature on every other.
+
+    Total variation is NaN where no retrained network is in the run.
+    """
     names = feature_names(job, dataset, arrays)
     removed = np.tile([names.index(feature) for feature in job.features], job.profile.seeds)
-    matrix = feature_dependence(job, dataset, original)
     before = original["share"].repeat(len(job.features), 0)
     reference = np.full_like(before, np.nan) if retrained is None else retrained["share"]
     pieces = []
@@ -172,8 +180,6 @@ def feature_dependence(job: Job, dataset: TabularDataset, original: Arrays) -> n
 
 def outcomes(arrays: Arrays, retrained: Arrays | None, members: pd.DataFrame) -> pd.DataFrame:
     """One row a member."""
-    import torch
-
     found = {name: arrays[name] for name in OUTCOMES}
     if retrained is None:
         return members.assign(**found, cost_ratio=np.nan)

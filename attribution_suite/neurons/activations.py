@@ -10,8 +10,8 @@ from torch import Tensor
 
 from attribution_suite.datasets.table import Task
 from attribution_suite.errors import InputError
-from attribution_suite.measures.losses import predicted_class
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.outputs import predicted_class
 from attribution_suite.scorers.attribution import sum_groups
 
 EVERY_ROW = "all"  # the class of a regression's rows, which have none

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.measures.losses import predicted_class, task_loss
 from attribution_suite.measures.statistics import bootstrap_mean
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.outputs import predicted_class, task_loss
 from attribution_suite.neurons import CHUNK_VALUES
 from attribution_suite.scorers.attribution import Attribution
 

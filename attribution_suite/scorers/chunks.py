@@ -8,8 +8,8 @@ import torch
 from captum.attr._utils.approximation_methods import approximation_parameters
 from torch import Tensor
 
-from attribution_suite.measures.losses import explained_output
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.outputs import explained_output
 from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_groups
 
 # Numbers in the widest layer of one piece (4 bytes each): measured fastest between 200,000 and 800,000 on a core with

@@ -11,8 +11,8 @@ from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from attribution_suite.errors import InputError
-from attribution_suite.measures.losses import explained_output
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.outputs import explained_output
 from attribution_suite.scorers.attribution import Attribution, Evaluation
 
 KERNEL_WIDTH = 0.75  # times √features, as in the package

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from attribution_suite.errors import InputError
-from attribution_suite.measures.losses import task_loss
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.outputs import task_loss
 from attribution_suite.scorers.attribution import Attribution, Evaluation
 
 

@@ -11,8 +11,8 @@ import xgboost
 from torch import Tensor
 
 from attribution_suite.errors import InputError
-from attribution_suite.measures.losses import explained_output
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.outputs import explained_output
 from attribution_suite.scorers.attribution import Evaluation
 
 # Bins of the quantised matrix. On real Prudential 64 fit three times as fast as the default 256, as well or better.
