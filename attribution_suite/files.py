@@ -1,10 +1,14 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and a folder that one process at a time writes to."""
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY = ".tmp"
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes under a temporary name in the same folder, syncs, renames: a reader sees the old file or the new one."""
@@ -28,3 +32,18 @@ def sweep(folder: Path) -> None:
     """Removes the temporary files that a killed process left in `folder`."""
     for path in folder.glob(f".*{TEMPORARY}"):
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Makes a folder and holds it against other processes that ask so. Raises BlockingIOError if one holds it.
+
+    The system lets go of it when this process ends, however it ends: nothing is left to clean up.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)

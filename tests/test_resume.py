@@ -108,11 +108,11 @@ def test_a_damaged_chunk_alone_is_made_again(whole: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("group", [True, False])
-def test_interrupted_it_says_so_and_goes_on_later(whole: Path, tmp_path: Path, group: bool) -> None:
+@pytest.mark.parametrize(("group", "pause"), [(True, 0.0), (True, 1.0), (False, 1.0)])  # 0: while workers start
+def test_interrupted_it_says_so_and_goes_on_later(whole: Path, tmp_path: Path, group: bool, pause: float) -> None:
     process = start(*RUN, "--jobs", 2, "--out", "run", cwd=tmp_path)
     wait_for(process, 1)
-    time.sleep(0.5)
+    time.sleep(pause)
     (os.killpg if group else os.kill)(process.pid, signal.SIGINT)  # Ctrl-C reaches the workers too
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -165,6 +165,20 @@ def test_a_crash_of_a_worker_costs_its_chunk_alone(tmp_path: Path) -> None:
     (tmp_path / "crash").unlink()
     status, out, err = call(*words, cwd=tmp_path, packages=packages)
     assert (status, err, out.count("already done")) == (0, "", 3)
+
+
+def test_two_runs_at_once_do_not_share_a_folder(tmp_path: Path) -> None:
+    first = start(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
+    wait_for(first, 1)
+    first.send_signal(signal.SIGSTOP)  # so that it cannot end before the other one asks
+    status, out, err = call(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
+    first.send_signal(signal.SIGCONT)
+    assert (status, out) == (2, "")
+    assert err == ("attribution-suite: --out run: another run is writing there; wait until it has ended, or name "
+                   "another folder\n")
+    assert call(*RUN, "--jobs", 1, "--out", "another", cwd=tmp_path)[0] == 0
+    assert (first.communicate(timeout=120)[1], first.returncode) == ("", 0)
+    assert_same_tables(tmp_path / "run", tmp_path / "another")
 
 
 FULL = ("run", "iris", *SMALL, "--seeds", 1, "--remove", "petal_length", "--removals", "constant,fold", "--jobs", 1)

@@ -1,6 +1,7 @@
 """All chunks of a run over worker processes; a failed chunk is named, the others finish."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -141,7 +142,7 @@ def _pool(jobs: Sequence[Job], datasets: Mapping[str, TabularDataset], store: St
     # Tables travel to the workers once, as memory maps, not with every chunk.
     pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1,
                            initializer=_end_with, initargs=(os.getpid(),))
-    yield from pool(joblib.delayed(attempt)(job, datasets[job.name], store, device) for job in jobs)
+    yield from _start(pool, (joblib.delayed(attempt)(job, datasets[job.name], store, device) for job in jobs))
 
 
 def each_in_pool(workers: int) -> Callable[[Callable[[Any], Any], list[Any]], list[Any]]:
@@ -149,14 +150,24 @@ def each_in_pool(workers: int) -> Callable[[Callable[[Any], Any], list[Any]], li
 
     def each(call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         if workers > 1 and len(items) > 1:
-            pool = joblib.Parallel(n_jobs=workers, batch_size=1, initializer=_end_with, initargs=(os.getpid(),))
+            pool = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1,
+                                   initializer=_end_with, initargs=(os.getpid(),))
             try:
-                return list(pool(joblib.delayed(call)(item) for item in items))
+                return list(_start(pool, (joblib.delayed(call)(item) for item in items)))
             except TerminatedWorkerError:
                 pass  # it was too large beside the others: alone it may fit
         return [call(item) for item in items]
 
     return each
+
+
+def _start(pool: joblib.Parallel, tasks: Iterator[Any]) -> Iterator[Any]:
+    """The results as they come. Ctrl-C is the parent's business: workers are born with it blocked, and say nothing."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool(tasks)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with(parent: int) -> None:
