@@ -17,8 +17,9 @@ from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.devices import choose
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.budget import Training
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.modules import as_ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
 from attribution_suite.networks.training import train as train_networks
 from attribution_suite.registry import Registry

@@ -17,7 +17,8 @@ from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.memory import keep_freed_memory
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.budget import Training
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 

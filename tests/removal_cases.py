@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.budget import Training
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import train
 from attribution_suite.removals.removal import Setting
 

@@ -19,7 +19,8 @@ from attribution_suite.errors import InputError
 from attribution_suite.library import attribute, remove, train
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.budget import Training
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.presets import preset_for
 from attribution_suite.networks.training import train as train_networks
 from attribution_suite.removals.removal import Setting

@@ -33,8 +33,9 @@ from torch import Tensor, nn
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
 from attribution_suite.networks.budget import Training
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.modules import ModuleEnsemble, as_ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.storage import save
 from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.removal import Setting

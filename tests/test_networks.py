@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import ACTIVATIONS, Architecture
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.storage import load, save
 
 ROWS = 11

@@ -17,7 +17,8 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.batches import Block
 from attribution_suite.networks.budget import Training
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.constant import GRID, Constant
 from attribution_suite.removals.fold_tuning import Fold

@@ -14,7 +14,8 @@ from torch import nn
 from attribution_suite.errors import InputError
 from attribution_suite.networks import ensemble
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.permutation import Permutation
 from attribution_suite.scorers.random import Random

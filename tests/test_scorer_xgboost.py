@@ -11,7 +11,8 @@ from sklearn.metrics import r2_score
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.scorers import xgboost_fit
 from attribution_suite.scorers.attribution import Evaluation, sum_groups
 from attribution_suite.scorers.xgboost_gain import XGBoostGain, XGBoostGainSurrogate

@@ -13,8 +13,9 @@ from attribution_suite.networks import stopping
 from attribution_suite.networks.architecture import Activation, Architecture
 from attribution_suite.networks.batches import Block
 from attribution_suite.networks.budget import Training
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.modules import ModuleEnsemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.stopping import Stopping
 from attribution_suite.networks.training import Trained, train
 

@@ -7,7 +7,8 @@ from torch import Tensor
 from attribution_suite.audit.store import Arrays
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.measures.losses import direct_effect, flip_rate
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.outputs import explained_output, predicted_class, task_loss
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)

@@ -21,7 +21,8 @@ from attribution_suite.devices import CPU
 from attribution_suite.measures.agreement import agreement_matrix
 from attribution_suite.measures.leakage import linear_r2
 from attribution_suite.memory import keep_freed_memory
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
 from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.removal import Setting, member_means

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from attribution_suite.audit.store import Arrays
 from attribution_suite.networks.batches import Block, Replacement
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Attribution, Evaluation
 

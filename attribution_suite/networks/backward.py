@@ -13,7 +13,8 @@ from torch import Tensor
 
 from attribution_suite.datasets.table import Task
 from attribution_suite.networks.architecture import IN_PLACE, chain
-from attribution_suite.networks.ensemble import CHUNK_VALUES, Ensemble, Nodes
+from attribution_suite.networks.ensemble import CHUNK_VALUES, Ensemble
+from attribution_suite.networks.nodes import Nodes
 
 
 @dataclass(frozen=True)

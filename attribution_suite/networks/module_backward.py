@@ -8,8 +8,9 @@ from torch import Tensor
 from attribution_suite.datasets.table import Task
 from attribution_suite.errors import InputError
 from attribution_suite.networks.backward import Backward, Batch
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.modules import ModuleEnsemble
+from attribution_suite.networks.nodes import Nodes
 
 
 class ModuleBackward(Backward):

@@ -12,8 +12,9 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.backward import Backward, Batch
 from attribution_suite.networks.batches import Batches, Replacement
 from attribution_suite.networks.budget import Training
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.module_backward import backward_for
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.stopping import History, Stopping
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from attribution_suite.networks.backward import Batch
 from attribution_suite.networks.batches import Replacement
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.module_backward import backward_for
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
 from attribution_suite.removals.removal import Setting, edited, member_means
 

@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
 from attribution_suite.removals.folding import fold_each, regress
 from attribution_suite.removals.removal import Setting, edited

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals.removal import Setting
 
 DAMPING = 1e-6  # of the mean variance: keeps one-hot groups, whose columns sum to a constant, solvable

@@ -11,7 +11,8 @@ from torch import Tensor
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.budget import Training
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained, train
 
 

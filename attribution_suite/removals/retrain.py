@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.batches import Block, Replacement
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
 from attribution_suite.removals.removal import Setting
 

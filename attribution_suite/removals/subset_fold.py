@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble, Nodes
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
 from attribution_suite.removals.folding import fold_each, regress
 from attribution_suite.removals.removal import Setting, edited
