@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +13,15 @@ from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import train
-from attribution_suite.removals.removal import Setting
+from attribution_suite.removals import REMOVALS
+from attribution_suite.removals.constant import Constant
+from attribution_suite.removals.fold_tuning import Fold
+from attribution_suite.removals.inversion_tuning import InversionTuning
+from attribution_suite.removals.removal import Removal, Setting
+from attribution_suite.removals.retrain import Retrain
+from attribution_suite.removals.shuffle_tuning import ShuffleTuning
+from attribution_suite.removals.stochastic_tuning import StochasticTuning
+from attribution_suite.removals.subset_fold import SubsetFold, SubsetFoldDynamicProgramme
 
 TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass")
 LOSSES = {"regression": nn.MSELoss(), "binary": nn.BCEWithLogitsLoss(), "multiclass": nn.CrossEntropyLoss()}
@@ -71,6 +80,22 @@ def removal_case(name: str) -> RemovalCase:
     strong = influence.argsort(1, descending=True).tolist()
     groups = tuple(group for a, b, c, d, *_ in strong for group in ((a,), (b, c, d), (c, a)))
     return RemovalCase(members.tail(1), groups, Setting(*hidden, task, SEEDS, budget, tuning))
+
+
+CLOSED = [Fold(), SubsetFold(2), SubsetFold(2, "exhaustive"), SubsetFoldDynamicProgramme(2),
+          Constant("zero"), Constant("mean"), Constant("best")]
+EXACT = [*CLOSED, Retrain(), REMOVALS.load("fold_tuning")()]
+TUNED = [StochasticTuning(), StochasticTuning(published=True), InversionTuning(), InversionTuning(published=True),
+         ShuffleTuning()]
+by_case = pytest.mark.parametrize("case", NAMES)
+
+
+def by_method(methods: list[Removal]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("method", methods, ids=str)
+
+
+def remove(method: Removal, case: RemovalCase) -> Ensemble:
+    return method.remove(case.networks, case.nodes, case.setting).networks
 
 
 def loss_of(case: RemovalCase, networks: Ensemble, member: int) -> float:
