@@ -1,7 +1,8 @@
-"""Keeps freed memory in the process instead of handing it back to the system after every temporary."""
+"""Keeps freed memory in the process while a chunk runs, instead of handing it back after every temporary."""
 
 import ctypes
 import sys
+from typing import Any
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_KEPT, TRIM_ABOVE = 32 << 20, 512 << 20
@@ -14,9 +15,16 @@ def keep_freed_memory() -> None:
     path of integrated gradients that took four times as long as the arithmetic (1,590 µs → 330 µs a piece).
     On a system without glibc's `mallopt` nothing is changed.
     """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    if mallopt := _of_libc("mallopt"):
         mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
         mallopt(M_TRIM_THRESHOLD, TRIM_ABOVE)
+
+
+def return_freed_memory() -> None:
+    """Hands back what is free: a worker that waits while the tables are written holds no more than it needs."""
+    if trim := _of_libc("malloc_trim"):
+        trim(0)
+
+
+def _of_libc(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

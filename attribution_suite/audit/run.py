@@ -20,7 +20,7 @@ from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.devices import CPU
 from attribution_suite.measures.agreement import agreement_matrix
 from attribution_suite.measures.leakage import linear_r2
-from attribution_suite.memory import keep_freed_memory
+from attribution_suite.memory import keep_freed_memory, return_freed_memory
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
@@ -43,6 +43,7 @@ def run_job(job: Job, dataset: TabularDataset, store: Store, device: torch.devic
         else:
             arrays = removal(Bench(job, dataset, device), store)
     store.save(job.key, arrays)
+    return_freed_memory()
 
 
 @contextmanager
