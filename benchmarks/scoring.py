@@ -7,12 +7,14 @@ worker scores the same fifty networks, so a ratio is what the machine does in th
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 
 import numpy as np
 import torch
 from common import conclude, side_by_side, table, use_shared_data
+from training import peak_gflops
 
 # isort: split
 import reference  # found by the path that `common` adds
@@ -123,6 +125,16 @@ def plain(name: str, networks: Ensemble, evaluation: Evaluation, alone: int) -> 
     return times["ours"] / WORKERS, times["loop"] * MEMBERS / alone, worst
 
 
+def lrp_at_peak(networks: Ensemble) -> float:
+    """Seconds that relevance would take if its products ran as fast as a large one does and the rest took no time.
+
+    Inputs of both signs take five products (forward, two up, two down), the rectified layers above three.
+    """
+    first, *others = pairwise(networks.architecture.widths)
+    flops = 2 * MEMBERS * ROWS * (5 * first[0] * first[1] + 3 * sum(a * b for a, b in others))
+    return flops / peak_gflops() / 1e9 / WORKERS
+
+
 def main() -> None:
     use_shared_data()
     torch.set_num_threads(1)
@@ -141,6 +153,10 @@ def main() -> None:
         figures |= {f"ratio_{name}": slow / ours, f"difference_{name}": difference}
         goals[f"difference_{name}"] = 1e-6 if name == "lime" else 1e-5
         rows.append([name, ours, slow, slow / ours, f"{difference:.0e}"])
+        if name == "lrp":
+            least = lrp_at_peak(networks)
+            figures["ratio_lrp_if_at_peak"] = slow / least
+            rows.append(["lrp, products alone at peak", least, slow, slow / least, ""])
     table([f"{MEMBERS} networks × {ROWS} rows × {dataset.features} columns", "ours s", "each alone s", "ratio",
            "difference"], rows)
     conclude("scoring", figures, goals)

@@ -40,6 +40,6 @@ class GradientWeight:
         for start in range(0, background.shape[-2], self.batch_size):
             rows = slice(start, start + self.batch_size)
             backward.backward(Batch(inputs[:, rows], targets[:, rows]))
-            total += backward.weight_grads[0].abs()
+            total += backward.weight_grads[0].abs_()  # the next batch writes them anew
             count += 1
         return (total * networks.weights[0].abs()).mean(1) / count
