@@ -112,10 +112,10 @@ def test_whatever_decides_the_numbers_changes_the_key() -> None:
 
 
 def test_the_versions_of_packages_change_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    from attribution_suite.audit import run
+    from attribution_suite.audit import job as job_module
 
     before = job().key
-    monkeypatch.setitem(run.VERSIONS, "torch", "0.0")
+    monkeypatch.setitem(job_module.VERSIONS, "torch", "0.0")
     assert job().key != before
 
 
