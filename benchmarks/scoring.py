@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 import torch
 from common import conclude, side_by_side, table, use_shared_data
+from threadpoolctl import threadpool_limits
 from training import peak_gflops
 
 # isort: split
@@ -138,6 +139,7 @@ def lrp_at_peak(networks: Ensemble) -> float:
 def main() -> None:
     use_shared_data()
     torch.set_num_threads(1)
+    threadpool_limits(1)  # more threads are slower at these sizes, on the slow side too
     keep_freed_memory()
     dataset = load_dataset("prudential", preset="published", real_only=True)
     networks = trained(dataset)

@@ -86,25 +86,28 @@ def lrp_alone(networks: Ensemble, evaluation: Evaluation, member: int) -> Tensor
 
 
 class LimeAlone:
-    """The `lime` package on one network and one row, with the suite's seed of that row."""
+    """The `lime` package on one network and one row, with the suite's seed of that row.
+
+    Its explainer is built once, as one would; only the random state is set for each row.
+    """
 
     def __init__(self, networks: Ensemble, evaluation: Evaluation, samples: int, neighbourhoods: int) -> None:
         self.networks, self.evaluation, self.samples = networks, evaluation, samples
         self.neighbourhoods = neighbourhoods
-        self.background = evaluation.background.double().numpy()
+        self.explainer = LimeTabularExplainer(evaluation.background.double().numpy(), mode="regression",
+                                              feature_selection="none", random_state=0)
 
     def coefficients(self, member: int, row: int) -> np.ndarray:
         """In the order of the columns."""
         net, evaluation = self.networks.to_module(member), self.evaluation
         output = 0 if evaluation.explained is None else int(evaluation.explained[member, row])
         state = np.random.RandomState([evaluation.seed, row % self.neighbourhoods])
-        explainer = LimeTabularExplainer(self.background, mode="regression", feature_selection="none",
-                                         random_state=state)
+        self.explainer.random_state = self.explainer.discretizer.random_state = self.explainer.base.random_state = state
 
         def predict(drawn: np.ndarray) -> np.ndarray:
             with torch.no_grad():
                 return net(torch.from_numpy(drawn).float())[:, output].double().numpy()
 
         values = evaluation.inputs[row].double().numpy()
-        found = dict(explainer.explain_instance(values, predict, num_samples=self.samples).local_exp[1])
+        found = dict(self.explainer.explain_instance(values, predict, num_samples=self.samples).local_exp[1])
         return np.array([found[column] for column in range(len(values))])

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_iter, tree_map
 
 ELSEWHERE = torch.device("cuda")
-# What may take a CPU tensor beside one of the device: indexing, copying.
+# What may take a CPU tensor beside one of the device, which is then the first: indexed by it, copied from it.
 MIXING = {Tensor.__getitem__, Tensor.__setitem__, Tensor.copy_, Tensor.to}
 
 
@@ -37,7 +37,8 @@ class _Device(TorchFunctionMode):
             raise TypeError("can't convert cuda tensor to numpy; use Tensor.cpu()")
         target = _target(func, args, kwargs)
         if target is None and away:
-            if func not in MIXING and any(not isinstance(value, Elsewhere) and value.dim() for value in given):
+            mixed = any(not isinstance(value, Elsewhere) and value.dim() for value in given)
+            if mixed and not (func in MIXING and isinstance(args[0], Elsewhere)):
                 raise RuntimeError(f"{func.__name__}: expected all tensors to be on the same device, cuda and cpu")
             target = ELSEWHERE
         generator = kwargs.get("generator")

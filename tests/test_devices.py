@@ -32,7 +32,8 @@ def test_the_simulated_device_refuses_what_a_real_one_refuses() -> None:
         assert here.device != ELSEWHERE
         assert isinstance(torch.zeros(3, device=away.device), Elsewhere)
         assert isinstance(away[torch.tensor([0])], Elsewhere)
-        for mixed in (lambda: away + here, lambda: torch.stack([away, here]), lambda: away @ here.T):
+        for mixed in (lambda: away + here, lambda: torch.stack([away, here]), lambda: away @ here.T,
+                      lambda: here[away[0].long()]):
             with pytest.raises(RuntimeError, match="same device"):
                 mixed()
         with pytest.raises(TypeError, match="convert cuda"):
