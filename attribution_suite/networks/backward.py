@@ -138,8 +138,7 @@ class Backward:
             value = values.pop()
             torch.bmm(slope, value.transpose(1, 2), out=self.weight_grads[layer])
             torch.sum(slope, 2, out=self.bias_grads[layer])
-            slope = torch.bmm(self.weights[layer].transpose(1, 2), slope)
-            slope = chain(self.networks.architecture.activation, slope, value)
+            slope = self.below(layer, slope, value)
         torch.sum(slope, 2, out=self.bias_grads[0])
         torch.bmm(self.wide(slope), batch.inputs, out=self.wide(self.weight_grads[0]))
         if self.clamp_at is not None:
@@ -148,6 +147,19 @@ class Backward:
             own = batch.own.view(len(slope), -1, batch.size)
             self.weight_grads[0].scatter_(2, self.own_at, torch.bmm(slope, own.transpose(1, 2)))
         return loss
+
+    def below(self, layer: int, slope: Tensor, value: Tensor) -> Tensor:
+        """From the slope by what Linear `layer` returns to that by the pre-activation below; `value` enters it."""
+        entering = torch.bmm(self.weights[layer].transpose(1, 2), slope)
+        return chain(self.networks.architecture.activation, entering, value)
+
+    def first_slope(self, batch: Batch) -> Tensor:
+        """The derivative of the members' mean loss by the first pre-activation, `[members, hidden, rows]`."""
+        values = self.forward(batch)
+        slope = self.loss_and_slope(values.pop(), batch)[1]
+        for layer in range(len(self.weights) - 1, 0, -1):
+            slope = self.below(layer, slope, values.pop())
+        return slope
 
     def rebuilt(self, tensors: Sequence[Tensor]) -> Ensemble:
         """The networks with other parameters, in the order (*weights, *biases)."""

@@ -1,6 +1,7 @@
 """Gradient × weight."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import ClassVar
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from attribution_suite.networks.backward import Backward, Batch
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies, sum_groups
+from attribution_suite.scorers.chunks import PIECE_VALUES
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,14 @@ class GradientWeight:
         inputs = background[members] if background.dim() == 3 else background[None]
         targets = evaluation.background_targets.expand(seeds, -1)
         backward = Backward(networks, evaluation.task, seeds)
-        total, count = torch.zeros_like(networks.weights[0]), 0
-        for start in range(0, background.shape[-2], self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            backward.backward(Batch(inputs[:, rows], targets[:, rows]))
-            total += backward.weight_grads[0].abs_()  # the next batch writes them anew
-            count += 1
-        return (total * networks.weights[0].abs()).mean(1) / count
+        weight, rows = networks.weights[0], background.shape[-2]
+        total, gradient = torch.zeros_like(weight), torch.empty_like(weight)
+        several = self.batch_size * max(1, PIECE_VALUES // (weight[:, :, 0].numel() * self.batch_size))
+        for start in range(0, rows, several):
+            block = Batch(inputs[:, start:start + several], targets[:, start:start + several])
+            slope = backward.first_slope(block)
+            for first in range(0, block.size, self.batch_size):
+                part = slice(first, min(first + self.batch_size, block.size))
+                torch.bmm(backward.wide(slope[..., part]), block.inputs[:, part], out=backward.wide(gradient))
+                total.add_(gradient.abs_(), alpha=block.size / (part.stop - part.start))
+        return (total * weight.abs()).mean(1) / ceil(rows / self.batch_size)
