@@ -1,17 +1,23 @@
 """What a network, or a baseline that is fitted again, sees in the place of a removed column."""
 
 
+from dataclasses import replace
+
 import pytest
 import torch
+from cases import CASES, Case
 from removal_cases import CLOSED, TUNED, by_method, make_split
 from torch import Tensor
 
+from attribution_suite.audit.scoring import Choice, attribute, with_replaced_background
 from attribution_suite.networks.batches import Block
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals.inversion_tuning import InversionTuning
 from attribution_suite.removals.removal import Removal
 from attribution_suite.removals.retrain import Retrain
 from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
+from attribution_suite.scorers.attribution import Evaluation
 
 # What a baseline is refitted on.
 
@@ -82,3 +88,34 @@ def test_published_inversion_doubles_the_spread() -> None:
     for native, changed in zip(block.values.split(32), inverted.split(32), strict=True):
         torch.testing.assert_close(changed, native.mean(0) - 2 * (native - block.table.mean(0)))
     assert inverted.std() > 1.8 * block.values.std()
+
+
+def replaced(method: Removal, case: Case) -> Evaluation:
+    """The background of three variants, each without a column, for two seeds."""
+    return with_replaced_background(case.evaluation, Nodes.of([(0,), (2,), (5,)]), method.replacement(), (4, 7), 16)
+
+
+def test_seeds_share_a_background_that_they_would_all_draw_alike() -> None:
+    table = CASES[1].evaluation.background
+    zeros = replaced(Retrain(), CASES[1]).background
+    assert zeros.shape == (3, *table.shape)
+    for variant, column in enumerate((0, 2, 5)):
+        assert not zeros[variant, :, column].any()
+        assert torch.equal(zeros[variant, :, column - 1], table[:, column - 1])
+    drawn = replaced(StochasticTuning(), CASES[1]).background
+    assert drawn.shape == (6, *table.shape)
+    assert not torch.equal(drawn[0], drawn[3])
+    assert all(torch.equal(drawn[number, :, 1], table[:, 1]) for number in range(6))
+
+
+@pytest.mark.parametrize("name", ["xgboost_gain", "xgboost_shap", "unit_significance"])
+def test_members_that_share_a_background_score_as_if_each_had_its_own(name: str) -> None:
+    case = CASES[2]
+    networks = case.networks.select([0, 0, 0, 1, 1, 1])
+    shared = replaced(Retrain(), case).for_members(torch.tensor([0, 1, 2]))
+    shared = replace(shared, explained=case.evaluation.explained[[0, 0, 0, 1, 1, 1]])
+    found, own = (attribute(Choice(name, {}), networks, evaluation) for evaluation in (
+        shared, replace(shared, background=shared.background.repeat(2, 1, 1))))
+    assert torch.equal(found.scores, own.scores)
+    assert found.values is None or torch.equal(found.values, own.values)
+    assert not torch.equal(found.scores[0], found.scores[1])  # each variant lost another column

@@ -86,7 +86,7 @@ def removal(bench: Bench, store: Store) -> Arrays:
     seen = evaluation.for_members(members)
     replacement = method.replacement()
     labels = None if replacement is None or job.layer else with_replaced_background(
-        seen, variants, replacement, bench.preset.training.batch_size)
+        seen, variants, replacement, bench.seeds, bench.preset.training.batch_size)
     arrays = score_all(bench.choices, after, seen, job.layer, labels)
     arrays |= curves(trained) | {"agreement": agreement(arrays)}
     arrays |= measured(bench, before, trained.networks, nodes, member_means(setting, nodes), seen)

@@ -75,18 +75,23 @@ def score_all(choices: Sequence[Choice], networks: Ensemble, evaluation: Evaluat
     return arrays
 
 
-def with_replaced_background(evaluation: Evaluation, nodes: Nodes, replacement: Replacement,
+def with_replaced_background(evaluation: Evaluation, nodes: Nodes, replacement: Replacement, seeds: Sequence[int],
                              batch_size: int) -> Evaluation:
-    """The evaluation whose background `[variants, rows, features]` lost each variant's nodes: baselines refit on it.
+    """The evaluation whose background lost the nodes of each variant, drawn anew for each seed: baselines refit on it.
 
-    A baseline knows no networks, so its draws depend on `evaluation.seed` alone and the seeds of an audit share it.
+    `[seeds × variants, rows, features]`; only `[variants, …]` where all seeds see the same (a column of zeros): members
+    then share a fit.
     """
     columns, place = nodes.index.unique(return_inverse=True)
-    table = evaluation.background
-    generator = torch.Generator().manual_seed(1_000_003 * evaluation.seed + 21)
-    replaced = replacement(Block(table[:, columns], table[:, columns], table, columns, batch_size, generator))
+    table, drawn = evaluation.background, []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(1_000_003 * seed + 21)
+        drawn.append(replacement(Block(table[:, columns], table[:, columns], table, columns, batch_size, generator)))
+    if all(torch.equal(other, drawn[0]) for other in drawn):
+        drawn = drawn[:1]
     return replace(evaluation, background=torch.stack([
-        table.index_copy(1, *_own(index, replaced, where)) for index, where in zip(nodes.index, place, strict=True)]))
+        table.index_copy(1, *_own(index, replaced, where))
+        for replaced in drawn for index, where in zip(nodes.index, place, strict=True)]))
 
 
 def _own(index: Tensor, replaced: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:

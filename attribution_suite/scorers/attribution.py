@@ -22,9 +22,9 @@ class Evaluation:
 
     Shapes: `inputs` `[rows, features]`, or `[members, rows, features]` where members differ (a hidden layer);
     likewise `background` (training rows, for what needs a distribution) and `baseline` `[features]` or
-    `[members, features]`. A baseline's background may have lost columns, `[variants, rows, features]`: members are
-    seed-major, and member e reads number e mod variants. `targets` `[rows]` and `background_targets`
-    `[background rows]` are the labels.
+    `[members, features]`. A baseline's background may have lost columns: `[n, rows, features]`, one a member, or one
+    a variant where the seeds share them; member e (they are seed-major) reads number e mod n. `targets` `[rows]` and
+    `background_targets` `[background rows]` are the labels.
     `explained` `[members, rows]` is the class whose logit is explained, None where there is one output.
     `groups` maps a feature's name to its columns; `seed` fixes every random draw.
     """
