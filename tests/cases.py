@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+import pytest
 import torch
 from torch import Tensor
 
 from attribution_suite.networks.architecture import Activation, Architecture
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Evaluation
 
 ROWS, FEATURES, MEMBERS = 12, 6, 3
@@ -51,3 +53,6 @@ CASES = [
     make_case("multiclass groups", "multiclass", groups=GROUPS),
     make_case("linear", "regression", hidden=()),
 ]
+# Every scorer with every network that it can be asked of: conductance is of hidden units.
+SCORED = [pytest.param(name, case, id=f"{name}-{case.name}") for name in SCORERS.names for case in CASES
+          if case.networks.architecture.depth > 1 or not getattr(SCORERS.load(name), "whole_network", False)]

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from cases import CASES, Case
+from cases import CASES, SCORED, Case
 from command import assert_same_tables, call
 from removal_cases import NAMES, removal_case
 from second_device import ELSEWHERE, Elsewhere, second_device
@@ -42,13 +42,10 @@ def test_the_simulated_device_refuses_what_a_real_one_refuses() -> None:
             torch.rand(3, device=ELSEWHERE, generator=torch.Generator())
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.parametrize("name", SCORERS.names)
+@pytest.mark.parametrize(("name", "case"), SCORED)
 def test_a_scorer_is_the_same_on_both_devices(name: str, case: Case) -> None:
-    whole = getattr(SCORERS.load(name), "whole_network", False)
-    if whole and case.networks.architecture.depth == 1:
-        pytest.skip("a linear model has no hidden layer")
-    layer, choice = int(whole), Choice(name, {"samples": 200} if name == "lime" else {})
+    layer = int(getattr(SCORERS.load(name), "whole_network", False))
+    choice = Choice(name, {"samples": 200} if name == "lime" else {})
     expected = attribute(choice, case.networks, case.evaluation, layer)
     with second_device():
         found = attribute(choice, case.networks.to(ELSEWHERE), case.evaluation.to(ELSEWHERE), layer)

@@ -63,6 +63,19 @@ def test_outputs_are_those_of_each_module(networks: Ensemble, per_member: bool) 
 
 @settings(deadline=None, max_examples=40)
 @given(ensembles())
+def test_the_explained_output_is_that_of_the_rows_class(networks: Ensemble) -> None:
+    rows = torch.randn(6, networks.architecture.features, generator=torch.Generator().manual_seed(4))
+    first = networks.first(rows).unflatten(1, (3, 2))  # 3 rows in 2 variants
+    outputs = networks.finish(first.flatten(1, 2)).unflatten(1, (3, 2))
+    explained = torch.arange(3 * len(networks)).view(-1, 3) % networks.architecture.outputs
+    expected = torch.stack([torch.stack([outputs[e, row, :, explained[e, row]] for row in range(3)])
+                            for e in range(len(networks))])
+    torch.testing.assert_close(networks.explained_output(first.clone(), explained), expected)
+    torch.testing.assert_close(networks.explained_output(first.clone(), None), outputs[..., 0])
+
+
+@settings(deadline=None, max_examples=40)
+@given(ensembles())
 def test_a_tail_continues_from_its_layer(networks: Ensemble) -> None:
     activations = networks.activations(rows_for(networks))
     for layer in range(networks.architecture.depth):

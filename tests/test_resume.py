@@ -124,6 +124,19 @@ def test_interrupted_it_says_so_and_goes_on_later(whole: Path, tmp_path: Path, g
         assert_same_tables(tmp_path / "run", whole)
 
 
+def test_workers_leave_an_interrupt_to_the_run(tmp_path: Path) -> None:
+    process = start(*RUN, "--jobs", 2, "--out", "run", cwd=tmp_path)
+    wait_for(process, 1)
+    deadline = time.monotonic() + 60
+    while not (workers := [pid for pid in others(process) if is_worker(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert workers
+    for pid in workers:
+        os.kill(pid, signal.SIGINT)  # while it loads its libraries
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+
+
 SOME = ("run", "iris", *SMALL, *BRIEF, "--remove", "petal_length", "--removals", "retrain,fold,constant", "--jobs", 1)
 
 

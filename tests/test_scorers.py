@@ -3,11 +3,12 @@
 import captum.attr
 import pytest
 import torch
-from cases import CASES, Case, make_case
+from cases import CASES, SCORED, Case, make_case
 from reference import captum_alone, gradient_weight_alone, positive_relevance
 from torch import nn
 
 from attribution_suite.errors import InputError
+from attribution_suite.networks.nodes import Nodes
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import sum_groups
 from attribution_suite.scorers.layer_conductance import LayerConductance
@@ -17,12 +18,11 @@ CAPTUM = ["integrated_gradients", "smooth_integrated_gradients", "deep_lift", "g
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
-@by_case
+@pytest.mark.parametrize(("case", "layer"), [
+    pytest.param(case, layer, id=f"{case.name}-{layer}")
+    for case in CASES for layer in range(min(2, case.networks.architecture.depth))])
 @pytest.mark.parametrize("method", CAPTUM)
-@pytest.mark.parametrize("layer", [0, 1])
 def test_equals_captum_on_each_network(method: str, case: Case, layer: int) -> None:
-    if layer >= case.networks.architecture.depth:
-        pytest.skip("a linear model has no hidden layer")
     networks, evaluation = case.networks.tail(layer), case.evaluation.at_layer(case.networks, layer)
     attribution = SCORERS.load(method)().attribute(networks, evaluation)
     for member in range(len(networks)):
@@ -96,14 +96,11 @@ def test_gradient_weight_by_hand(case: Case) -> None:
         torch.testing.assert_close(attribution.scores[member], expected, rtol=1e-4, atol=1e-7)
 
 
-@by_case
-@pytest.mark.parametrize("method", SCORERS.names)
+@pytest.mark.parametrize(("method", "case"), SCORED)
 def test_leaves_everything_as_it_was(method: str, case: Case) -> None:
     before = [tensor.clone() for tensor in (*case.networks.weights, *case.networks.biases, case.evaluation.inputs)]
     state = torch.get_rng_state()
     scorer = SCORERS.load(method)()
-    if method == "layer_conductance" and case.networks.architecture.depth == 1:
-        pytest.skip("no hidden layer")
     attribution = scorer.attribute(case.networks, case.evaluation)
     after = (*case.networks.weights, *case.networks.biases, case.evaluation.inputs)
     assert all(torch.equal(a, b) and not b.requires_grad for a, b in zip(before, after, strict=True))
@@ -124,3 +121,14 @@ def test_a_member_scores_the_same_alone(method: str, case: Case) -> None:
         assert not torch.equal(together.scores[1], alone.scores[0])
         return
     torch.testing.assert_close(together.scores[1], alone.scores[0], rtol=1e-4, atol=1e-6)
+
+
+def test_ablation_of_a_feature_without_weights_is_exactly_zero() -> None:
+    zeros = []
+    for seed, hidden in enumerate([(7, 5), (13,), (100, 50, 10)] * 5):  # the products' last bits depend on the widths
+        case = make_case(f"zero {seed}", "multiclass", hidden=hidden)
+        networks = case.networks.with_nodes_folded(Nodes.of([(1,)] * len(case.networks)), torch.zeros(3, 1))
+        values = SCORERS.load("feature_ablation")().attribute(networks, case.evaluation).values
+        assert values.abs().amax((0, 1))[[0, 2, 3, 4, 5]].min() > 0
+        zeros.append(values[..., 1])
+    assert not torch.stack(zeros).any()

@@ -162,12 +162,17 @@ def each_in_pool(workers: int) -> Callable[[Callable[[Any], Any], list[Any]], li
 
 
 def _start(pool: joblib.Parallel, tasks: Iterator[Any]) -> Iterator[Any]:
-    """The results as they come. Ctrl-C is the parent's business: workers are born with it blocked, and say nothing."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """The results as they come. Ctrl-C is the run's business: workers inherit that it is ignored, and say nothing.
+
+    Only the main thread may set that; workers started from another one keep Python's own handler.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return pool(tasks)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return pool(tasks)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
 
 
 def _end_with(parent: int) -> None:

@@ -173,7 +173,7 @@ class Ensemble:
             return outputs.gather(3, classes[:, :, None, None].expand(-1, -1, first.shape[2], 1))[..., 0]
         # The last Linear only for the class of each row: a product of eight columns takes longer than one of one.
         hidden = self.hidden(first.flatten(1, 2), reuse=True)[-1].unflatten(1, first.shape[1:3])
-        bias = self.biases[-1] if explained is None else self.biases[-1].gather(1, explained)
+        bias = self.biases[-1][:, :1] if explained is None else self.biases[-1].gather(1, explained)
         return hidden.mul_(self.last_weight(first, explained)[:, :, None]).sum(3) + bias[:, :, None]
 
     def gradient(self, first: Tensor, explained: Tensor | None) -> Tensor:
