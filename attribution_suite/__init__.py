@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from attribution_suite.audit import audit, report
     from attribution_suite.datasets import DATASETS, load_dataset
     from attribution_suite.datasets.arrays import from_arrays
+    from attribution_suite.datasets.preset import Training
     from attribution_suite.datasets.table import TabularDataset
     from attribution_suite.errors import InputError
     from attribution_suite.library import attribute, remove, train
     from attribution_suite.measures import MEASURES
-    from attribution_suite.networks.budget import Training
     from attribution_suite.networks.ensemble import Ensemble
     from attribution_suite.removals import REMOVALS
     from attribution_suite.scorers import SCORERS
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "load_dataset": "datasets", "DATASETS": "datasets",
     "train": "library", "attribute": "library", "remove": "library",
-    "Ensemble": "networks.ensemble", "Training": "networks.budget",
+    "Ensemble": "networks.ensemble", "Training": "datasets.preset",
     "TabularDataset": "datasets.table", "from_arrays": "datasets.arrays",
     "SCORERS": "scorers", "REMOVALS": "removals", "MEASURES": "measures",
     "InputError": "errors",

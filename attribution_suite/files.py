@@ -1,13 +1,15 @@
 """Files that are either whole or not there, and a folder that one process at a time writes to."""
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 TEMPORARY = ".tmp"
+LOCK = ".lock"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -36,14 +38,15 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Makes a folder and holds it against other processes that ask so. Raises BlockingIOError if one holds it.
+    """Makes a folder and holds it against other runs that ask so. Raises BlockingIOError if one holds it.
 
-    The system lets go of it when this process ends, however it ends: nothing is left to clean up.
+    What is held is the empty file `LOCK` in it, which stays there: the system lets go of it when this process ends,
+    however it ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = FileLock(folder / LOCK).acquire(blocking=False)
+    except Timeout as error:
+        raise BlockingIOError(f"{folder} is held by another run") from error
+    with held:
         yield
-    finally:
-        os.close(handle)

@@ -11,12 +11,13 @@ from attribution_suite.audit.job import Job
 from attribution_suite.audit.run import bench_setting
 from attribution_suite.audit.scoring import Choice
 from attribution_suite.audit.scoring import attribute as score
-from attribution_suite.audit.spec import PROFILES, Source
+from attribution_suite.audit.spec import PROFILES
 from attribution_suite.datasets import load_dataset
+from attribution_suite.datasets.preset import Training
+from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.devices import choose
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.modules import as_ensemble
 from attribution_suite.networks.nodes import Nodes
@@ -28,12 +29,13 @@ from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Attribution
 
 
-def train(dataset: TabularDataset | str | Path, *, seeds: int | Sequence[int] = 5, preset: str = "default",
+def train(dataset: TabularDataset | str | Path, *, seeds: int | Sequence[int] = 5, preset: str | None = None,
           training: Training | None = None, device: str = "cpu") -> Trained:
     """One network a seed, of the data set's architecture, as `Trained.networks`.
 
-    `dataset`: a table, or a name of the catalogue. `seeds`: how many (0, 1, …), or which. `preset`: 'default', or
-    'published' for the network and training of the source that METHODS.md names; `training` instead of the preset's.
+    `dataset`: a table, which brings its preset, or a name of the catalogue, for which `preset` may be 'published': the
+    preparation, network and training of the source that docs/methods.md names. `seeds`: how many (0, 1, …), or which.
+    `training` instead of the preset's.
     `device`: 'cpu', 'cuda' or 'auto', where they are trained and stay; they are attributed and edited where they are.
     """
     bench = replace(_bench(dataset, preset=preset), device=choose(device))
@@ -65,13 +67,13 @@ def attribute(networks: Networks | Trained, dataset: TabularDataset | str | Path
 
 
 def remove(networks: Networks | Trained, dataset: TabularDataset | str | Path, feature: str, method: str, *,
-           layer: int = 0, seeds: Sequence[int] | None = None, preset: str = "default",
+           layer: int = 0, seeds: Sequence[int] | None = None, preset: str | None = None,
            training: Training | None = None, tuning: float = 1.0, **options: Any) -> Ensemble:
     """Copies of the networks without a feature (at a hidden layer: without a unit, 'unit:3').
 
-    `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
-    budget of a retraining instead of the preset's; `tuning`: the fine-tuning epochs as a fraction of the full ones.
-    `options` are the method's own, as `deviation=0.5` of stochastic_tuning.
+    `dataset`, `preset`: as in `train`. `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1,
+    …: those of `train`). `training`: the budget of a retraining instead of the preset's; `tuning`: the fine-tuning
+    epochs as a fraction of the full ones. `options` are the method's own, as `deviation=0.5` of stochastic_tuning.
 
     Raises InputError for unknown names and options, and for a number of seeds other than that of the networks.
     """
@@ -89,12 +91,18 @@ def remove(networks: Networks | Trained, dataset: TabularDataset | str | Path, f
     return original.with_tail(edit.remove(original.tail(layer), nodes, setting).networks)
 
 
-def _bench(dataset: TabularDataset | str | Path, *, preset: str = "default", layer: int = 0,
+def _bench(dataset: TabularDataset | str | Path, *, preset: str | None = None, layer: int = 0,
            **numbers: Any) -> Bench:
     """The data set as an audit's chunk sees it; `numbers` are the profile's."""
-    table = dataset if isinstance(dataset, TabularDataset) else load_dataset(dataset, preset=preset)
+    if not isinstance(dataset, TabularDataset):
+        table = load_dataset(dataset, preset=preset or "default")
+    elif preset in (None, dataset.preset.name):
+        table = dataset
+    else:
+        raise InputError(f"'{dataset.name}' is a table with the preset '{dataset.preset.name}': option 'preset' is for "
+                         "a name of the catalogue")
     profile = replace(PROFILES["full"], **numbers)
-    return Bench(Job(Source(table.name, preset=preset), table.name, "", profile, (), layer=layer), table)
+    return Bench(Job(DatasetRequest(table.name, given=True), table.name, "", profile, (), layer=layer), table)
 
 
 def _ensemble(networks: Networks | Trained, dataset: TabularDataset) -> Ensemble:

@@ -29,8 +29,9 @@ from training import usual_steps
 from attribution_suite.audit.bench import Bench, networks_of
 from attribution_suite.audit.schedule import original_jobs
 from attribution_suite.audit.scoring import Choice, attribute
-from attribution_suite.audit.spec import Source, make_spec
+from attribution_suite.audit.spec import make_spec
 from attribution_suite.audit.store import Store
+from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers.attribution import Evaluation
@@ -87,7 +88,7 @@ def parts(networks: Ensemble, evaluation: Evaluation, lime_rows: int, lime_sampl
     return found
 
 
-def sequential(out: Path, source: Source, spec_words: dict) -> tuple[dict[str, float], int]:
+def sequential(out: Path, source: DatasetRequest, spec_words: dict) -> tuple[dict[str, float], int]:
     """Seconds of every part for the whole audit, and how many networks were scored."""
     spec = make_spec(["prudential"], **spec_words)
     dataset = source.load()

@@ -26,10 +26,10 @@ def work(members: int, rows: int, features: int) -> None:
     """One size: prints seconds, and megabytes at the peak over those before the work."""
     import torch
 
+    from attribution_suite.datasets.preset import Training
     from attribution_suite.datasets.table import Split
     from attribution_suite.memory import keep_freed_memory
     from attribution_suite.networks.architecture import Architecture
-    from attribution_suite.networks.budget import Training
     from attribution_suite.networks.ensemble import Ensemble
     from attribution_suite.networks.training import train
     from attribution_suite.scorers.attribution import Evaluation

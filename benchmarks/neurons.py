@@ -24,11 +24,10 @@ from scipy import stats
 from torch import Tensor, nn
 
 from attribution_suite.datasets import load_dataset
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.networks.presets import preset_for
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.neurons.masking import Masking, areas, by_score, by_significance, summary
 from attribution_suite.neurons.paths import QUANTILES, quantile_path, responses
@@ -60,9 +59,9 @@ def evaluation(data: TabularDataset, part: str) -> Evaluation:
                       data.groups, data.task)
 
 
-def fitted(data: TabularDataset, preset: str, seeds: int, epochs: int | None = None) -> Trained:
+def fitted(data: TabularDataset, seeds: int, epochs: int | None = None) -> Trained:
     """The preset's networks, with every epoch's first-layer weights."""
-    chosen = preset_for(data.name, preset)
+    chosen = data.preset
     shape = Architecture(data.features, chosen.hidden, data.outputs, chosen.activation)
     budget = Training(**{**vars(chosen.training), "record_every": 1, "epochs": epochs or chosen.training.epochs})
     return train(Ensemble.initialise(shape, range(seeds)), data.train, data.validation, data.task, budget, range(seeds))
@@ -166,7 +165,7 @@ def known_truth(seeds: int = 5) -> None:
     """weight_history's shares where the effects are known, beside those of the trained weights."""
     for name in ("synthetic", "weight_history"):
         data = load_dataset(name)
-        result = fitted(data, "default", seeds)
+        result = fitted(data, seeds)
         assert result.history is not None
         scores = {"weight_history": weight_history_scores(result.history, data.groups),
                   "weights": SCORERS.load("weights")().attribute(result.networks, evaluation(data, "test")),
@@ -185,7 +184,7 @@ def agreement(seeds: int = 5) -> pd.DataFrame:
     rows = []
     for name in ("boston", "iris", "heart", "prudential"):
         data = load_dataset(name, real_only=True).with_decoy()
-        result = fitted(data, "default", seeds)
+        result = fitted(data, seeds)
         assert result.history is not None
         seen = evaluation(data, "test").with_rows(500)
         if data.task == "multiclass":
@@ -209,7 +208,7 @@ def main() -> None:
     use_shared_data()
     pd.set_option("display.width", 160, "display.max_columns", 20, "display.precision", 3)
     data = load_dataset("heart", preset="published", real_only=True)
-    trained = fitted(data, "published", options.seeds, options.epochs)
+    trained = fitted(data, options.seeds, options.epochs)
     outputs = trained.networks.outputs(data.test.inputs)[..., 0]
     accuracy = ((outputs > 0) == data.test.targets.bool()).float().mean(1)
     print(f"{options.seeds} network(s) 17-512-1024-1, {options.epochs} epochs in {trained.seconds:.0f} s; "

@@ -22,10 +22,10 @@ import reference  # found by the path that `common` adds
 
 from attribution_suite.audit.scoring import Choice, attribute
 from attribution_suite.datasets import load_dataset
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.memory import keep_freed_memory
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.training import train
 from attribution_suite.scorers.attribution import Evaluation

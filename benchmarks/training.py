@@ -13,10 +13,10 @@ import torch
 from common import conclude, side_by_side, table, use_shared_data
 
 from attribution_suite.datasets import load_dataset
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.memory import keep_freed_memory
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained, train

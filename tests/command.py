@@ -10,6 +10,7 @@ import pandas as pd
 
 import attribution_suite
 from attribution_suite.audit.tables import TABLES
+from attribution_suite.files import LOCK
 
 ROOT = Path(attribution_suite.__file__).parents[1]
 SMALL = ("--seeds", "2", "--rows", "12", "--lime-rows", "3", "--lime-samples", "50")
@@ -70,4 +71,4 @@ def assert_same_tables(run: Path, other: Path) -> None:
 
 def leftovers(run: Path) -> list[str]:
     """Temporary files, which nothing may leave behind."""
-    return sorted(path.name for path in run.rglob(".*"))
+    return sorted(path.name for path in run.rglob(".*") if path.name != LOCK)

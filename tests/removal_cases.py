@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import train

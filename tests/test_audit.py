@@ -303,7 +303,7 @@ def test_a_stand_in_is_marked_everywhere_and_refused_on_demand(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert main(["run", *map(str, words), "--real-only", "--out", str(tmp_path / "none")]) == 2
     err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1 and "no real file" in err and "--data-dir" in err
+    assert len(err.splitlines()) == 1 and "no real file" in err and "option 'data_dir'" in err
     assert not (tmp_path / "none").exists()
 
 

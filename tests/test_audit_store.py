@@ -1,9 +1,11 @@
 """The store: whole or not there, and named by what decides its content."""
 
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,8 @@ from attribution_suite.audit.schedule import fingerprint
 from attribution_suite.audit.spec import make_spec
 from attribution_suite.audit.store import DamagedChunkWarning, Store, content_key
 from attribution_suite.datasets import load_dataset
-from attribution_suite.files import sweep, write_atomically
+from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.files import LOCK, exclusive, sweep, write_atomically
 
 ARRAYS = {"share": np.arange(12.0).reshape(3, 4), "steps": np.array([3, 4]), "none": np.zeros((0, 5), np.float32),
           "applicable": np.array([True, False])}
@@ -130,6 +133,53 @@ def test_every_part_of_a_table_changes_its_fingerprint() -> None:
               replace(table, groups={"all": (0, 1, 2, 3)})]
     found = [fingerprint(each) for each in (table, *others)]
     assert len(set(found)) == len(found) and fingerprint(load_dataset("iris")) == found[0]
+
+
+class FixedScaler(TabularDataset):
+    """Scaled by other numbers than its training rows give."""
+
+    scaler = (np.zeros(4), np.ones(4))
+
+
+def with_other_scaler(table: TabularDataset) -> TabularDataset:
+    return FixedScaler(**{field.name: getattr(table, field.name) for field in fields(table)})
+
+
+@pytest.mark.parametrize("change", [
+    lambda table: replace(table, train_rows=table.train_rows[::-1].copy()),
+    lambda table: replace(table, validation_rows=table.validation_rows[1:]),
+    lambda table: replace(table, test_rows=table.test_rows[:-1]),
+    lambda table: replace(table, test_rows=table.test_rows[::-1].copy()),
+    lambda table: replace(table, classes=("setosa", "virginica", "versicolor")),
+    lambda table: replace(table, groups={"sepal": (0, 1), "petal_length": (2,), "petal_width": (3,)}),
+    lambda table: replace(table, targets=np.where(np.arange(150) == 149, 0, table.targets)),
+    lambda table: replace(table, task="regression"),
+    lambda table: replace(table, preset=replace(table.preset, tuning_epochs=61)),
+    with_other_scaler,
+], ids=["order of training rows", "validation rows", "test rows", "order of test rows", "classes", "groups", "targets",
+        "task", "preset", "scaler"])
+def test_one_part_alone_changes_the_fingerprint(change: Callable[[TabularDataset], TabularDataset]) -> None:
+    table = load_dataset("iris")
+    assert fingerprint(change(table)) != fingerprint(table) == fingerprint(replace(table))
+
+
+def test_a_folder_is_held_by_one_and_let_go_of_when_the_holder_is_killed(tmp_path: Path) -> None:
+    code = ("import sys, time; from pathlib import Path; from attribution_suite.files import exclusive\n"
+            "with exclusive(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)")
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(BlockingIOError), exclusive(tmp_path):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    with exclusive(tmp_path):  # what the killed one left does not hold it
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+        with pytest.raises(BlockingIOError), exclusive(tmp_path):
+            pass
+    with exclusive(tmp_path):
+        pass
 
 
 def test_a_csv_that_moved_is_the_same_data(tmp_path: Path) -> None:

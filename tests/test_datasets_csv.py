@@ -107,7 +107,7 @@ def _label(values: list) -> pd.DataFrame:
 def test_task_is_inferred_and_told(tmp_path, frame, task, classes):
     dataset = load_dataset(write(frame, tmp_path), target="y")
     assert (dataset.task, dataset.classes) == (task, classes)
-    assert task in dataset.notes[0] and "--task overrides" in dataset.notes[0]
+    assert task in dataset.notes[0] and "option 'task' overrides" in dataset.notes[0]
     if classes:
         named = np.array(classes)[dataset.targets.astype(int)]
         np.testing.assert_array_equal(named, frame["y"].astype(str))
@@ -152,7 +152,7 @@ BAD_TABLES = {
     "header alone": (good().iloc[:0], {}, "0 rows, at least 20"),
     "only the target": (good()[["y"]], {}, "'y' is the only column"),
     "ids": (good().assign(id=[f"p{i}" for i in range(ROWS)]), {}, "text column 'id' has 60 different values"),
-    "no target": (good(), {"target": None}, "--target"),
+    "no target": (good(), {"target": None}, "predict: option 'target'"),
     "unknown target": (good(), {"target": "incme"}, "did you mean income"),
     "unknown task": (good(), {"task": "regresion"}, "did you mean regression"),
     "preset": (good(), {"preset": "published"}, "unknown preset"),
@@ -215,8 +215,9 @@ def test_a_byte_order_mark_and_odd_names_are_kept_out_of_the_way(tmp_path):
 
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False, width=32)
+READ_AS_MISSING = {"NA", "NULL", "NaN", "None", "nan", "null"}  # of what pandas reads so, the words of letters alone
 WORDS = st.text(string.ascii_letters + " ,'äß\"=", min_size=1, max_size=5).filter(
-    lambda text: text.strip() and text not in pd._libs.parsers.STR_NA_VALUES)
+    lambda text: text.strip() and text not in READ_AS_MISSING)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

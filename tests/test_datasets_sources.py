@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from attribution_suite.datasets import boston, heart, load_dataset, prudential, sources
-from attribution_suite.datasets.sources import Request, Source, StandInWarning
+from attribution_suite.datasets.request import DatasetRequest
+from attribution_suite.datasets.sources import FileSource, StandInWarning
 from attribution_suite.errors import InputError
 
 REAL = os.environ.get("ATTRIBUTION_SUITE_DATA")
@@ -40,6 +41,11 @@ def heart_csv() -> str:
     return heart.simulate().to_csv(index=False)
 
 
+def asking(**options: object) -> DatasetRequest:
+    """A request; a source of files does not ask for its name."""
+    return DatasetRequest.of("any", **options)
+
+
 def _cache() -> Path:
     directory = sources.cache_directory()
     directory.mkdir(parents=True)
@@ -53,11 +59,11 @@ def test_places_are_tried_in_order(tmp_path, monkeypatch, heart_csv):
         (directory / "heart.csv").write_text(heart_csv)
     monkeypatch.setenv("ATTRIBUTION_SUITE_DATA", str(variable))
     for directory, asked in ((option, option), (variable, None), (cache, None)):
-        provenance = heart.SOURCE.table(Request(data_dir=asked))[1]
+        provenance = heart.SOURCE.table(asking(data_dir=asked))[1]
         assert (provenance.source, provenance.location) == ("file", str(directory / "heart.csv"))
         (directory / "heart.csv").unlink()
     with pytest.warns(StandInWarning):
-        assert heart.SOURCE.table(Request())[1].simulated
+        assert heart.SOURCE.table(asking())[1].simulated
 
 
 def test_a_directory_without_the_file_leads_to_the_next_place(tmp_path, heart_csv):
@@ -143,7 +149,7 @@ def test_a_variable_that_names_no_directory_is_told(monkeypatch):
         load_dataset("boston")
 
 
-def _download(text: str, monkeypatch: pytest.MonkeyPatch) -> Source:
+def _download(text: str, monkeypatch: pytest.MonkeyPatch) -> FileSource:
     def fetch(directory: Path) -> Path:
         (directory / "heart.csv").write_text(text)
         return directory / "heart.csv"
@@ -153,9 +159,9 @@ def _download(text: str, monkeypatch: pytest.MonkeyPatch) -> Source:
 
 
 def test_a_download_is_kept_in_the_cache(monkeypatch, heart_csv):
-    frame, provenance = _download(heart_csv, monkeypatch).table(Request())
+    frame, provenance = _download(heart_csv, monkeypatch).table(asking())
     assert provenance.source == "download"
-    again, cached = heart.SOURCE.table(Request(real_only=True))
+    again, cached = heart.SOURCE.table(asking(real_only=True))
     assert cached.source == "file" and cached.sha256 == provenance.sha256
     pd.testing.assert_frame_equal(frame, again)
     assert [path.name for path in sources.cache_directory().iterdir()] == ["heart.csv"]
@@ -164,7 +170,7 @@ def test_a_download_is_kept_in_the_cache(monkeypatch, heart_csv):
 def test_a_partial_download_leaves_nothing(monkeypatch, heart_csv):
     source = _download(heart_csv[:20_000], monkeypatch)
     with pytest.warns(StandInWarning, match="download failed"):
-        source.table(Request())
+        source.table(asking())
     assert list(sources.cache_directory().iterdir()) == []
 
 
@@ -192,13 +198,13 @@ def stand_ins() -> dict[str, pd.DataFrame]:
 def test_a_stand_in_passes_the_check_of_the_real_table(tmp_path, stand_ins, name):
     (tmp_path / ALL[name].SOURCE.files[-1]).write_bytes(
         _packed(stand_ins[name].to_csv(index=False), ALL[name].SOURCE.files[-1].replace(".zip", "")))
-    assert ALL[name].SOURCE.table(Request(data_dir=tmp_path, real_only=True))[1].source == "file"
+    assert ALL[name].SOURCE.table(asking(data_dir=tmp_path, real_only=True))[1].source == "file"
 
 
 @needs_real
 @pytest.mark.parametrize("name", ALL)
 def test_a_stand_in_has_the_real_types_ranges_and_gaps(stand_ins, name):
-    real = ALL[name].SOURCE.table(Request(data_dir=Path(REAL), real_only=True))[0]
+    real = ALL[name].SOURCE.table(asking(data_dir=REAL, real_only=True))[0]
     stand_in = stand_ins[name]
     assert list(stand_in.columns) == list(real.columns) and len(stand_in) == len(real)
     for column in real:
@@ -220,7 +226,7 @@ def test_a_stand_in_has_the_real_types_ranges_and_gaps(stand_ins, name):
 
 @needs_real
 def test_the_comparison_would_notice_another_table(stand_ins):
-    real = ALL["boston"].SOURCE.table(Request(data_dir=Path(REAL)))[0]
+    real = ALL["boston"].SOURCE.table(asking(data_dir=REAL))[0]
     shuffled = stand_ins["boston"].assign(NOX=stand_ins["boston"]["RM"])
     assert abs(shuffled["NOX"].mean() - real["NOX"].mean()) > 0.05 * np.ptp(real["NOX"])
 

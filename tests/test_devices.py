@@ -16,9 +16,9 @@ from second_device import ELSEWHERE, Elsewhere, second_device
 from attribution_suite import library
 from attribution_suite.audit import audit
 from attribution_suite.audit.scoring import Choice, attribute
+from attribution_suite.datasets.preset import Training
 from attribution_suite.devices import CPU, choose
 from attribution_suite.errors import InputError
-from attribution_suite.networks.budget import Training
 from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers import SCORERS
 

@@ -18,8 +18,8 @@ from attribution_suite.audit.job import Job
 from attribution_suite.audit.results import Audit
 from attribution_suite.audit.run import bench_setting, recoverability
 from attribution_suite.audit.spec import make_spec
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.neurons.activations import collect

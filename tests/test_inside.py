@@ -192,7 +192,7 @@ def test_one_layer_and_what_is_there_already(run: Path, tmp_path: Path, monkeypa
     found = audit("iris", out=copy, inside="1", **words)
     assert set(found.table("units").layer) == {1} and set(found.table("units").dataset) == {"iris"}
     assert found.record["timings"]["chunks_found"] == 2  # nothing is trained or looked at again
-    for layer, message in (("2", "hidden layers 1 to 1"), ("0", "--layer 0"), ("x", "--layer x")):
+    for layer, message in (("2", "hidden layers 1 to 1"), ("0", "layer '0'"), ("x", "layer 'x'")):
         with pytest.raises(InputError, match=message):
             audit("iris", out=copy, inside=layer, **words)
     status, _, err = call("neurons", "iris", "--layer", 3, cwd=tmp_path, **NO_NETWORK)

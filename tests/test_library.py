@@ -10,18 +10,17 @@ import torch
 from module_cases import FEATURES, Branching, Functional, Residual, members
 from torch import nn
 
-from attribution_suite.audit import audit
+from attribution_suite.audit import audit, report
 from attribution_suite.audit.given import Given
 from attribution_suite.datasets import load_dataset
 from attribution_suite.datasets.arrays import from_arrays
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
 from attribution_suite.library import attribute, remove, train
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
-from attribution_suite.networks.presets import preset_for
 from attribution_suite.networks.training import train as train_networks
 from attribution_suite.removals.removal import Setting
 from attribution_suite.removals.retrain import Retrain
@@ -45,7 +44,7 @@ def table() -> TabularDataset:
 
 def test_train_is_the_presets_training(iris: TabularDataset) -> None:
     found = train(iris, seeds=2)
-    preset = preset_for("iris", "default")
+    preset = iris.preset
     start = Ensemble.initialise(Architecture(4, preset.hidden, 3, preset.activation), [0, 1])
     expected = train_networks(start, iris.train, iris.validation, "multiclass", preset.training, [0, 1])
     assert all(map(torch.equal, found.networks.tensors, expected.networks.tensors))
@@ -125,6 +124,9 @@ def test_tables_from_arrays() -> None:
     scaled = from_arrays(rows, labels, scaling="standard")
     torch.testing.assert_close(scaled.train.inputs.mean(0), torch.zeros(4), atol=1e-5, rtol=0)
     assert from_arrays(rows, rows[:, 0]).task == "regression"
+    floats = from_arrays(rows, (rows[:, 0] > 3).astype(np.float32), split=split)
+    assert (floats.task, floats.classes, floats.outputs) == ("binary", ("0.0", "1.0"), 1)
+    assert floats.targets.dtype == np.float32 and torch.equal(floats.test.targets, table.test.targets)
     assert from_arrays(rows, generator.integers(0, 4, 60)).task == "multiclass"
 
 
@@ -134,6 +136,9 @@ def test_tables_from_arrays() -> None:
     ({"inputs": np.zeros((5, 2))}, "at least 20 rows"),
     ({"targets": np.zeros(40)}, "same in every row"),
     ({"targets": np.zeros(39)}, r"must be \[40\]"),
+    ({"targets": np.where(np.arange(40) == 7, np.inf, np.arange(40))}, r"targets\[7\] is inf: .* finite"),
+    ({"targets": np.where(np.arange(40) == 8, -np.inf, 1.0)}, r"targets\[8\] is -inf: .* finite"),
+    ({"targets": np.where(np.arange(40) == 9, 1e39, np.arange(40))}, r"targets\[9\] is 1e\+39: .* finite"),
     ({"targets": np.arange(40), "task": "binary"}, "two values, got 40"),
     ({"targets": np.arange(40), "task": "ranking"}, "unknown task"),
     ({"groups": {"g": ("x0", "x9")}}, "unknown column of group 'g' 'x9'; did you mean x"),
@@ -149,6 +154,21 @@ def test_arrays_that_cannot_be_used(words: dict, message: str) -> None:
     arrays = {"inputs": np.arange(80.0).reshape(40, 2), "targets": np.arange(40.0), **words}
     with pytest.raises(InputError, match=message):
         from_arrays(**arrays)
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    ({"seed": 5}, "unknown option 'seed'; did you mean seeds"),
+    ({"removal": ["retrain"]}, "unknown option 'removal'; did you mean removals, remove"),
+    ({"seeds": "five"}, "option 'seeds' must be a whole number of at least 1, got 'five'"),
+    ({"rows": 2.5}, "option 'rows' must be a whole number of at least 2, got 2.5"),
+    ({"tuning": "all"}, "option 'tuning' must be a number above 0"),
+    ({"target": "y"}, "'mine' is a table already: option 'target'"),
+    ({"pca": 2}, "'mine' is a table already: option 'pca'"),
+])
+def test_wrong_words_of_an_audit_are_named(table: TabularDataset, tmp_path: Path, words: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        audit(table, out=tmp_path / "out", **words)
+    assert not (tmp_path / "out").exists()
 
 
 SCORERS = ("integrated_gradients", "weights", "deep_lift", "permutation", "random")
@@ -208,6 +228,15 @@ def test_one_network_is_repeated_over_seeds(table: TabularDataset, tmp_path: Pat
         assert np.array_equal(first, second) == same
     column = model[0].weight.detach().abs().mean(0)
     np.testing.assert_allclose(shares.loc[("original", "weights", 0)], column / column.sum(), rtol=1e-5)
+
+
+def test_a_report_on_given_networks_of_a_named_set_finds_its_rows_again(tmp_path: Path) -> None:
+    words = {"remove": "X1", "removals": ["constant"], "scorers": ["saliency"], "seeds": 1, "rows": 20,
+             "training": SHORT, "jobs": 1, "say": lambda _: None}
+    audit("synthetic", networks=nn.Linear(3, 1), out=tmp_path, data_dir=Path(tmp_path), **words)
+    page = tmp_path / "report.html"
+    first = page.read_text()
+    assert report(tmp_path) == page and page.read_text() == first and "it needs the rows" not in first
 
 
 @pytest.mark.parametrize(("networks", "words", "message"), [

@@ -30,9 +30,9 @@ from module_cases import (
 from reference import captum_alone
 from torch import Tensor, nn
 
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.modules import ModuleEnsemble, as_ensemble
 from attribution_suite.networks.nodes import Nodes

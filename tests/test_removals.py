@@ -19,9 +19,9 @@ from removal_cases import (
     remove,
 )
 
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals import REMOVALS

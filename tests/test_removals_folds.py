@@ -12,10 +12,10 @@ from removal_cases import NAMES, SEEDS, RemovalCase, by_method, removal_case, re
 from sklearn.linear_model import LinearRegression
 from torch import Tensor
 
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.fold_tuning import Fold

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.errors import InputError
 from attribution_suite.networks import stopping
 from attribution_suite.networks.architecture import Activation, Architecture
 from attribution_suite.networks.batches import Block
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.modules import ModuleEnsemble
 from attribution_suite.networks.nodes import Nodes

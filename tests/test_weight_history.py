@@ -9,11 +9,11 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
 from attribution_suite.networks import stopping
 from attribution_suite.networks.architecture import Activation, Architecture
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.scorers.weight_history import density_table, weight_history_scores, weights_over_epochs

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from attribution_suite.audit.given import Networks
     from attribution_suite.audit.results import Audit
     from attribution_suite.audit.spec import Spec
+    from attribution_suite.datasets.preset import Training
     from attribution_suite.datasets.table import TabularDataset
-    from attribution_suite.networks.budget import Training
 
     Data = str | Path | TabularDataset
 
@@ -42,7 +42,8 @@ def audit(datasets: "Data | Sequence[Data]" = (), *, networks: "Networks | None"
     names = [source.name if isinstance(source, TabularDataset) else str(source) for source in sources]
     if isinstance(networks, Sequence) and len(networks) > 1 and words.get("seeds") is None:
         words["seeds"] = len(networks)
-    spec: Spec = make_spec(names, given=[table.name for table in tables], **words)  # type: ignore[arg-type]
+    spec: Spec = make_spec(names, given=[table.name for table in tables],
+                           decoy=networks is None, **words)  # type: ignore[arg-type]
     return run_audit(spec, Path(out), jobs=jobs, device=device, fresh=fresh, say=say, tables=tables, networks=networks,
                      training=training)
 

@@ -11,13 +11,11 @@ from torch import Tensor
 from attribution_suite.audit.job import Job
 from attribution_suite.audit.scoring import Choice, scorers_at
 from attribution_suite.audit.store import Arrays, Store
-from attribution_suite.datasets import is_file_name
+from attribution_suite.datasets.preset import GENERIC, Preset, Training
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.devices import CPU
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.networks.presets import GENERIC, Preset, preset_for
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.removals.removal import edited
 from attribution_suite.scorers.attribution import Evaluation
@@ -53,9 +51,7 @@ class Bench:
         """The data set's network and training; of given networks, the budget given with them."""
         if self.job.given is not None:
             return replace(GENERIC, training=self.job.given.training)
-        # A file is a table of one's own, also when it is called boston.csv.
-        name = "" if is_file_name(self.job.source.name) else self.dataset.name
-        return preset_for(name, self.job.source.preset)
+        return self.dataset.preset
 
     @property
     def architecture(self) -> Architecture:

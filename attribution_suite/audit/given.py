@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from attribution_suite.datasets.preset import GENERIC, Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.modules import PROBE_ROWS, ModuleEnsemble, as_ensemble
-from attribution_suite.networks.presets import GENERIC
 
 Networks = Ensemble | nn.Module | Sequence[nn.Module]
 

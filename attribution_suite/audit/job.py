@@ -4,9 +4,10 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 
 from attribution_suite.audit.given import Given
-from attribution_suite.audit.spec import Profile, Source
+from attribution_suite.audit.spec import Profile
 from attribution_suite.audit.store import content_key
 from attribution_suite.audit.tables import NEURONS, ORIGINAL
+from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers import SCORERS
 
@@ -24,7 +25,7 @@ class Job:
     Its key is the content of everything that decides its numbers; where the data lie and who computes is not in it.
     """
 
-    source: Source
+    source: DatasetRequest
     name: str
     data: str
     profile: Profile

@@ -79,7 +79,7 @@ def removal(bench: Bench, store: Store) -> Arrays:
     variants = Nodes.of([groups[feature] for feature in job.features]).to(bench.device)
     nodes = variants.repeat(len(original))
     setting = bench_setting(bench, original)
-    method = REMOVALS.load(job.removal)(**variant(job))
+    method = REMOVALS.load(job.removal)(**variant(bench))
     before = original.select(members)
     trained: Trained = method.remove(before.tail(job.layer), nodes, setting)
     after = before.with_tail(trained.networks)
@@ -104,10 +104,10 @@ def bench_setting(bench: Bench, original: Ensemble) -> Setting:
                    fresh)
 
 
-def variant(job: Job) -> dict[str, Any]:
+def variant(bench: Bench) -> dict[str, Any]:
     """Under the published preset, the published variant of a method that has one."""
-    fields = getattr(REMOVALS.load(job.removal), "__dataclass_fields__", {})
-    return {"published": True} if job.source.preset == "published" and "published" in fields else {}
+    fields = getattr(REMOVALS.load(bench.job.removal), "__dataclass_fields__", {})
+    return {"published": True} if bench.dataset.preset.name == "published" and "published" in fields else {}
 
 
 def measured(bench: Bench, before: Ensemble, after: Ensemble, nodes: Nodes, means: Tensor, seen: Evaluation) -> Arrays:

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import joblib
@@ -52,11 +52,12 @@ def removal_jobs(spec: Spec, original: Job, dataset: TabularDataset, store: Stor
 
 
 def fingerprint(dataset: TabularDataset) -> str:
-    """The content of a prepared table: its values, names, split and scaling."""
+    """The content of a prepared table: its values, names, split and scaling, and the network that belongs to it."""
     digests = [joblib.hash(array) for array in (
         dataset.inputs, dataset.targets, dataset.train_rows, dataset.validation_rows, dataset.test_rows,
         *dataset.scaler)]
-    return content_key([digests, dataset.feature_names, dict(dataset.groups), dataset.task, dataset.classes])
+    return content_key([digests, dataset.feature_names, dict(dataset.groups), dataset.task, dataset.classes,
+                        asdict(dataset.preset)])
 
 
 def check(spec: Spec, original: Job, dataset: TabularDataset) -> None:

@@ -29,15 +29,16 @@ from attribution_suite.audit.schedule import (
     run_jobs,
 )
 from attribution_suite.audit.scoring import inapplicable, scorers_at
-from attribution_suite.audit.spec import Source, Spec
+from attribution_suite.audit.spec import Spec
 from attribution_suite.audit.store import Store
 from attribution_suite.audit.tables import NEURONS
+from attribution_suite.datasets.preset import Training
+from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.sources import StandInWarning
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.devices import choose, describe_device
 from attribution_suite.errors import InputError
 from attribution_suite.files import exclusive, sweep, write_atomically
-from attribution_suite.networks.budget import Training
 from attribution_suite.report.html import draw_report
 
 LEAST_SPACE = 2**20  # bytes that must fit on the disk for a run to begin
@@ -83,8 +84,7 @@ class Plan:
 def make_plan(spec: Spec, tables: Sequence[TabularDataset], networks: Networks | None, training: Training | None,
               say: Callable[[str], None]) -> Plan:
     """Loads every table and checks all that can be checked. Raises InputError for what cannot be run."""
-    # Networks of the user's know no decoy: their table is taken as it is.
-    datasets = load_all(spec, tables, decoy=networks is None)
+    datasets = load_all(spec, tables)
     given = None if networks is None else given_networks(networks, spec, datasets, training, say)
     originals = original_jobs(spec, datasets, given)
     for original in originals:
@@ -117,7 +117,7 @@ def redraw(run_dir: Path) -> Path:
     """Draws the report again from the tables of a run; the figures that show rows need the data to be found again."""
     try:
         record = json.loads((run_dir / "run.json").read_text())
-        sources = [Source(**source) for source in record["spec"]["sources"]]
+        sources = [DatasetRequest(**source) for source in record["spec"]["sources"]]
         known = {about["fingerprint"] for about in record["datasets"].values()}
     except FileNotFoundError as error:
         raise InputError(f"{run_dir} holds no run.json: name the --out folder of a finished run") from error
@@ -155,12 +155,12 @@ def given_networks(networks: Networks, spec: Spec, datasets: Mapping[str, Tabula
     return given
 
 
-def load_all(spec: Spec, tables: Sequence[TabularDataset] = (), decoy: bool = True) -> dict[str, TabularDataset]:
+def load_all(spec: Spec, tables: Sequence[TabularDataset] = ()) -> dict[str, TabularDataset]:
     """Every data set by its name. Raises InputError where two have one name."""
     datasets: dict[str, TabularDataset] = {}
     given = {table.name: table for table in tables}
     for source in spec.sources:
-        dataset = source.load(given.get(source.name), decoy)
+        dataset = source.load(given.get(source.name))
         if dataset.name in datasets:
             raise InputError(f"two data sets are named '{dataset.name}': leave out or rename {source.name}")
         datasets[dataset.name] = dataset

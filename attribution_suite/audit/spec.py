@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from inspect import signature
+from typing import Any
 
 from attribution_suite.datasets import DATASETS, is_file_name
+from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers import SCORERS
-
-if TYPE_CHECKING:
-    from attribution_suite.datasets.table import TabularDataset
 
 MAIN_JOB = ("boston", "iris", "heart", "prudential")
 
@@ -36,32 +35,6 @@ PROFILES: Mapping[str, Profile] = {
 
 
 @dataclass(frozen=True)
-class Source:
-    """A data set as the loader takes it; `given`: a table that the caller has, which no loader finds."""
-
-    name: str
-    target: str | None = None
-    task: str | None = None
-    preset: str = "default"
-    pca: int | None = None
-    data_dir: str | None = None
-    real_only: bool = False
-    given: bool = False
-
-    def load(self, table: "TabularDataset | None" = None, decoy: bool = True) -> "TabularDataset":
-        """The table, or the one given; with the random decoy column unless it is a published setting."""
-        from attribution_suite.datasets import load_dataset
-
-        if self.given:
-            if table is None:
-                raise InputError(f"'{self.name}' was given as an object: it cannot be loaded again")
-            return table.with_decoy() if decoy else table
-        dataset = load_dataset(self.name, target=self.target, task=self.task, preset=self.preset, pca=self.pca,
-                               data_dir=self.data_dir, real_only=self.real_only)
-        return dataset if self.preset == "published" or not decoy else dataset.with_decoy()
-
-
-@dataclass(frozen=True)
 class Spec:
     """An audit: sources × removals × scorers, each number of the profile overridable.
 
@@ -71,7 +44,7 @@ class Spec:
     unknown names.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[DatasetRequest, ...]
     removals: tuple[str, ...] = ()
     scorers: tuple[str, ...] = ()
     profile: Profile = field(default_factory=lambda: PROFILES["quick"])
@@ -89,16 +62,19 @@ class Spec:
                 if name not in registry.names:
                     raise unknown_name(registry.kind, name, registry.names)
         for name, least in (("seeds", 1), ("rows", 2), ("lime_rows", 1), ("lime_samples", 10), ("background", 10)):
-            if getattr(self.profile, name) < least:
-                raise InputError(f"--{name.replace('_', '-')} must be at least {least}")
-        if not (math.isfinite(self.profile.tuning) and self.profile.tuning > 0):
-            raise InputError("--tuning must be a number above 0: fine-tuning epochs as a fraction of the full budget")
+            value = getattr(self.profile, name)
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"option '{name}' must be a whole number of at least {least}, got {value!r}")
+        tuning = self.profile.tuning
+        if not (isinstance(tuning, int | float) and math.isfinite(tuning) and tuning > 0):
+            raise InputError("option 'tuning' must be a number above 0: fine-tuning epochs as a fraction of the full "
+                             "budget")
         if not set(self.scorers) - {"random"}:
-            raise InputError("--scorers: name at least one beside the control 'random'")
+            raise InputError("option 'scorers': name at least one beside the control 'random'")
         if self.inside not in (None, "all") and not (self.inside.isdecimal() and int(self.inside) > 0):
-            raise InputError(f"--layer {self.inside}: name a hidden layer by its number (1 is the first), or all")
+            raise InputError(f"hidden layer '{self.inside}': name one by its number (1 is the first), or all")
         if not self.profile.remove:
-            raise InputError("--remove: name at least one feature, or top:K, or all")
+            raise InputError("option 'remove': name at least one feature, or top:K, or all")
         self.top  # noqa: B018 - raises InputError for a K that is no number
 
     @property
@@ -108,7 +84,7 @@ class Spec:
         if len(self.profile.remove) > 1 or not words.startswith("top:"):
             return None
         if not words[4:].isdecimal() or int(words[4:]) < 1:
-            raise InputError(f"--remove {words}: 'top:' needs a whole number of at least 1, as in top:5")
+            raise InputError(f"option 'remove' {words}: 'top:' needs a whole number of at least 1, as in top:5")
         return int(words[4:])
 
     def to_json(self) -> dict[str, Any]:
@@ -120,19 +96,27 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               remove: str | Sequence[str] | None = None, removals: Sequence[str] | None = None,
               scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
               pca: int | None = None, data_dir: str | None = None, real_only: bool = False, layer: int = 0,
-              inside: str | None = None, given: Collection[str] = (),
+              inside: str | None = None, given: Collection[str] = (), decoy: bool = True,
               **overrides: int | float | None) -> Spec:
     """The spec of the command line's words.
 
     `inside`: the hidden layer to look into, or 'all', which a full audit does unasked.
-    `given`: which names are tables that the caller has. `overrides`: numbers of the profile (None keeps the profile's).
+    `given`: which names are tables that the caller has; `decoy`: a column of noise joins every table (not where the
+    networks are the caller's own, which know no such column). `overrides`: numbers of the profile (None keeps the
+    profile's). Raises InputError for an unknown option.
     """
+    known = [field.name for field in fields(Profile)]
+    for option in overrides:
+        if option not in known:
+            words = [word.name for word in signature(make_spec).parameters.values() if word.kind is word.KEYWORD_ONLY]
+            raise unknown_name("option", option, [*known, *words])
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
     numbers: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     if remove is not None:
         numbers["remove"] = (remove,) if isinstance(remove, str) else tuple(remove)
-    sources = tuple(Source(name, target, task, preset, pca, data_dir, real_only, name in given)
+    sources = tuple(DatasetRequest.of(name, target=target, task=task, preset=preset, pca=pca, data_dir=data_dir,
+                                      real_only=real_only, given=name in given, decoy=decoy)
                     for name in datasets or MAIN_JOB)
     return Spec(
         sources,

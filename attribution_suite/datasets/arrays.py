@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from attribution_suite.datasets.files import FLOAT32_LIMIT
 from attribution_suite.datasets.table import Provenance, TabularDataset, Task, random_split, stratified_split
 from attribution_suite.errors import InputError, unknown_name
 
@@ -67,6 +68,10 @@ def _labels(targets: Any, rows: int, task: Task | None) -> tuple[np.ndarray, tup
         raise InputError(f"targets must be [{rows}], one a row of the inputs, got {list(values.shape)}")
     if pd.isna(values).any():
         raise InputError("targets have missing values: drop these rows")
+    if values.dtype.kind == "f" and (large := np.abs(values) > FLOAT32_LIMIT).any():
+        row = int(large.argmax())
+        raise InputError(f"targets[{row}] is {values[row]:g}: targets must be finite in single precision; correct the "
+                         "row, or drop it")
     found, codes = np.unique(values, return_inverse=True)
     if task is None:
         task = "binary" if len(found) == 2 else "regression" if values.dtype.kind == "f" else "multiclass"

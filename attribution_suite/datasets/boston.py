@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.datasets.encode import stack
+from attribution_suite.datasets.preset import Preset, Training
+from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.simulate import draw, parse_columns
-from attribution_suite.datasets.sources import CONNECT_SECONDS, Request, Source
+from attribution_suite.datasets.sources import CONNECT_SECONDS, FileSource
 from attribution_suite.datasets.table import TabularDataset, random_split
 
 ROWS = 506
@@ -61,28 +63,35 @@ def download(directory: Path) -> Path:
     return path
 
 
-SOURCE = Source(
+SOURCE = FileSource(
     name="boston",
     files=("boston.csv", "housing.csv", "BostonHousing.csv"),
     columns=(*(column.name for column in COLUMNS), "MEDV"),
     rows=ROWS,
     sha256="59f7ce87c12ec1b5171d45cf591ff1111ecb9b3bf127bacf1a7e46be883ed2dd",
-    how_to_get="To use the real one, put boston.csv (OpenML data set 531, with a header) into --data-dir",
+    how_to_get="To use the real one, put boston.csv (OpenML data set 531, with a header) into the "
+               "folder of option 'data_dir'",
     host="www.openml.org",
     download=download,
     simulate=simulate,
     truth=TRUTH,
 )
 
+# Published: Captum's tutorial 'Interpreting a regression model of house prices'.
+PRESETS = (
+    Preset("default", (64, 32), Training(200, 32, 2e-3, patience=20), tuning_epochs=60),
+    Preset("published", (100, 50, 10), Training(200, 10, 1e-4, "rmsprop", keep="last")),
+)
 
-def load(request: Request) -> TabularDataset:
+
+def load(request: DatasetRequest) -> TabularDataset:
     """Default: standardised, split 70/15/15. Published (Captum's tutorial): raw inputs, split 70/30 by seed 0."""
-    preset = request.chosen(("default", "published"))
+    preset = request.chosen(PRESETS)
     frame, provenance = SOURCE.table(request)
     names = SOURCE.columns[:-1]
     train, validation, test = random_split(ROWS, (0.7, 0.15, 0.15), request.seed)
     notes: tuple[str, ...] = ()
-    if preset == "published":
+    if preset.name == "published":
         from sklearn.model_selection import train_test_split
 
         train, test = train_test_split(np.arange(ROWS), test_size=0.3, random_state=0)
@@ -99,7 +108,8 @@ def load(request: Request) -> TabularDataset:
         validation_rows=validation,
         test_rows=test,
         provenance=provenance,
-        scaling="none" if preset == "published" else "standard",
+        scaling="none" if preset.name == "published" else "standard",
+        preset=preset,
         default_removals=("B", "LSTAT", "RM"),
         notes=notes,
     )

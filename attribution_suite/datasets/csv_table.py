@@ -8,7 +8,8 @@ import pandas as pd
 
 from attribution_suite.datasets.encode import encode
 from attribution_suite.datasets.files import is_text, numbers, read_csv_file
-from attribution_suite.datasets.sources import Request
+from attribution_suite.datasets.preset import GENERIC
+from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.table import Provenance, TabularDataset, Task, random_split, stratified_split
 from attribution_suite.errors import InputError, unknown_name
 
@@ -19,18 +20,19 @@ MAX_CATEGORIES = 50
 MAX_NUMBER_CLASSES = 20
 
 
-def load_csv(path: Path, target: str | None, task: str | None, request: Request) -> TabularDataset:
-    """The table at `path`, standardised, split 70/15/15 (stratified for classes).
+def load_csv(request: DatasetRequest) -> TabularDataset:
+    """The table at the path `request.name`, standardised, split 70/15/15 (stratified for classes).
 
     Inputs are encoded as `encode` says: numbers, booleans and text of at most 50 categories, with or without gaps.
     Task, unless given: two values are 'binary'; text, booleans, and whole numbers of at most 20 values that have 10
     rows or more on average, are 'multiclass'; other numbers 'regression'. `notes` has the sentence that says so.
     Raises InputError, naming file, column and row, for whatever cannot be used as it is.
     """
-    request.chosen(("default",))
+    preset = request.chosen((GENERIC,))
+    path, task = Path(request.name), request.task
     file = read_csv_file(path)
     frame, where = file.frame, str(path)
-    target = _check_target(frame, target, where)
+    target = _check_target(frame, request.target, where)
     chosen, sentence = infer_task(frame[target], where)
     if task is not None:
         if task not in TASKS:
@@ -59,6 +61,7 @@ def load_csv(path: Path, target: str | None, task: str | None, request: Request)
         test_rows=split[2],
         provenance=Provenance("file", str(path), file.sha256),
         classes=classes,
+        preset=preset,
         notes=(sentence, filled) if gaps else (sentence,),
     )
 
@@ -66,7 +69,7 @@ def load_csv(path: Path, target: str | None, task: str | None, request: Request)
 def infer_task(column: pd.Series, where: str) -> tuple[Task, str]:
     """The task of a target by the rule of `load_csv`, and a sentence that tells the user."""
     name, distinct = column.name, column.nunique()
-    override = "--task overrides"
+    override = "option 'task' overrides"
     if distinct == 2:
         low, high = sorted(map(str, column.unique()))
         return "binary", f"target '{name}' has two values, {low} and {high}: binary ({override})"
@@ -82,7 +85,7 @@ def infer_task(column: pd.Series, where: str) -> tuple[Task, str]:
 def _check_target(frame: pd.DataFrame, target: str | None, where: str) -> str:
     """The target's name. Raises InputError for a table or target that nothing can be learned from."""
     if target is None:
-        raise InputError(f"{where}: name the column to predict with --target")
+        raise InputError(f"{where}: name the column to predict: option 'target'")
     if target not in frame:
         raise unknown_name(f"column of {where}", target, map(str, frame))
     if len(frame.columns) == 1:
@@ -105,16 +108,16 @@ def _targets(column: pd.Series, task: Task, where: str) -> tuple[np.ndarray, tup
         _refuse_stray_text(column, where)
     if task == "regression" and is_text(column):
         raise InputError(f"{where}: target '{column.name}' is text, a regression needs numbers: "
-                         "use --task binary or multiclass")
+                         "set option 'task' to binary or multiclass")
     if task == "regression":
         return numbers(column, where).astype(np.float32), ()
     labels, codes = np.unique(column.to_numpy(), return_inverse=True)
     if task == "binary" and len(labels) != 2:
         raise InputError(f"{where}: target '{column.name}' has {len(labels)} values, a binary task needs 2: "
-                         "use --task multiclass")
+                         "set option 'task' to multiclass")
     if len(labels) > MAX_CATEGORIES:
         raise InputError(f"{where}: target '{column.name}' has {len(labels)} classes, at most {MAX_CATEGORIES} are "
-                         "possible: merge classes, or use --task regression if they are numbers")
+                         "possible: merge classes, or set option 'task' to regression if they are numbers")
     counts = np.bincount(codes)
     if counts.min() < MIN_CLASS_ROWS:
         raise InputError(f"{where}: class '{labels[counts.argmin()]}' of target '{column.name}' has {counts.min()} "

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.datasets.encode import Encoded, encode, one_hot, stack
+from attribution_suite.datasets.preset import Preset, Training
+from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.simulate import draw, parse_columns
-from attribution_suite.datasets.sources import Request, Source, download_from_kaggle
+from attribution_suite.datasets.sources import FileSource, download_from_kaggle
 from attribution_suite.datasets.table import TabularDataset, random_split, stratified_split
 
 ROWS = 918
@@ -45,19 +47,25 @@ def simulate() -> pd.DataFrame:
     return frame
 
 
-SOURCE = Source(
+SOURCE = FileSource(
     name="heart",
     files=("heart.csv", "heart.csv.gz", "heart.csv.zip", "heart-failure-prediction.zip"),
     columns=(*(column.name for column in COLUMNS), TARGET),
     rows=ROWS,
     sha256="948420b084d8a3a0ca42b8419fce9aee175879e43f8aedf712377899a67aa49b",
     how_to_get="To use the real one, put heart.csv (kaggle.com/datasets/fedesoriano/heart-failure-prediction) into "
-               "--data-dir",
+               "the folder of option 'data_dir'",
     host="api.kaggle.com",
     download=partial(download_from_kaggle, handle="fedesoriano/heart-failure-prediction", file="heart.csv"),
     simulate=simulate,
     truth=TRUTH,
     text={column.name: column.values for column in COLUMNS if column.values[0].isalpha()},
+)
+
+# Published: the heart notebook.
+PRESETS = (
+    Preset("default", (32, 16), Training(100, 32, 2e-3, patience=10), tuning_epochs=40),
+    Preset("published", (512, 1024), Training(100, 8, 1e-3, keep="last"), "tanh"),
 )
 
 
@@ -72,17 +80,17 @@ def _notebook_inputs(frame: pd.DataFrame) -> Encoded:
                    tuple(names), groups)
 
 
-def load(request: Request) -> TabularDataset:
+def load(request: DatasetRequest) -> TabularDataset:
     """Default: every column, zeros that mean 'not measured' as missing, standardised, stratified split 70/15/15.
 
     Published (the notebook): its 17 inputs, 5 of them min-max scaled and the others left 0/1, zeros kept, split
     80/10/10.
     """
-    preset = request.chosen(("default", "published"))
+    preset = request.chosen(PRESETS)
     frame, provenance = SOURCE.table(request)
     targets = frame[TARGET].to_numpy(np.float32)
     inputs = frame.drop(columns=TARGET)
-    if preset == "published":
+    if preset.name == "published":
         train, validation, test = random_split(ROWS, (0.8, 0.1, 0.1), request.seed)
         encoded = _notebook_inputs(inputs)
     else:
@@ -102,6 +110,7 @@ def load(request: Request) -> TabularDataset:
         test_rows=test,
         provenance=provenance,
         classes=("no disease", "heart disease"),
-        scaling=dict.fromkeys(range(5), "minmax") if preset == "published" else "standard",
+        scaling=dict.fromkeys(range(5), "minmax") if preset.name == "published" else "standard",
+        preset=preset,
         default_removals=("Sex", "Age", "ST_Slope"),
     )

@@ -23,8 +23,8 @@ def principal_components(dataset: TabularDataset, count: int) -> TabularDataset:
     scaled -= scaled[dataset.train_rows].mean(0)
     train = scaled[dataset.train_rows]
     most = min(dataset.features, len(train) - 1)
-    if not 1 <= count <= most:
-        raise InputError(f"--pca {count}: {dataset.name} has 1 to {most} principal components")
+    if not isinstance(count, int) or not 1 <= count <= most:
+        raise InputError(f"option 'pca' {count!r}: {dataset.name} has 1 to {most} principal components")
     variances, vectors = np.linalg.eigh(train.T @ train)
     loadings = vectors.T[::-1][:count]
     loadings = loadings * np.sign(loadings[np.arange(count), np.abs(loadings).argmax(1)])[:, None]

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.datasets.encode import Encoded, encode, stack
+from attribution_suite.datasets.preset import Preset, Training
 from attribution_suite.datasets.prudential_columns import COLUMNS
+from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.simulate import draw, standardised
-from attribution_suite.datasets.sources import Request, Source, download_from_kaggle
+from attribution_suite.datasets.sources import FileSource, download_from_kaggle
 from attribution_suite.datasets.table import TabularDataset, stratified_split
 
 ROWS = 59381
@@ -39,14 +41,14 @@ def simulate() -> pd.DataFrame:
     return pd.concat([pd.Series(np.arange(1, ROWS + 1), name="Id"), frame, pd.Series(response, name=TARGET)], axis=1)
 
 
-SOURCE = Source(
+SOURCE = FileSource(
     name="prudential",
     files=("prudential_train.csv.gz", "prudential_train.csv", "train.csv.zip", "train.csv.gz", "train.csv"),
     columns=("Id", *(column.name for column in COLUMNS), TARGET),
     rows=ROWS,
     sha256="42c09e73b0abaf94aaae9ae377e9aa55937388045bd5e029a6f059340e5571c8",
     how_to_get="To use the real one, accept the rules at kaggle.com/c/prudential-life-insurance-assessment and put its "
-               "train.csv.zip into --data-dir (or set up Kaggle's API token for kagglehub)",
+               "train.csv.zip into the folder of option 'data_dir' (or set up Kaggle's API token for kagglehub)",
     host="api.kaggle.com",
     download=partial(download_from_kaggle, handle="prudential-life-insurance-assessment", file="train.csv.zip"),
     simulate=simulate,
@@ -54,6 +56,9 @@ SOURCE = Source(
     text={"Product_Info_2": next(column.values for column in COLUMNS if column.name == "Product_Info_2")},
     may_miss=frozenset(column.name for column in COLUMNS if column.missing),
 )
+
+# Published: the Prudential paper. Its budget suits the sound preparation too.
+PRESETS = tuple(Preset(name, (32, 16), Training(30, 64, 1e-3, patience=2)) for name in ("default", "published"))
 
 
 def _published_inputs(frame: pd.DataFrame) -> Encoded:
@@ -88,17 +93,17 @@ def _sound_inputs(frame: pd.DataFrame, train_rows: np.ndarray) -> Encoded:
     return encode(columns, train_rows, "median", "prudential", dict.fromkeys(map(str, parts), "Product_Info_2"))
 
 
-def load(request: Request) -> TabularDataset:
+def load(request: DatasetRequest) -> TabularDataset:
     """Default: 144 features, stratified split 70/15/15. Published: the paper's 130, split 80/20 by seed 42.
 
     Both standardised.
     """
-    preset = request.chosen(("default", "published"))
+    preset = request.chosen(PRESETS)
     frame, provenance = SOURCE.table(request)
     targets = frame[TARGET].to_numpy(np.int64) - 1
     inputs = frame.drop(columns=["Id", TARGET])
     notes: tuple[str, ...] = ()
-    if preset == "published":
+    if preset.name == "published":
         from sklearn.model_selection import train_test_split
 
         train, test = train_test_split(np.arange(ROWS), test_size=0.2, random_state=42)
@@ -120,6 +125,7 @@ def load(request: Request) -> TabularDataset:
         test_rows=test,
         provenance=provenance,
         classes=tuple(map(str, range(1, 9))),
+        preset=preset,
         default_removals=("BMI", "Ins_Age", "Product_Info_4"),
         notes=notes,
     )

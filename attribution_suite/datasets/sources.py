@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from platformdirs import user_cache_path
 
 from attribution_suite.datasets.files import CsvFile, numbers, read_csv_file
+from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.table import Provenance
-from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.errors import InputError
 
 DATA_VARIABLE = "ATTRIBUTION_SUITE_DATA"
 CONNECT_SECONDS = 4.0
@@ -29,23 +31,7 @@ class StandInWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the user asked of a data set: see `load_dataset`."""
-
-    preset: str = "default"
-    data_dir: Path | None = None
-    real_only: bool = False
-    seed: int = 0
-
-    def chosen(self, known: tuple[str, ...]) -> str:
-        """The preset. Raises InputError if it is none of `known`."""
-        if self.preset not in known:
-            raise unknown_name("preset", self.preset, known)
-        return self.preset
-
-
-@dataclass(frozen=True)
-class Source:
+class FileSource:
     """A table, where it may be found, and how a right one looks.
 
     `files`: the names under which it is known, in the order in which they are looked for. `text`: the text columns
@@ -66,7 +52,7 @@ class Source:
     text: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     may_miss: frozenset[str] = frozenset()
 
-    def table(self, request: Request) -> tuple[pd.DataFrame, Provenance]:
+    def table(self, request: DatasetRequest) -> tuple[pd.DataFrame, Provenance]:
         """The rows and where they are from: a directory of the user's, the cache, a download, else a stand-in.
 
         Raises InputError for a file that is found but is not this table, and, with `real_only`, if none is found.
@@ -84,7 +70,7 @@ class Source:
         if request.real_only:
             raise InputError(f"{self.name}: no real file: {'; '.join(tried)}. {self.how_to_get}")
         warnings.warn(f"{self.name}: a SIMULATED stand-in is used: {'; '.join(tried)}. {self.how_to_get}",
-                      StandInWarning, stacklevel=4)
+                      StandInWarning, stacklevel=6)  # who called `load_dataset`
         frame = self.simulate()
         return frame, Provenance("simulated", f"attribution_suite.datasets.{self.name}", table_sha256(frame),
                                  f"stand-in with a known truth: {self.truth}")
@@ -129,19 +115,19 @@ class Source:
 
 
 def cache_directory() -> Path:
-    """Where downloads are kept: `$XDG_CACHE_HOME/attribution_suite`, else `~/.cache/attribution_suite`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "attribution_suite"
+    """Where downloads are kept: the user's cache as the system has it (Linux: `~/.cache/attribution_suite`)."""
+    return user_cache_path("attribution_suite", appauthor=False)
 
 
-def _directories(request: Request, tried: list[str]) -> list[Path]:
+def _directories(request: DatasetRequest, tried: list[str]) -> list[Path]:
     """Where to look, in order. A directory that does not exist: an error if asked for by option, else told."""
     directories = [cache_directory()]
     variable = os.environ.get(DATA_VARIABLE)
     if request.data_dir is not None:
-        if not request.data_dir.is_dir():
-            raise InputError(f"{request.data_dir}: no such directory; --data-dir names one that holds the data files")
-        return [request.data_dir, *directories]
+        asked = Path(request.data_dir)
+        if not asked.is_dir():
+            raise InputError(f"{asked}: no such directory; option 'data_dir' names one that holds the data files")
+        return [asked, *directories]
     if variable and not Path(variable).is_dir():
         tried.append(f"{DATA_VARIABLE}={variable} is no directory")
     elif variable:

@@ -4,16 +4,24 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.datasets.encode import stack
-from attribution_suite.datasets.sources import Request, table_sha256
+from attribution_suite.datasets.preset import Preset, Training
+from attribution_suite.datasets.request import DatasetRequest
+from attribution_suite.datasets.sources import table_sha256
 from attribution_suite.datasets.table import Provenance, TabularDataset, random_split
 from attribution_suite.errors import InputError
 
 ROWS = 2000
+PROXY = Preset("default", (16,), Training(60, 32, 5e-3, patience=10))
+# Published: the weight-history notebook.
+HISTORY = (
+    Preset("default", (4,), Training(500, 32, 1e-2), "linear"),
+    Preset("published", (4,), Training(500, 32, 1e-2, keep="last"), "linear"),
+)
 
 
-def load_proxy(request: Request) -> TabularDataset:
+def load_proxy(request: DatasetRequest) -> TabularDataset:
     """The catalogue's `synthetic`: `linear_proxy` with its defaults."""
-    request.chosen(("default",))
+    request.chosen((PROXY,))
     return linear_proxy(seed=request.seed)
 
 
@@ -30,25 +38,26 @@ def linear_proxy(correlation: float = 0.9, rows: int = ROWS, seed: int = 0) -> T
     x1, own, x3 = generator.standard_normal((3, rows))
     frame = pd.DataFrame({"X1": x1, "X2": correlation * x1 + np.sqrt(1 - correlation**2) * own, "X3": x3})
     frame["Y"] = 2 * x1 + x3 + generator.normal(0, 0.2, rows)
-    return _dataset("synthetic", frame, "Y", f"Y = 2 X1 + X3 + N(0, 0.2^2), corr(X1, X2) = {correlation:g}", "X1", seed)
+    formula = f"Y = 2 X1 + X3 + N(0, 0.2^2), corr(X1, X2) = {correlation:g}"
+    return _dataset("synthetic", frame, "Y", formula, "X1", seed, PROXY)
 
 
-def load_weight_history(request: Request) -> TabularDataset:
+def load_weight_history(request: DatasetRequest) -> TabularDataset:
     """y = slope·x + offset, with slope = 2 and offset = 50 as constant columns, and a column of noise.
 
     The linear set of the weight-history notebook: x uniform on [0, 10], noise standard normal; x alone informs.
     Published: the columns as they are. Default: standardised, which makes the two constant columns zero.
     """
-    preset = request.chosen(("default", "published"))
+    preset = request.chosen(HISTORY)
     generator = np.random.default_rng(request.seed)
     frame = pd.DataFrame({"x": generator.uniform(0, 10, ROWS), "slope": 2.0, "offset": 50.0,
                           "noise": generator.standard_normal(ROWS)})
     frame["y"] = frame["slope"] * frame["x"] + frame["offset"]
-    return _dataset("weight_history", frame, "y", "y = 2 x + 50", "x", request.seed, raw=preset == "published")
+    return _dataset("weight_history", frame, "y", "y = 2 x + 50", "x", request.seed, preset)
 
 
 def _dataset(name: str, frame: pd.DataFrame, target: str, formula: str, removal: str, seed: int,
-             raw: bool = False) -> TabularDataset:
+             preset: Preset) -> TabularDataset:
     names = tuple(str(column) for column in frame if column != target)
     train, validation, test = random_split(len(frame), (0.7, 0.15, 0.15), seed)
     return TabularDataset(
@@ -63,6 +72,7 @@ def _dataset(name: str, frame: pd.DataFrame, target: str, formula: str, removal:
         validation_rows=validation,
         test_rows=test,
         provenance=Provenance("generated", f"{formula}; {len(frame)} rows, seed {seed}", table_sha256(frame)),
-        scaling="none" if raw else "standard",
+        scaling="none" if preset.name == "published" else "standard",
+        preset=preset,
         default_removals=(removal,),
     )

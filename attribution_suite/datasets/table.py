@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attribution_suite.datasets.preset import GENERIC, Preset
 from attribution_suite.errors import InputError, unknown_name
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -76,6 +77,7 @@ class TabularDataset:
 
     `inputs` are unscaled; `train`, `validation` and `test` are scaled by (x − centre) / scale, fitted on the
     training rows alone. `groups` maps each original column to the indices of the columns it was encoded into.
+    `preset`: the network that belongs to the table, and its training; `GENERIC` for a table of one's own.
     """
 
     name: str
@@ -91,6 +93,7 @@ class TabularDataset:
     provenance: Provenance
     classes: tuple[str, ...] = ()
     scaling: Literal["standard", "minmax", "none"] | Mapping[int, str] = "standard"
+    preset: Preset = GENERIC
     default_removals: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
     components: Components | None = None

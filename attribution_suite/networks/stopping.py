@@ -5,9 +5,9 @@ from math import prod
 import torch
 from torch import Tensor
 
+from attribution_suite.datasets.preset import Training
 from attribution_suite.errors import InputError
 from attribution_suite.networks.backward import Backward
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 
 HISTORY_VALUES = 128_000_000  # the most numbers a weight history may hold: 512 MB

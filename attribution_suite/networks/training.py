@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.errors import InputError
 from attribution_suite.networks.backward import Backward, Batch
 from attribution_suite.networks.batches import Batches, Replacement
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.module_backward import backward_for
 from attribution_suite.networks.nodes import Nodes

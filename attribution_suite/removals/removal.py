@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
+from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.networks.batches import Replacement
-from attribution_suite.networks.budget import Training
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained, train

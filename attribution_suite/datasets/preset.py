@@ -1,9 +1,15 @@
-"""What training may cost: the optimiser, and when to stop."""
+"""The network that belongs to a data set, as plain data: widths, activation, and what its training may cost.
+
+A data set carries its preset (`TabularDataset.preset`), so that a table is trained as its own loader says, whatever
+the table is called.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from attribution_suite.errors import InputError, unknown_name
+
+Activation = Literal["relu", "tanh", "linear"]
 
 
 @dataclass(frozen=True)
@@ -35,3 +41,21 @@ class Training:
             raise unknown_name("optimiser", self.optimiser, ("adam", "rmsprop", "sgd"))
         if self.keep not in ("best", "last"):
             raise unknown_name("weights to keep", self.keep, ("best", "last"))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Hidden widths, activation and the training budget of an original; `tuning_epochs` is a full warm start's.
+
+    `name`: 'default', a sound choice, or 'published', that of the source that the data set names.
+    """
+
+    name: str
+    hidden: tuple[int, ...]
+    training: Training
+    activation: Activation = "relu"
+    tuning_epochs: int = 30
+
+
+# For a table of one's own.
+GENERIC = Preset("default", (64, 32), Training(100, 32, 1e-3, patience=10))
