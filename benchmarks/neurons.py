@@ -26,12 +26,12 @@ from torch import Tensor, nn
 from attribution_suite.datasets import load_dataset
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.measures.unit_tests import UnitTests, unit_tests
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.neurons.masking import Masking, areas, by_score, by_significance, summary
 from attribution_suite.neurons.paths import QUANTILES, quantile_path, responses
-from attribution_suite.neurons.significance import UnitTests, unit_tests
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.unit_significance import UnitSignificance

@@ -21,7 +21,8 @@ from attribution_suite.removals.removal import Removal, Setting
 from attribution_suite.removals.retrain import Retrain
 from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
-from attribution_suite.removals.subset_fold import SubsetFold, SubsetFoldDynamicProgramme
+from attribution_suite.removals.subset_fold import SubsetFold
+from attribution_suite.removals.subset_fold_dp import SubsetFoldDynamicProgramme
 
 TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass")
 LOSSES = {"regression": nn.MSELoss(), "binary": nn.BCEWithLogitsLoss(), "multiclass": nn.CrossEntropyLoss()}

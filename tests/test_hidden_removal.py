@@ -21,8 +21,8 @@ from attribution_suite.audit.spec import make_spec
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.forward import collect
 from attribution_suite.networks.nodes import Nodes
-from attribution_suite.neurons.activations import collect
 from attribution_suite.removals.retrain import Retrain
 from attribution_suite.scorers import SCORERS
 

@@ -82,13 +82,26 @@ def test_units_are_those_of_the_stored_networks(run: Path, networks: Ensemble) -
     train = load_dataset("iris").with_decoy().train
     units = table(run, "units").set_index(["seed", "unit"])
     for seed in range(SEEDS):
-        active = networks.to_module(seed)[:2](train.inputs).detach().double().numpy()
+        before, active = (networks.to_module(seed)[:depth](train.inputs).detach().double().numpy() for depth in (1, 2))
         for unit in range(active.shape[1]):
             row = units.loc[(seed, unit)]
             assert row.rate == pytest.approx((active[:, unit] > 0).mean())
-            classes = [active[train.targets.numpy() == label, unit] for label in range(3)]
+            classes = [before[train.targets.numpy() == label, unit] for label in range(3)]
+            assert row.normality == pytest.approx(min(stats.shapiro(values).pvalue for values in classes), rel=1e-6)
             test = {"anova": stats.f_oneway, "kruskal": stats.kruskal}.get(row.test)
             assert row.p == pytest.approx(1.0 if test is None else test(*classes).pvalue, rel=1e-6)
+
+
+def test_samples_are_what_the_tests_saw(run: Path, networks: Ensemble) -> None:
+    train = load_dataset("iris").with_decoy().train
+    units, samples = table(run, "units").query("seed == 0"), table(run, "samples")
+    ranked = units.sort_values("normality").unit
+    assert set(samples.unit) == {*ranked[:4], *ranked[-4:]}
+    before = networks.to_module(0)[0](train.inputs).detach().numpy()
+    for unit, rows in samples.groupby("unit"):
+        np.testing.assert_allclose(rows.value, before[:, unit], rtol=1e-5, atol=1e-6)
+        assert (rows.label.to_numpy() == train.targets.numpy()).all()
+    assert (samples.value < 0).any()  # no ReLU has been there
 
 
 def test_masking_is_that_of_the_test_rows(run: Path, networks: Ensemble) -> None:

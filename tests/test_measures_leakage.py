@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.metrics import r2_score, roc_auc_score
-from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -156,16 +156,19 @@ def test_a_direct_effect_is_found_given_the_rest(rng):
 def test_a_probe_is_cross_fitted(rng):
     z, x, _ = chain(rng, 203)
     found = leakage.recoverability(z, x, seed=7)
-    fold = np.empty(203, int)
-    for number, held in enumerate(np.array_split(np.random.default_rng(7).permutation(203), 5)):
-        fold[held] = number
-    model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13)))
-    assert found.metric == "r2"
-    assert found.score["ridge"] == pytest.approx(r2_score(x, cross_val_predict(model, z, x, cv=PredefinedSplit(fold))))
     group = (x > 0.5) * 2.0 - 3.0
     binary = leakage.recoverability(z, group, seed=7)
-    expected = roc_auc_score(group, cross_val_predict(model, z, group, cv=PredefinedSplit(fold)))
-    assert binary.metric == "auc" and binary.score["ridge"] == pytest.approx(expected)
+    predicted = np.empty((2, 203))
+    for fitted, held in KFold(5, shuffle=True, random_state=7).split(z):
+        for place, wanted in enumerate((x, group)):
+            model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))).fit(z[fitted], wanted[fitted])
+            predicted[place, held] = model.predict(z[held])
+    r2 = 1 - ((x - predicted[0]) ** 2).sum() / ((x - x.mean()) ** 2).sum()
+    assert found.metric == "r2" and found.score["ridge"] == pytest.approx(r2)
+    assert leakage.linear_r2(z, x, seed=7) == pytest.approx(r2)
+    assert binary.metric == "auc" and binary.score["ridge"] == pytest.approx(roc_auc_score(group, predicted[1]))
+    # negative control: fitted to the rows it predicts, a boosted probe finds noise
+    assert leakage.recoverability(z, np.random.default_rng(1).standard_normal(203)).score["boosted"] < 0.1
 
 
 def test_what_probes_recover(rng):

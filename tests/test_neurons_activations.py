@@ -4,22 +4,23 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, Case
+from scipy import stats
 from sklearn.metrics import precision_recall_fscore_support
 from torch import nn
 
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
+from attribution_suite.measures.unit_tests import unit_tests
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.forward import collect
 from attribution_suite.neurons.activations import (
     active_units,
     activity,
     class_members,
     class_scores,
-    collect,
     drivers,
 )
-from attribution_suite.neurons.significance import unit_tests
 from attribution_suite.neurons.units import units_table
 
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -138,15 +139,12 @@ def test_units_table_joins_activity_and_tests(case: Case) -> None:
     assert len(table) == len(case.networks) * sum(case.networks.architecture.hidden)
     collected = collect(case.networks, rows.inputs)
     _, chosen = class_members(collected.outputs, task)
-    pre = units_table(case.networks, rows, task, of="pre_activation")
     for layer in (1, 2):
         values = collected.entering[layer].numpy()
         own = table[table.layer == layer]
         np.testing.assert_allclose(own.rate, (values > 0).mean(1).ravel(), rtol=1e-6)
-        tests = unit_tests(values, rows.targets.numpy(), task)
+        tests = unit_tests(collected.leaving[layer - 1].numpy(), rows.targets.numpy(), task)
         np.testing.assert_array_equal(own.p_holm, tests.p_holm.ravel())
-        np.testing.assert_array_equal(pre[pre.layer == layer].p, unit_tests(
-            collected.leaving[layer - 1].numpy(), rows.targets.numpy(), task).p.ravel())
         for row in own.itertuples():
             member = chosen[row.member].numpy()
             rates = {str(place): (values[row.member, member[:, place] == 1, row.unit] > 0).mean()
@@ -154,5 +152,25 @@ def test_units_table_joins_activity_and_tests(case: Case) -> None:
             assert row.rate_range == pytest.approx(max(rates.values()) - min(rates.values()), abs=1e-6)
             if task != "regression":
                 assert rates[row.busiest_class] == pytest.approx(max(rates.values()))
-    with pytest.raises(InputError, match="pre_activation"):
-        units_table(case.networks, rows, task, of="output")
+
+
+def test_units_are_tested_before_the_activation() -> None:
+    """Normal inputs make normal pre-activations; after the ReLU no unit is normal, and a dead one says nothing."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(300, 5, generator=generator)
+    targets = (inputs[:, 0] + torch.randn(300, generator=generator) > 0).float()
+    networks = Ensemble.initialise(Architecture(5, (40,), 1), [0])
+    weight, bias = networks.weights[0].clone(), networks.biases[0].clone()
+    weight[0, 7], bias[0, 7] = torch.tensor([1.0, 0, 0, 0, 0]), -50.0  # dead, and fed by what the classes differ in
+    networks = networks.with_first_layer(weight, bias)
+    table = units_table(networks, Split(inputs, targets), "binary")
+    linear = networks.to_module()[0](inputs).detach().double().numpy()
+    classes = [linear[targets == label] for label in (0, 1)]
+    normality = np.min([stats.shapiro(values, axis=0).pvalue for values in classes], axis=0)
+    np.testing.assert_allclose(table.normality, normality)
+    assert (table.test == "welch").mean() > 0.8
+    after = unit_tests(networks.activations(inputs)[1].numpy(), targets.numpy(), "binary")  # negative control
+    assert "welch" not in after.test and np.nanmax(after.normality) < 0.001
+    dead = table[table.unit == 7].iloc[0]
+    assert (dead.state, dead.rate, bool(dead.significant)) == ("dead", 0.0, True)
+    assert dead.p == pytest.approx(stats.ttest_ind(classes[0][:, 7], classes[1][:, 7], equal_var=False).pvalue)

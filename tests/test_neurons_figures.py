@@ -12,12 +12,13 @@ from PIL import Image
 
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
+from attribution_suite.measures.unit_tests import unit_tests
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.neurons.activations import activity, collect
+from attribution_suite.networks.forward import collect
+from attribution_suite.neurons.activations import activity
 from attribution_suite.neurons.masking import Masking, by_score, by_significance
 from attribution_suite.neurons.paths import quantile_path, to_frame
-from attribution_suite.neurons.significance import unit_tests
 from attribution_suite.report import figures_neurons_history as history_figures
 from attribution_suite.report.figures_neurons_animation import LIMIT, animation, still
 from attribution_suite.report.figures_neurons_base import DOWN, UP, png

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
 from attribution_suite.measures.statistics import bootstrap_mean
+from attribution_suite.measures.unit_tests import unit_tests
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.neurons.masking import (
@@ -21,7 +22,6 @@ from attribution_suite.neurons.masking import (
     masked_outputs,
     summary,
 )
-from attribution_suite.neurons.significance import unit_tests
 from attribution_suite.scorers.attribution import Attribution
 
 hidden_case = pytest.mark.parametrize("case", CASES[:-1], ids=lambda case: case.name)

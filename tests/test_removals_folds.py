@@ -23,8 +23,6 @@ from attribution_suite.removals.folding import covariance
 from attribution_suite.removals.removal import Removal, Setting
 from attribution_suite.removals.subset_fold import (
     SubsetFold,
-    SubsetFoldDynamicProgramme,
-    dynamic_programme,
     exhaustive,
     explained_variance,
     matching_pursuit,
@@ -171,28 +169,7 @@ def test_matching_pursuit_follows_the_residual(seed: int) -> None:
     assert matching_pursuit(matrix, torch.tensor([0]), torch.arange(1, 7), 4).tolist() == chosen
 
 
-def chain_value(matrix: Tensor, removed: list[int], chain: tuple[int, ...]) -> float:
-    """Σ abs(r_kj)(1 − abs(r_kk')) over the chain; its first peer has none before it. A group: its largest abs(r_kj)."""
-    correlation = np.abs(matrix.numpy() / np.sqrt(np.outer(matrix.diagonal(), matrix.diagonal())))
-    value = 0.0
-    for position, peer in enumerate(chain):
-        overlap = correlation[peer, chain[position - 1]] if position else 0.0
-        value += max(correlation[peer, j] for j in removed) * (1 - overlap)
-    return value
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 10**6), st.integers(1, 7), st.sampled_from([[0], [6], [2, 4]]))
-def test_the_dynamic_programme_finds_the_best_chain(seed: int, count: int, removed: list[int]) -> None:
-    matrix = random_matrix(seed)
-    peers = [feature for feature in range(7) if feature not in removed]
-    chains = [chain for size in range(1, min(count, len(peers)) + 1) for chain in combinations(peers, size)]
-    best = max(chains, key=lambda chain: chain_value(matrix, removed, chain))
-    found = dynamic_programme(matrix, torch.tensor(removed), torch.tensor(peers), count)
-    assert tuple(found.tolist()) == best
-
-
-@by_method([SubsetFold(2), SubsetFold(2, "exhaustive"), SubsetFoldDynamicProgramme(2)])
+@by_method([SubsetFold(2), SubsetFold(2, "exhaustive")])
 @pytest.mark.parametrize("case", ["gaussian", "multiclass, layer 1"])
 def test_a_subset_fold_is_the_regression_on_few_peers(method: Removal, case: str) -> None:
     given_case = gaussian_case() if case == "gaussian" else removal_case(case)
@@ -217,7 +194,6 @@ def test_a_subset_fold_with_every_peer_is_the_fold() -> None:
 
 @pytest.mark.parametrize("method, message", [
     (SubsetFold(0), "at least one compensating node"),
-    (SubsetFoldDynamicProgramme(0), "at least one compensating node"),
     (SubsetFold(20, "exhaustive"), "use search='omp' or fewer nodes"),
 ], ids=str)
 def test_subset_folds_that_cannot_be(method: Removal, message: str) -> None:

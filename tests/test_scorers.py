@@ -5,7 +5,6 @@ import pytest
 import torch
 from cases import CASES, SCORED, Case, make_case
 from reference import captum_alone, gradient_weight_alone, positive_relevance
-from torch import nn
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.nodes import Nodes
@@ -72,20 +71,6 @@ def test_lrp_follows_the_positive_rule(case: Case) -> None:
                 relevance = positive_relevance(values, weight[member], relevance)
             expected = sum_groups(relevance, case.evaluation.groups)
             torch.testing.assert_close(attribution.values[member, row], expected, rtol=1e-4, atol=1e-5)
-
-
-def test_lrp_epsilon_equals_captum_without_biases() -> None:
-    case = make_case("multiclass", "multiclass")
-    networks = type(case.networks)(case.networks.architecture, case.networks.weights,
-                                   tuple(torch.zeros_like(b) for b in case.networks.biases))
-    attribution = SCORERS.load("lrp_epsilon")().attribute(networks, case.evaluation)
-    for member in range(len(networks)):
-        net = networks.to_module(member)
-        for layer in net:
-            if isinstance(layer, nn.Linear):
-                layer.rule = captum.attr._utils.lrp_rules.EpsilonRule(1e-6)
-        expected = captum.attr.LRP(net).attribute(case.evaluation.inputs, target=case.evaluation.explained[member])
-        torch.testing.assert_close(attribution.values[member], expected.detach(), rtol=1e-3, atol=1e-4)
 
 
 @by_case

@@ -22,7 +22,8 @@ from attribution_suite.datasets.table import Split, TabularDataset, Task
 from attribution_suite.errors import InputError
 from attribution_suite.files import write_atomically
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.neurons.activations import activity, class_scores, collect, drivers
+from attribution_suite.networks.forward import collect
+from attribution_suite.neurons.activations import activity, class_scores, drivers
 from attribution_suite.neurons.masking import Masking, by_score, by_significance
 from attribution_suite.neurons.paths import quantile_path, to_frame
 from attribution_suite.neurons.units import units_table
@@ -99,7 +100,7 @@ def inside(bench: Bench, networks: Ensemble, evaluation: Evaluation, layers: Seq
     for layer in layers:
         here = units[units.layer == layer]
         yield "masking", masked(bench, networks, evaluation, layer, here)
-        yield "samples", samples(seen.entering[layer][0], background.targets, here[here.member == 0], data.task)
+        yield "samples", samples(seen.leaving[layer - 1][0], background.targets, here[here.member == 0], data.task)
     for output in range(min(networks.architecture.outputs, OUTPUTS)):
         both = [quantile_path(networks, background.inputs, sign, output, KEPT) for sign in ("positive", "negative")]
         yield "paths", to_frame(both, data.feature_names).assign(output=output)
@@ -120,7 +121,7 @@ def masked(bench: Bench, networks: Ensemble, evaluation: Evaluation, layer: int,
 
 
 def samples(values: Tensor, targets: Tensor, units: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """The values `[rows, units]` of the most and the least normal units of one member, one row a unit and row."""
+    """The pre-activations `[rows, units]` of one member's most and least normal units, one row a unit and row."""
     ranked = units.dropna(subset="normality").sort_values("normality", ascending=False, kind="stable").unit
     chosen = list(dict.fromkeys([*ranked[:SAMPLED], *ranked[-SAMPLED:]]))
     labels = torch.full_like(targets, -1) if task == "regression" else targets

@@ -87,14 +87,15 @@ NEURON_TABLES: Mapping[str, Mapping[str, str]] = {
         "rate": "float in [0, 1]: the part of the rows on which the unit is active (> 0)",
         "busiest_class": "str: the predicted class with the highest rate ('all' for regression)",
         "rate_range": "float in [0, 1]: the highest rate of a class minus the lowest",
-        "test": "str: welch, mann_whitney, anova, kruskal, spearman, or constant (nothing to test)",
-        "normality": "float: the smallest Shapiro p over classes",
+        "test": "str: what the pre-activations were put to: welch, mann_whitney, anova, kruskal, spearman, or constant "
+                "(nothing to test)",
+        "normality": "float: the smallest Shapiro p over classes, of the pre-activations; regression: over all rows",
         "p": "float: two-sided, uncorrected", "p_holm": "float: over the layer's units",
         "p_bh": "float: Benjamini and Hochberg, over the layer's units",
-        "effect": "float in [−1, 1]: Cliff's delta, or Spearman's ρ for a regression",
+        "effect": "float in [−1, 1]: Cliff's delta, or Spearman's ρ for a regression, of the pre-activations",
         "effect_class": "int: the class that the effect is of, −1 for regression",
         "cohens_d": "float: class 1 against 0; NaN unless binary",
-        "bimodality": "float in (0, 1]: Sarle's coefficient; above 5/9 hints at two modes",
+        "bimodality": "float in (0, 1]: Sarle's coefficient of the pre-activations; above 5/9 hints at two modes",
         "significant": "bool: p < 0.05, what masking follows", "significant_holm": "bool", "significant_bh": "bool",
     },
     "activity": {
@@ -147,7 +148,8 @@ NEURON_TABLES: Mapping[str, Mapping[str, str]] = {
         "share": "float in [0, 1]: of all features",
     },
     "samples": {
-        **UNIT, "label": "int: the row's class", "value": "float: the unit's activation on one background row",
+        **UNIT, "label": "int: the row's class",
+        "value": "float: the unit's pre-activation on one background row, as it is tested",
     },
 }
 

@@ -5,6 +5,7 @@ Every test and probe draws at most `max_rows` rows by `seed`; the cost of a kern
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -178,37 +179,36 @@ def _centred(matrix: Floats) -> Floats:
     return matrix - means - means[:, None] + means.mean() if np.ptp(matrix) > 0 else np.zeros_like(matrix)
 
 
-def _ridge(inputs: Floats, targets: Floats, seed: int) -> Callable[[Floats], Floats]:
+def _ridge(seed: int) -> Any:
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    fitted = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))).fit(inputs, targets)
-    return lambda rows: fitted.predict(rows).reshape(len(rows), -1)
+    return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13)))
 
 
-def _boosted(inputs: Floats, targets: Floats, seed: int) -> Callable[[Floats], Floats]:
+def _boosted(seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.multioutput import MultiOutputRegressor
 
-    fitted = [HistGradientBoostingRegressor(early_stopping=False, random_state=seed).fit(inputs, column)
-              for column in targets.T]
-    return lambda rows: np.stack([model.predict(rows) for model in fitted], 1)
+    return MultiOutputRegressor(HistGradientBoostingRegressor(early_stopping=False, random_state=seed))
 
 
-PROBES = {"ridge": _ridge, "boosted": _boosted}
+PROBES: Mapping[str, Callable[[int], Any]] = {"ridge": _ridge, "boosted": _boosted}
 
 
 def _cross_fitted(probe: str, inputs: Floats, targets: Floats, seed: int) -> Floats:
-    """Every row's prediction by a probe fitted without the row's fold, `[rows, columns]`."""
-    predicted = np.empty_like(targets)
-    for held in np.array_split(np.random.default_rng(seed).permutation(len(targets)), 5):
-        fitted_on = np.setdiff1d(np.arange(len(targets)), held)
-        predicted[held] = PROBES[probe](inputs[fitted_on], targets[fitted_on], seed)(inputs[held])
-    return predicted
+    """Every row's prediction by a probe fitted without the row's fold, one of five, `[rows, columns]`."""
+    from sklearn.model_selection import KFold, cross_val_predict
+
+    folds = KFold(5, shuffle=True, random_state=seed)
+    return cross_val_predict(PROBES[probe](seed), inputs, targets, cv=folds).reshape(targets.shape)
 
 
 def _r2(wanted: Floats, predicted: Floats) -> float:
-    return float(np.mean(1 - ((wanted - predicted) ** 2).sum(0) / ((wanted - wanted.mean(0)) ** 2).sum(0)))
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(wanted, predicted))
 
 
 def _auc(wanted: Floats, predicted: Floats) -> float:

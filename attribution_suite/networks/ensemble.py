@@ -13,7 +13,6 @@ from attribution_suite.networks.nodes import Nodes
 
 # Values that one batched product may hold at once (4 bytes each): its operands stay in a core's cache, memory bounded.
 CHUNK_VALUES = 1_000_000
-SAME = 1e-10  # a difference that counts as none, in DeepLIFT (Captum's)
 
 
 @dataclass(frozen=True)
@@ -182,27 +181,6 @@ class Ensemble:
         for values, weight in zip(reversed(self.hidden(first)), (*reversed(self.weights[1:-1]), None), strict=False):
             slope = chain(self.architecture.activation, slope, values)
             slope = slope if weight is None else torch.bmm(slope, weight)
-        return slope
-
-    def multiplier(self, first: Tensor, baseline: Tensor, explained: Tensor | None) -> Tensor:
-        """DeepLIFT's multipliers of the explained output by the first pre-activation, `[E, rows, hidden]`.
-
-        The rescale rule: an activation passes Δout/Δin between the row and `baseline` `[E, 1, hidden]`, its derivative
-        where Δin is below 1e-10; a Linear passes Wᵀ. Equal to Captum's DeepLift.
-        """
-        slope, layers = self.last_weight(first, explained), []
-        here, there = first, baseline
-        for layer in range(1, self.architecture.depth):
-            active, reference = self.activate(here), self.activate(there)
-            layers.append((here - there, active - reference, active))
-            weight, bias = self.weights[layer].transpose(1, 2), self.biases[layer][:, None]
-            if layer < self.architecture.depth - 1:
-                here, there = torch.baddbmm(bias, active, weight), torch.baddbmm(bias, reference, weight)
-        for layer in reversed(range(1, self.architecture.depth)):
-            entering, leaving, active = layers[layer - 1]
-            derived = chain(self.architecture.activation, slope, active)
-            slope = torch.where(entering.abs() < SAME, derived, slope * leaving / entering)
-            slope = slope if layer == 1 else torch.bmm(slope, self.weights[layer - 1])
         return slope
 
     def outputs(self, inputs: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Any `nn.Module` as an ensemble: an editable layer in front of the user's own modules."""
 
 import copy
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +12,6 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.ensemble import Ensemble, is_perceptron
 from attribution_suite.networks.probe import check_modules, copied, deep_lift_problem, probe, reset
-from attribution_suite.networks.view import View
 from attribution_suite.seeding import seeded
 
 PROBE_ROWS = 64
@@ -180,17 +178,6 @@ class ModuleEnsemble(Ensemble):
             outputs = self.finish(point)
             chosen = outputs[..., :1] if explained is None else outputs.gather(2, explained[..., None])
             return torch.autograd.grad(chosen.sum(), point, materialize_grads=True)[0]
-
-    def multiplier(self, first: Tensor, baseline: Tensor, explained: Tensor | None) -> Tensor:
-        """DeepLIFT's multipliers by Captum, through hooks on the modules' own activations."""
-        from captum.attr import DeepLift  # slow to load, and training needs this file too
-
-        view = View(self, explained)
-        rows, reference = (values.detach().transpose(0, 1).requires_grad_() for values in (first, baseline))
-        with warnings.catch_warnings():  # Captum announces the hooks that it sets and removes
-            warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
-            method = DeepLift(view, multiply_by_inputs=False)
-            return method.attribute(rows, reference.expand_as(rows)).detach().transpose(0, 1)
 
     def activations(self, inputs: Tensor) -> list[Tensor]:
         """Raises InputError: a module's layers are not known."""

@@ -1,7 +1,6 @@
 """What every unit does on some rows, which classes switch it on, and which inputs drive it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,41 +10,11 @@ from torch import Tensor
 from attribution_suite.datasets.table import Task
 from attribution_suite.errors import InputError
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.forward import Collected
 from attribution_suite.networks.outputs import predicted_class
 from attribution_suite.scorers.attribution import sum_groups
 
 EVERY_ROW = "all"  # the class of a regression's rows, which have none
-
-
-@dataclass(frozen=True)
-class Collected:
-    """Inputs and outputs of every Linear, of every member and row.
-
-    `entering[l]` `[members, rows, width l]` enters Linear l + 1: the activations of layer l, at l = 0 the inputs.
-    `leaving[l]` `[members, rows, width l + 1]` leaves it: the pre-activations of layer l + 1, at the end the outputs.
-    """
-
-    entering: tuple[Tensor, ...]
-    leaving: tuple[Tensor, ...]
-
-    @property
-    def outputs(self) -> Tensor:
-        """The networks' outputs `[members, rows, outputs]`."""
-        return self.leaving[-1]
-
-
-def collect(networks: Ensemble, inputs: Tensor) -> Collected:
-    """One forward pass over `[rows, features]` or `[members, rows, features]`; it holds every value of it.
-
-    Raises InputError for networks whose layers are not known (an nn.Module that is no plain perceptron).
-    """
-    if reason := networks.refusal("layers"):
-        raise InputError(f"units cannot be read: {reason}")
-    entering, leaving = [inputs.expand(len(networks), *inputs.shape[-2:])], [networks.first(inputs)]
-    for weight, bias in zip(networks.weights[1:], networks.biases[1:], strict=True):
-        entering.append(networks.activate(leaving[-1]))
-        leaving.append(torch.baddbmm(bias[:, None], entering[-1], weight.transpose(1, 2)))
-    return Collected(tuple(entering), tuple(leaving))
 
 
 def class_members(outputs: Tensor, task: Task, classes: Sequence[str] = ()) -> tuple[tuple[str, ...], Tensor]:
@@ -123,20 +92,22 @@ def drivers(networks: Ensemble, collected: Collected, groups: Mapping[str, tuple
 
 
 def class_scores(outputs: Tensor, targets: Tensor, task: Task, classes: Sequence[str] = ()) -> pd.DataFrame:
-    """Precision, recall and F1 of every member and class, with `rows`: how many have the label.
+    """Precision, recall and F1 of every member and class by scikit-learn, with `rows`: how many have the label.
 
-    As in scikit-learn, 0 where nothing is predicted as the class (precision) or labelled with it (recall).
+    0 where nothing is predicted as the class (precision) or labelled with it (recall). Raises InputError for a
+    regression.
     """
+    from sklearn.metrics import precision_recall_fscore_support
+
     if task == "regression":
         raise InputError("precision, recall and F1 are of classes; a regression has none")
-    names, chosen = class_members(outputs, task, classes)
-    labels = torch.nn.functional.one_hot(targets.long(), len(names)).float()
-    hits = (chosen * labels).sum(1).double()
-    predicted, actual = chosen.sum(1).double(), labels.sum(0).double().expand_as(hits)
-    keys = _grid(member=len(outputs), label=names)
-    values = {"precision": hits / predicted.clamp(min=1), "recall": hits / actual.clamp(min=1),
-              "f1": 2 * hits / (predicted + actual).clamp(min=1), "rows": actual.long()}
-    return keys.assign(**{name: value.flatten().numpy() for name, value in values.items()})
+    names, _ = class_members(outputs, task, classes)
+    labels, predicted = targets.long().numpy(), predicted_class(outputs, task).numpy()
+    scores = [precision_recall_fscore_support(labels, member, labels=range(len(names)), zero_division=0)
+              for member in predicted]
+    columns = (np.concatenate(column) for column in zip(*scores, strict=True))
+    return _grid(member=len(outputs), label=names).assign(
+        **dict(zip(("precision", "recall", "f1", "rows"), columns, strict=True)))
 
 
 def _grid(**levels: int | Sequence[object]) -> pd.DataFrame:

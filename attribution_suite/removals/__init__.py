@@ -12,6 +12,6 @@ REMOVALS = Registry("removal", {
     "fold_tuning": f"{_HERE}.fold_tuning:FoldTuning",
     "fold": f"{_HERE}.fold_tuning:Fold",
     "subset_fold": f"{_HERE}.subset_fold:SubsetFold",
-    "subset_fold_dp": f"{_HERE}.subset_fold:SubsetFoldDynamicProgramme",
+    "subset_fold_dp": f"{_HERE}.subset_fold_dp:SubsetFoldDynamicProgramme",
     "constant": f"{_HERE}.constant:Constant",
 })

@@ -1,7 +1,6 @@
 """The least-squares fold with at most `nodes` compensating peers."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -34,30 +33,19 @@ class SubsetFold:
     aims: ClassVar[str] = "direct"
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
-        """The closed form. Raises InputError where 'exhaustive' would try more than 100,000 subsets."""
-        chosen = matching_pursuit if self.search == "omp" else exhaustive
-        return _remove(networks, nodes, setting, chosen, self.nodes)
+        """The closed form.
 
-    def replacement(self) -> None:
-        """Weights are edited, not data."""
+        Raises InputError for `nodes` below 1, and where 'exhaustive' would try more than 100,000 subsets.
+        """
+        if self.nodes < 1:
+            raise InputError(f"a subset fold needs at least one compensating node, got {self.nodes}")
+        started = time.perf_counter()
+        choose = matching_pursuit if self.search == "omp" else exhaustive
 
+        def fit(matrix: Tensor, removed: Tensor, peers: Tensor) -> Tensor:
+            return regress(matrix, removed, choose(matrix, removed, peers, self.nodes))
 
-@dataclass(frozen=True)
-class SubsetFoldDynamicProgramme:
-    """The fold onto the peers that the published dynamic programme over correlations chooses.
-
-    It walks the peers in order and keeps, for every last peer k and count c, the chain with the largest
-    Σ abs(r_kj)(1 − abs(r_kk')), k' the peer before k in the chain: correlated with j, not with each other. The
-    published code loses its chains (list `append` returns None); here they are kept.
-    """
-
-    nodes: int = 5
-    name: ClassVar[str] = "subset_fold_dp"
-    aims: ClassVar[str] = "direct"
-
-    def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
-        """The closed form."""
-        return _remove(networks, nodes, setting, dynamic_programme, self.nodes)
+        return edited(fold_each(networks, nodes, setting, fit), started)
 
     def replacement(self) -> None:
         """Weights are edited, not data."""
@@ -86,42 +74,6 @@ def exhaustive(matrix: Tensor, removed: Tensor, peers: Tensor, count: int) -> Te
                key=lambda subset: explained_variance(matrix, removed, subset))
 
 
-def dynamic_programme(matrix: Tensor, removed: Tensor, peers: Tensor, count: int) -> Tensor:
-    """The chain of at most `count` peers with the largest Σ abs(r_kj)(1 − abs(r_kk'))."""
-    count = min(count, len(peers))
-    if count == 0:
-        return peers[:0]
-    deviation = matrix.diagonal().sqrt()
-    correlation = (matrix / deviation[:, None] / deviation).abs()
-    target = correlation[peers][:, removed].amax(1)
-    between = correlation[peers][:, peers]
-    earlier = torch.ones_like(between, dtype=torch.bool).tril(-1)
-    value, before = target.clone(), []
-    ends = [(float(value.max()), int(value.argmax()))]
-    for _ in range(count - 1):
-        gains = (value + target[:, None] * (1 - between)).masked_fill(~earlier, -torch.inf)
-        value, previous = gains.max(1)
-        before.append(previous)
-        ends.append((float(value.max()), int(value.argmax())))
-    length = max(range(len(ends)), key=lambda c: ends[c][0])
-    chain = [ends[length][1]]
-    for previous in reversed(before[:length]):
-        chain.append(int(previous[chain[-1]]))
-    return peers[sorted(chain)]
-
-
 def explained_variance(matrix: Tensor, removed: Tensor, subset: Tensor) -> float:
     """How much of the removed nodes' variance the subset explains (not normalised)."""
     return float((matrix[:, removed] * regress(matrix, removed, subset)).sum())
-
-
-def _remove(networks: Ensemble, nodes: Nodes, setting: Setting,
-            choose: Callable[[Tensor, Tensor, Tensor, int], Tensor], count: int) -> Trained:
-    if count < 1:
-        raise InputError(f"a subset fold needs at least one compensating node, got {count}")
-    started = time.perf_counter()
-
-    def fit(matrix: Tensor, removed: Tensor, peers: Tensor) -> Tensor:
-        return regress(matrix, removed, choose(matrix, removed, peers, count))
-
-    return edited(fold_each(networks, nodes, setting, fit), started)

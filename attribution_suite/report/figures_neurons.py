@@ -44,8 +44,8 @@ def units(subject: Subject) -> Pictures:
         found.append(_draw(
             subject, partial(distributions, values, labels, classes, tests),
             f"normality-{layer}", f"The most and the least normal units of layer {layer}",
-            "Activations on training rows, each class apart, first seed: above the units with the largest Shapiro p, "
-            "below those with the smallest.", last))
+            "Pre-activations on training rows, each class apart, first seed: above the units with the largest "
+            "Shapiro p, below those with the smallest.", last))
     return found
 
 

@@ -44,7 +44,7 @@ def distributions(values: np.ndarray, labels: np.ndarray, classes: Sequence[str]
         line[0].set_ylabel(f"{title}\nrows")
     handles = [_patch(CLASS_COLOURS[place % len(CLASS_COLOURS)]) for place in range(len(classes))]
     figure.legend(handles, [label(name) for name in classes], loc="outside upper right", ncols=min(8, len(classes)))
-    figure.supxlabel("value of the unit", fontsize=9)
+    figure.supxlabel("pre-activation of the unit", fontsize=9)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from torch import Tensor
 from attribution_suite.datasets.table import Task
 from attribution_suite.errors import InputError
 from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.forward import collect
 
 Reads = Literal["network", "layers", "activations", "labels"]
 
@@ -25,6 +26,8 @@ class Evaluation:
     `[members, features]`. A baseline's background may have lost columns: `[n, rows, features]`, one a member, or one
     a variant where the seeds share them; member e (they are seed-major) reads number e mod n. `targets` `[rows]` and
     `background_targets` `[background rows]` are the labels.
+    `pre_activations` `[members, background rows, units]`: of a hidden layer, what its units' activations on the
+    background rows are made of; None at the input.
     `explained` `[members, rows]` is the class whose logit is explained, None where there is one output.
     `groups` maps a feature's name to its columns; `seed` fixes every random draw.
     """
@@ -38,6 +41,7 @@ class Evaluation:
     task: Task
     explained: Tensor | None = None
     seed: int = 0
+    pre_activations: Tensor | None = None
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -46,10 +50,9 @@ class Evaluation:
 
     def to(self, device: torch.device) -> "Evaluation":
         """The same on another device."""
-        explained = None if self.explained is None else self.explained.to(device)
-        return Evaluation(self.inputs.to(device), self.targets.to(device), self.background.to(device),
-                          self.background_targets.to(device), self.baseline.to(device), self.groups, self.task,
-                          explained, self.seed)
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved: dict[str, Any] = {name: value.to(device) for name, value in tensors.items()}
+        return replace(self, **moved)
 
     def with_rows(self, count: int) -> "Evaluation":
         """The same with the first `count` rows."""
@@ -62,8 +65,8 @@ class Evaluation:
                       getattr(self, name).dim() == 3}
         if self.baseline.dim() == 2:
             per_member["baseline"] = self.baseline[members]
-        if self.explained is not None:
-            per_member["explained"] = self.explained[members]
+        per_member |= {name: value[members] for name in ("explained", "pre_activations")
+                       if (value := getattr(self, name)) is not None}
         return replace(self, **per_member)
 
     def at_layer(self, networks: Ensemble, layer: int) -> "Evaluation":
@@ -71,10 +74,12 @@ class Evaluation:
         if layer == 0:
             return self
         baseline = self.baseline if self.baseline.dim() == 2 else self.baseline.expand(len(networks), -1)
+        background = collect(networks, self.background)
         return replace(
             self,
             inputs=networks.activations(self.inputs)[layer],
-            background=networks.activations(self.background)[layer],
+            background=background.entering[layer],
+            pre_activations=background.leaving[layer - 1],
             baseline=networks.activations(baseline[:, None])[layer][:, 0],
             groups={f"unit:{unit}": (unit,) for unit in range(networks.architecture.widths[layer])},
         )

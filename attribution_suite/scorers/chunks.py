@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
-from captum.attr._utils.approximation_methods import approximation_parameters
 from torch import Tensor
 
 from attribution_suite.networks.ensemble import Ensemble
@@ -87,7 +87,7 @@ def completeness_gap(values: Tensor, networks: Ensemble, evaluation: Evaluation)
 
 
 def straight_path(chunk: Chunk, inputs: Tensor, points: int) -> Tensor:
-    """The first pre-activation at Captum's Gauss-Legendre points between baseline and `inputs`.
+    """The first pre-activation at the Gauss-Legendre points between baseline and `inputs`.
 
     `[members, points, rows, hidden]`: a straight path of the input is one of z = Wx + b.
     """
@@ -97,6 +97,6 @@ def straight_path(chunk: Chunk, inputs: Tensor, points: int) -> Tensor:
 
 @lru_cache
 def quadrature(steps: int) -> tuple[Tensor, Tensor]:
-    """Captum's Gauss-Legendre weights and nodes on [0, 1], `[steps]` each."""
-    sizes, nodes = (torch.tensor(rule(steps)) for rule in approximation_parameters("gausslegendre"))
-    return sizes.float(), nodes.float()
+    """Gauss-Legendre weights and nodes on [0, 1], `[steps]` each: Captum's, numpy's of [−1, 1] scaled."""
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    return torch.from_numpy(weights / 2).float(), torch.from_numpy((1 + nodes) / 2).float()

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from attribution_suite.measures.statistics import holm
+from attribution_suite.measures.unit_tests import unit_tests
 from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.neurons.significance import unit_tests
 from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_groups
 
 
@@ -17,13 +17,16 @@ from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_g
 class UnitSignificance:
     """s_k = abs(effect) of node k on the background rows: Cliff's delta, or Spearman's ρ for a regression.
 
+    Of a hidden unit the pre-activations are tested, as the published runs do and the `units` table does; of an input
+    its values.
+
     The effect, not −log₁₀ p: it does not grow with the number of rows, does not run out of digits (p = 0 at a few
     thousand rows), and is one scale for all units, while their p-values come from different tests. For one test and
     no ties both give the same ranking. p-values and Holm's are in `details['p']`, `details['p_holm']`
     `[members, columns]`.
 
-    A group's score is the sum over its columns. It reads the training rows' activations and labels, not the weights
-    above them: like a baseline fitted to the labels it is the same for every network at layer 0, and no edit of a tail
+    A group's score is the sum over its columns. It reads the training rows' values and labels, not the weights above
+    them: like a baseline fitted to the labels it is the same for every network at layer 0, and no edit of a tail
     can change it ('not applicable'); where training rows lose a column, it is asked again on those.
     """
 
@@ -32,7 +35,7 @@ class UnitSignificance:
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Global scores; `signed` (up with class 1, or with the target) for binary and regression."""
-        rows = evaluation.background
+        rows = evaluation.background if evaluation.pre_activations is None else evaluation.pre_activations
         different, place = _different(rows if rows.dim() == 3 else rows[None])
         targets = evaluation.background_targets.numpy(force=True)
         tests = unit_tests(different[None], targets, evaluation.task)

@@ -10,8 +10,8 @@ from scipy import stats
 from attribution_suite.datasets.table import Task
 from attribution_suite.errors import InputError
 from attribution_suite.measures.statistics import benjamini_hochberg, cliffs_delta, cohens_d, holm
-from attribution_suite.neurons import CHUNK_VALUES
 
+CHUNK_VALUES = 4_000_000  # numbers that are tested at once (8 bytes each)
 LEVEL = 0.05
 BIMODAL = 5 / 9  # Sarle's coefficient of a uniform distribution; two modes lie above, a normal distribution at 1/3
 SHAPIRO_ROWS = 5_000  # scipy's p-value of Shapiro and Wilk's W holds up to here

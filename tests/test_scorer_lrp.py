@@ -1,0 +1,95 @@
+"""LRP's ε rule on networks with biases: Captum's own, a layer by hand, input × gradient, and what biases absorb."""
+
+import captum.attr
+import pytest
+import torch
+from captum.attr._utils.lrp_rules import EpsilonRule
+from cases import CASES, Case, make_case
+from torch import Tensor, nn
+
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.scorers.attribution import Evaluation, sum_groups
+from attribution_suite.scorers.gradients import InputXGradient
+from attribution_suite.scorers.lrp import LRP, LRPEpsilon
+
+by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def with_biases(case: Case, factor: float) -> Ensemble:
+    return Ensemble(case.networks.architecture, case.networks.weights, tuple(factor * b for b in case.networks.biases))
+
+
+def captum_lrp(networks: Ensemble, evaluation: Evaluation, member: int, epsilon: float) -> Tensor:
+    """φ of one network in float64, by Captum, the rule set on every Linear. Its own default is ε = 1e-9."""
+    net = networks.to_module(member).double()
+    for layer in net:
+        if isinstance(layer, nn.Linear):
+            layer.rule = EpsilonRule(epsilon)
+    target = 0 if evaluation.explained is None else evaluation.explained[member]
+    values = captum.attr.LRP(net).attribute(evaluation.inputs.double(), target=target).detach()
+    return sum_groups(values, evaluation.groups).float()
+
+
+@by_case
+@pytest.mark.parametrize("epsilon", [1e-6, 0.3])  # a stabiliser, and one that weighs, so that its sign is seen
+def test_epsilon_rule_equals_captum_with_biases(case: Case, epsilon: float) -> None:
+    networks = with_biases(case, 3.0)
+    found = LRPEpsilon(epsilon).attribute(networks, case.evaluation).values
+    without = LRPEpsilon(epsilon).attribute(with_biases(case, 0.0), case.evaluation).values
+    assert any((values < -0.1).any() for values in networks.activations(case.evaluation.inputs)[1:])
+    for member in range(len(networks)):
+        expected = captum_lrp(networks, case.evaluation, member, epsilon)
+        torch.testing.assert_close(found[member], expected, rtol=1e-4, atol=1e-5)
+        # negative control: biases count (in one layer, z / (z ± ε) hides them)
+        assert not torch.allclose(without[member], expected, rtol=1e-2, atol=1e-2) or case.name == "linear"
+
+
+@pytest.mark.parametrize("bias, z", [(-0.5, -1.0), (0.5, 0.0), (1.5, 1.0)])
+def test_one_layer_by_hand(bias: float, z: float) -> None:
+    """x = (1, 2), w = (−1, 1/4), so Σ h w = −1/2; R = z, divided by z ± ε with ε = 1/4, away from 0."""
+    networks = Ensemble(Architecture(2, (), 1), (torch.tensor([[[-1.0, 0.25]]]),), (torch.tensor([[bias]]),))
+    evaluation = Evaluation(torch.tensor([[1.0, 2.0]]), torch.zeros(1), torch.zeros(1, 2), torch.zeros(1),
+                            torch.zeros(2), {"a": (0,), "b": (1,)}, "regression")
+    found = LRPEpsilon(0.25).attribute(networks, evaluation)
+    ratio = {-1.0: 1 / 1.25, 0.0: 0.0, 1.0: 1 / 1.25}[z]  # with the other sign, 1 / 0.75
+    torch.testing.assert_close(found.values, torch.tensor([[[-ratio, ratio / 2]]]))
+    torch.testing.assert_close(found.details["absorbed"], torch.tensor([abs(z + ratio / 2)]))
+
+
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+def test_epsilon_rule_tends_to_input_times_gradient(task: str) -> None:
+    case = make_case(task, task)
+    expected = InputXGradient().attribute(case.networks, case.evaluation).values
+    far, near = ((LRPEpsilon(epsilon).attribute(case.networks, case.evaluation).values - expected).abs().max()
+                 for epsilon in (0.1, 1e-7))
+    assert near < 1e-4 < 0.05 < far
+    tanh = make_case(task, task, "tanh")  # negative control: only a ReLU passes what its gradient passes
+    values = LRPEpsilon(1e-7).attribute(tanh.networks, tanh.evaluation).values
+    assert (values - InputXGradient().attribute(tanh.networks, tanh.evaluation).values).abs().max() > 0.05
+
+
+@by_case
+def test_absorbed_is_what_does_not_arrive(case: Case) -> None:
+    networks, explained = with_biases(case, 3.0), case.evaluation.explained
+    found = LRPEpsilon().attribute(networks, case.evaluation)
+    for member in range(len(networks)):
+        output = networks.to_module(member)(case.evaluation.inputs).detach()
+        wanted = output[:, 0] if explained is None else output.gather(1, explained[member, :, None])[:, 0]
+        arrived = captum_lrp(networks, case.evaluation, member, 1e-6).sum(1)
+        torch.testing.assert_close(found.details["absorbed"][member], (wanted - arrived).abs().mean(),
+                                   rtol=1e-4, atol=1e-5)
+    assert (found.details["absorbed"] > 0.05).all()
+    # without biases all of it arrives
+    unbiased = with_biases(case, 0.0)
+    assert (LRPEpsilon(1e-7).attribute(unbiased, case.evaluation).details["absorbed"] < 1e-4).all()
+
+
+def test_the_positive_rule_loses_only_what_has_nowhere_to_go() -> None:
+    """x ≥ 0 and w > 0: whatever the biases, Σ φ is the output; a unit fed by nothing but inhibition passes none on."""
+    evaluation = Evaluation(torch.tensor([[1.0, 2.0], [3.0, 0.5]]), torch.zeros(2), torch.zeros(1, 2), torch.zeros(1),
+                            torch.zeros(2), {"a": (0,), "b": (1,)}, "regression")
+    for weight, absorbed in (([1.0, 0.5], 0.0), ([-1.0, -0.5], 5.375)):  # the outputs 8 − 2 and 8 − 3.25
+        networks = Ensemble(Architecture(2, (), 1), (torch.tensor([[weight]]),), (torch.tensor([[8.0]]),))
+        found = LRP().attribute(networks, evaluation)
+        torch.testing.assert_close(found.details["absorbed"], torch.tensor([absorbed]), rtol=1e-5, atol=1e-5)
