@@ -7,36 +7,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attribution_suite.audit import audit, report
-    from attribution_suite.datasets import DATASETS, load_dataset
+    from attribution_suite.api import attribute, audit, neurons, remove, report, train
+    from attribution_suite.datasets import DATASETS
     from attribution_suite.datasets.arrays import from_arrays
+    from attribution_suite.datasets.load import load_dataset
     from attribution_suite.datasets.preset import Training
     from attribution_suite.datasets.table import TabularDataset
     from attribution_suite.errors import InputError
-    from attribution_suite.library import attribute, remove, train
     from attribution_suite.measures import MEASURES
-    from attribution_suite.networks.ensemble import Ensemble
+    from attribution_suite.networks.network import Ensemble
+    from attribution_suite.networks.storage import load_networks, save_networks
     from attribution_suite.removals import REMOVALS
+    from attribution_suite.results import Audit
     from attribution_suite.scorers import SCORERS
+    from attribution_suite.scorers.attribution import Attribution
+
+__version__ = "0.1.0"  # the one place: setup.cfg reads it here
 
 _PLACES = {
-    "load_dataset": "datasets", "DATASETS": "datasets",
-    "train": "library", "attribute": "library", "remove": "library",
-    "Ensemble": "networks.ensemble", "Training": "datasets.preset",
-    "TabularDataset": "datasets.table", "from_arrays": "datasets.arrays",
-    "SCORERS": "scorers", "REMOVALS": "removals", "MEASURES": "measures",
-    "InputError": "errors",
+    "train": "api", "attribute": "api", "remove": "api", "audit": "api", "neurons": "api", "report": "api",
+    "load_dataset": "datasets.load", "from_arrays": "datasets.arrays", "TabularDataset": "datasets.table",
+    "Training": "datasets.preset", "Ensemble": "networks.network", "Attribution": "scorers.attribution",
+    "Audit": "results", "InputError": "errors",
+    "save_networks": "networks.storage", "load_networks": "networks.storage",
+    "DATASETS": "datasets", "SCORERS": "scorers", "REMOVALS": "removals", "MEASURES": "measures",
 }
 
 __all__ = [
-    "DATASETS", "MEASURES", "REMOVALS", "SCORERS", "Ensemble", "InputError", "TabularDataset", "Training", "attribute",
-    "audit", "from_arrays", "load_dataset", "remove", "report", "train",
+    "DATASETS", "MEASURES", "REMOVALS", "SCORERS", "Attribution", "Audit", "Ensemble", "InputError", "TabularDataset",
+    "Training", "attribute", "audit", "from_arrays", "load_dataset", "load_networks", "neurons", "remove", "report",
+    "save_networks", "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("audit", "report"):  # packages that are functions too
-        return import_module(f"attribution_suite.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module 'attribution_suite' has no attribute '{name}'")
     return getattr(import_module(f"attribution_suite.{_PLACES[name]}"), name)

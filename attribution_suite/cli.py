@@ -6,11 +6,14 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from attribution_suite.audit import DEFAULT_OUT
+from attribution_suite import __version__
+from attribution_suite.api import DEFAULT_OUT
 from attribution_suite.errors import InputError
+
+if TYPE_CHECKING:
+    from attribution_suite.results import Audit
 
 INTERRUPTED = 130
 
@@ -45,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="attribution-suite",
         description="Does a trained tabular network still depend on an input that it must not use?")
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="remove features by every method; write tables, figures and the report")
     _data(run)
@@ -108,19 +112,34 @@ def _names(words: str) -> list[str]:
     return [word.strip() for word in words.split(",") if word.strip()]
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    from attribution_suite.audit.session import run_audit
-    from attribution_suite.audit.spec import make_spec
-    from attribution_suite.report.summary import format_summary
+# What a command hands on to the library, by the library's names.
+WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
+         "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning", "out",
+         "jobs", "device", "fresh")
 
+
+def _run(arguments: argparse.Namespace) -> int:
+    from attribution_suite.api import audit
+
+    return _told(audit(**_words(arguments)), removed=arguments.removals != [])
+
+
+def _neurons(arguments: argparse.Namespace) -> int:
+    from attribution_suite.api import neurons
+
+    return _told(neurons(**_words(arguments)), removed=False)
+
+
+def _words(arguments: argparse.Namespace) -> dict[str, Any]:
     _hush_trackers()
-    words = {name: getattr(arguments, name) for name in (
-        "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir", "real_only", "layer",
-        "seeds", "rows", "lime_rows", "lime_samples", "background", "tuning")} | {
-            "inside": getattr(arguments, "inside", None)}
-    result = run_audit(make_spec(arguments.datasets, **words), Path(arguments.out), jobs=arguments.jobs,
-                       device=arguments.device, fresh=arguments.fresh)
-    if arguments.removals != []:
+    return {name: getattr(arguments, name) for name in WORDS if hasattr(arguments, name)}
+
+
+def _told(result: "Audit", removed: bool) -> int:
+    """Prints what a run found; the exit status."""
+    from attribution_suite.reporting.summary import format_summary
+
+    if removed:
         print(format_summary(result.summary))
     print(f"report: {result.path / 'report.html'}")
     for failure in result.failed:
@@ -128,16 +147,8 @@ def _run(arguments: argparse.Namespace) -> int:
     return 1 if result.failed else 0
 
 
-def _neurons(arguments: argparse.Namespace) -> int:
-    from attribution_suite.audit.inside import SCORERS
-
-    nothing = dict.fromkeys(("lime_rows", "lime_samples", "tuning", "remove"))
-    vars(arguments).update(nothing, removals=[], scorers=SCORERS, layer=0)
-    return _run(arguments)
-
-
 def _report(arguments: argparse.Namespace) -> int:
-    from attribution_suite.audit import report
+    from attribution_suite.api import report
 
     print(report(arguments.run_dir))
     return 0
@@ -150,7 +161,7 @@ def _list(arguments: argparse.Namespace) -> int:
     from attribution_suite.scorers import SCORERS
 
     families = {"datasets": DATASETS, "scorers": SCORERS, "removals": REMOVALS}
-    meanings = MEASURES if arguments.family == "measures" else {
+    meanings = {name: str(measure) for name, measure in MEASURES.items()} if arguments.family == "measures" else {
         name: families[arguments.family].describe(name) for name in families[arguments.family].names}
     width = max(map(len, meanings))
     for name, meaning in meanings.items():

@@ -2,7 +2,8 @@
 
 import torch
 
-from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.errors import InputError
+from attribution_suite.options import word
 
 CPU = torch.device("cpu")
 DEVICES = ("auto", "cpu", "cuda")
@@ -10,11 +11,10 @@ DEVICES = ("auto", "cpu", "cuda")
 
 def choose(name: str) -> torch.device:
     """The device of a name; 'auto' is a GPU if PyTorch finds one. Raises InputError for 'cuda' where it finds none."""
-    if name not in DEVICES:
-        raise unknown_name("device", name, DEVICES)
+    word("device", name, DEVICES)
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
-        raise InputError("--device cuda: PyTorch finds no GPU here (torch.cuda.is_available() is False); use --device "
+        raise InputError("option 'device' is cuda: PyTorch finds no GPU here (torch.cuda.is_available() is False); use "
                          "cpu, or install a CUDA build of PyTorch and its driver")
     return torch.device("cuda") if found and name != "cpu" else CPU
 

@@ -26,15 +26,18 @@ from sklearn.inspection import permutation_importance
 from threadpoolctl import threadpool_limits
 from training import usual_steps
 
-from attribution_suite.audit.bench import Bench, networks_of
-from attribution_suite.audit.schedule import original_jobs
-from attribution_suite.audit.scoring import Choice, attribute
-from attribution_suite.audit.spec import make_spec
-from attribution_suite.audit.store import Store
-from attribution_suite.datasets.request import DatasetRequest
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.auditing.chunk import finished
+from attribution_suite.auditing.plan import plan_originals
+from attribution_suite.auditing.spec import Spec, make_spec
+from attribution_suite.auditing.store import Store
+from attribution_suite.auditing.work.train import evaluation_of, networks_of
+from attribution_suite.datasets.load import load_request
+from attribution_suite.devices import choose
+from attribution_suite.networks.originals import architecture_of
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.choice import Choice
 from attribution_suite.scorers.lime import Lime
 
 CAPTUM = ("integrated_gradients", "smooth_integrated_gradients", "deep_lift", "gradient_shap", "input_x_gradient",
@@ -58,7 +61,7 @@ def seconds_of(call: Callable[[], object]) -> float:
 class OneNetwork:
     """A member in scikit-learn's clothes, for its permutation importance."""
 
-    def __init__(self, networks: Ensemble) -> None:
+    def __init__(self, networks: Perceptrons) -> None:
         self.net = networks.to_module(0)
 
     def fit(self) -> "OneNetwork":
@@ -70,7 +73,7 @@ class OneNetwork:
             return -float(torch.nn.functional.cross_entropy(outputs, torch.as_tensor(targets)))
 
 
-def parts(networks: Ensemble, evaluation: Evaluation, lime_rows: int, lime_samples: int) -> dict[str, float]:
+def parts(networks: Perceptrons, evaluation: Evaluation, lime_rows: int, lime_samples: int) -> dict[str, float]:
     """Seconds of every scorer on one network, the usual way."""
     one, seen = networks.select([0]), evaluation.for_members(torch.tensor([0]))
     lime = LimeAlone(one, seen, lime_samples, Lime().neighbourhoods)
@@ -80,35 +83,32 @@ def parts(networks: Ensemble, evaluation: Evaluation, lime_rows: int, lime_sampl
     found["lime"] = seconds_of(lambda: [lime.coefficients(0, row) for row in range(5)]) * lime_rows / 5
     found["permutation"] = seconds_of(lambda: permutation_importance(
         OneNetwork(one), seen.inputs.numpy(), seen.targets.numpy(), n_repeats=5, random_state=0))
-    for gain, shap in (SURROGATES, BASELINES):  # gain fits, networks and rows being new ones; SHAP finds that fit
-        found[gain] = seconds_of(lambda gain=gain: attribute(
-            Choice(gain, {}), one.select([0]), replace(seen, background=seen.background.clone())))
-        attribute(Choice(gain, {}), one, seen)
-        found[shap] = seconds_of(lambda shap=shap: attribute(Choice(shap, {}), one, seen))
+    for gain, shap in (SURROGATES, BASELINES):  # gain fits, rows being other ones; SHAP finds that fit
+        found[gain] = seconds_of(lambda gain=gain: Choice(gain, {}).attribute(
+            one.select([0]), replace(seen, background=seen.background * 1.001)))
+        Choice(gain, {}).attribute(one, seen)
+        found[shap] = seconds_of(lambda shap=shap: Choice(shap, {}).attribute(one, seen))
     return found
 
 
-def sequential(out: Path, source: DatasetRequest, spec_words: dict) -> tuple[dict[str, float], int]:
+def sequential(out: Path, spec: Spec) -> tuple[dict[str, float], int]:
     """Seconds of every part for the whole audit, and how many networks were scored."""
-    spec = make_spec(["prudential"], **spec_words)
-    dataset = source.load()
-    job = original_jobs(spec, {dataset.name: dataset})[0]
-    bench = Bench(job, dataset)
-    arrays = Store(out / "chunks").load(job.key)
-    if arrays is None:
-        raise RuntimeError("the audit left no originals")
-    networks = networks_of(arrays, bench.architecture)
+    dataset = load_request(spec.requests[0])
+    originals = plan_originals(spec, dataset, None, choose("auto"))
+    subject = originals.subject
+    arrays = finished(originals, Store(out / "chunks")).arrays
+    networks = networks_of(arrays, architecture_of(dataset, subject.preset))
     torch.set_num_threads(1)
     threadpool_limits(1)  # more threads are slower at these sizes
-    each = parts(networks, bench.evaluation(networks), job.profile.lime_rows, job.profile.lime_samples)
+    each = parts(networks, evaluation_of(subject, dataset, networks), spec.profile.lime_rows, spec.profile.lime_samples)
     outcomes, curves = pd.read_parquet(out / "outcomes.parquet"), pd.read_parquet(out / "training.parquet")
     scored = len(outcomes) + len(networks)
     # A baseline knows no network: it is fitted to the table once, and once for every column that a method replaced.
     replaced = outcomes[outcomes.removal.map(lambda name: REMOVALS.load(name)().replacement() is not None)]
     refitted = 1 + len(replaced.groupby(["removal", "removed"]))
-    steps = len(curves) * -(-len(dataset.train_rows) // bench.preset.training.batch_size)
+    steps = len(curves) * -(-len(dataset.train_rows) // subject.preset.training.batch_size)
     total = {name: value * (refitted if name in BASELINES else scored) for name, value in each.items()}
-    total["training"] = steps * usual_steps(dataset, bench.preset.hidden, 300)
+    total["training"] = steps * usual_steps(dataset, subject.preset.hidden, 300)
     return total, scored
 
 
@@ -118,10 +118,10 @@ def profile_of(out: Path) -> dict[str, float]:
     record = json.loads((out / "run.json").read_text())
     names = list(record["datasets"]["prudential"]["scorers"])
     for path in (out / "chunks").glob("*.safetensors"):
-        arrays = Store(path.parent).load(path.stem)
-        if arrays is not None:
-            spent["training"] = spent.get("training", 0.0) + float(arrays["seconds"].sum())
-            for name, value in zip(names, arrays["scorer_seconds"], strict=True):
+        stored = Store(path.parent).load(path.stem)
+        if stored is not None:
+            spent["training"] = spent.get("training", 0.0) + float(stored.arrays["seconds"].sum())
+            for name, value in zip(names, stored.arrays["scorer_seconds"], strict=True):
                 spent[name] = spent.get(name, 0.0) + float(value)
     return spent
 
@@ -137,8 +137,8 @@ def main() -> None:
         out = options.out or Path(folder)
         seconds, peak = run_measured(["run", "prudential", "--real-only", "--remove", "all", "--seeds", "5", "--tuning",
                                       str(tuning), "--out", str(out)])
-        spec_words = {"remove": "all", "seeds": 5, "tuning": tuning, "real_only": True}
-        slow, networks = sequential(out, make_spec(["prudential"], **spec_words).sources[0], spec_words)
+        slow, networks = sequential(out, make_spec(["prudential"], remove="all", seeds=5, tuning=tuning,
+                                                   real_only=True))
         spent = profile_of(out)
     rows = [[name, spent.get(name, 0.0), slow.get(name, float("nan"))] for name in sorted(spent, key=spent.__getitem__)]
     other = 2 * seconds - sum(spent.values())

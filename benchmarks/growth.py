@@ -30,7 +30,7 @@ def work(members: int, rows: int, features: int) -> None:
     from attribution_suite.datasets.table import Split
     from attribution_suite.memory import keep_freed_memory
     from attribution_suite.networks.architecture import Architecture
-    from attribution_suite.networks.ensemble import Ensemble
+    from attribution_suite.networks.perceptrons import Perceptrons
     from attribution_suite.networks.training import train
     from attribution_suite.scorers.attribution import Evaluation
     from attribution_suite.scorers.feature_ablation import FeatureAblation
@@ -41,7 +41,7 @@ def work(members: int, rows: int, features: int) -> None:
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(rows, features, generator=generator)
     data = Split(inputs, inputs[:, 0] + inputs[:, 1])
-    start = Ensemble.initialise(Architecture(features, (32, 16), 1), [0]).select([0] * members)
+    start = Perceptrons.initialise(Architecture(features, (32, 16), 1), [0]).select([0] * members)
     groups = {f"x{k}": (k,) for k in range(features)}
     seen = Evaluation(inputs[:min(rows, 50_000)], data.targets, inputs[:100], data.targets[:100],
                       torch.zeros(features), groups, "regression")

@@ -23,19 +23,19 @@ from common import conclude, use_shared_data
 from scipy import stats
 from torch import Tensor, nn
 
-from attribution_suite.datasets import load_dataset
+from attribution_suite import load_dataset
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.unit_tests import UnitTests, unit_tests
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.training import Trained, train
-from attribution_suite.neurons.masking import Masking, areas, by_score, by_significance, summary
-from attribution_suite.neurons.paths import QUANTILES, quantile_path, responses
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.unit_significance import UnitSignificance
 from attribution_suite.scorers.weight_history import weight_history_scores
+from attribution_suite.units.masking import Masking, areas, by_score, by_significance, summary
+from attribution_suite.units.paths import QUANTILES, quantile_path, responses
 
 LAYER, REPEATS = 2, 3
 GOALS = {"seconds_paths": 10.0, "ratio_paths": 50.0}
@@ -64,10 +64,11 @@ def fitted(data: TabularDataset, seeds: int, epochs: int | None = None) -> Train
     chosen = data.preset
     shape = Architecture(data.features, chosen.hidden, data.outputs, chosen.activation)
     budget = Training(**{**vars(chosen.training), "record_every": 1, "epochs": epochs or chosen.training.epochs})
-    return train(Ensemble.initialise(shape, range(seeds)), data.train, data.validation, data.task, budget, range(seeds))
+    start = Perceptrons.initialise(shape, range(seeds))
+    return train(start, data.train, data.validation, data.task, budget, range(seeds))
 
 
-def significance(networks: Ensemble, data: TabularDataset) -> tuple[dict[str, float], UnitTests]:
+def significance(networks: Perceptrons, data: TabularDataset) -> tuple[dict[str, float], UnitTests]:
     """All units at once, against scipy unit by unit."""
     values, labels = networks.activations(data.train.inputs)[LAYER].numpy(), data.train.targets.numpy()
     seconds, tests = timed(lambda: unit_tests(values, labels, "binary"))
@@ -88,7 +89,7 @@ def significance(networks: Ensemble, data: TabularDataset) -> tuple[dict[str, fl
     return {"seconds_significance": seconds, "seconds_significance_loop": slow * len(networks)}, tests
 
 
-def masking(networks: Ensemble, data: TabularDataset, tests: UnitTests) -> tuple[dict[str, float], pd.DataFrame]:
+def masking(networks: Perceptrons, data: TabularDataset, tests: UnitTests) -> tuple[dict[str, float], pd.DataFrame]:
     """All curves at once, against a copy of the network for each mask (the first 100 masks of one selection)."""
     at_layer = evaluation(data, "train").at_layer(networks, LAYER)
     tail = networks.tail(LAYER)
@@ -116,7 +117,7 @@ def masking(networks: Ensemble, data: TabularDataset, tests: UnitTests) -> tuple
     return {"seconds_masking": seconds, "seconds_masking_loop": slow / len(kept) * len(curves)}, curves
 
 
-def paths(networks: Ensemble, data: TabularDataset, passes: int = 3000) -> dict[str, float]:
+def paths(networks: Perceptrons, data: TabularDataset, passes: int = 3000) -> dict[str, float]:
     """Both paths of the network, and every response of every layer, against one pass a target, unit and quantile."""
     one = networks.select([0])
     inputs = data.train.inputs

@@ -20,15 +20,15 @@ from training import peak_gflops
 # isort: split
 import reference  # found by the path that `common` adds
 
-from attribution_suite.audit.scoring import Choice, attribute
-from attribution_suite.datasets import load_dataset
+from attribution_suite import load_dataset
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.memory import keep_freed_memory
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.training import train
 from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.choice import Choice
 from attribution_suite.scorers.lime import Lime
 
 MEMBERS, ROWS, LIME_ROWS, LIME_SAMPLES, WORKERS = 50, 500, 50, 5000, 2
@@ -36,22 +36,22 @@ CAPTUM = {"integrated_gradients": 20.0, "smooth_integrated_gradients": 20.0, "de
           "input_x_gradient": 20.0, "saliency": 20.0, "feature_ablation": 20.0, "layer_conductance": 20.0}
 
 
-def trained(dataset: TabularDataset) -> Ensemble:
+def trained(dataset: TabularDataset) -> Perceptrons:
     """Fifty networks after half an epoch: their classes differ, as an audit's do."""
-    start = Ensemble.initialise(Architecture(dataset.features, (32, 16), dataset.outputs), range(MEMBERS))
+    start = Perceptrons.initialise(Architecture(dataset.features, (32, 16), dataset.outputs), range(MEMBERS))
     budget = Training(1, 64, 1e-3, max_steps=300)
     few = dataset.validation.rows(slice(500))
     return train(start, dataset.train, few, dataset.task, budget, range(MEMBERS)).networks
 
 
-def evaluation_of(networks: Ensemble, dataset: TabularDataset) -> Evaluation:
+def evaluation_of(networks: Perceptrons, dataset: TabularDataset) -> Evaluation:
     inputs, targets = dataset.test.inputs[:ROWS], dataset.test.targets[:ROWS]
     return Evaluation(inputs, targets, dataset.train.inputs[:2000], dataset.train.targets[:2000],
                       torch.zeros(dataset.features), dataset.groups, dataset.task,
                       networks.outputs(inputs).argmax(2), seed=1)
 
 
-def both(choice: Choice, networks: Ensemble, evaluation: Evaluation, layer: int = 0) -> Callable[[], object]:
+def both(choice: Choice, networks: Perceptrons, evaluation: Evaluation, layer: int = 0) -> Callable[[], object]:
     """One pass in each of two worker processes, started and warm before the clock runs."""
 
     def call() -> object:
@@ -67,21 +67,21 @@ def both(choice: Choice, networks: Ensemble, evaluation: Evaluation, layer: int 
     return call
 
 
-def serve(pipe: Connection, networks: Ensemble, evaluation: Evaluation) -> None:
+def serve(pipe: Connection, networks: Perceptrons, evaluation: Evaluation) -> None:
     """A worker: scores what it is told to, on one thread."""
     torch.set_num_threads(1)
     keep_freed_memory()
     while True:
         choice, layer = pipe.recv()
-        attribute(choice, networks, evaluation, layer)
+        choice.attribute(networks, evaluation, layer)
         pipe.send(None)
 
 
-def compare(name: str, networks: Ensemble, evaluation: Evaluation, alone: int) -> tuple[float, float, float]:
+def compare(name: str, networks: Perceptrons, evaluation: Evaluation, alone: int) -> tuple[float, float, float]:
     """Seconds of ours, of Captum on every network (from `alone` of them), and the largest relative difference."""
     layer = 1 if name == "layer_conductance" else 0
     choice = Choice(name, {})
-    found = attribute(choice, networks, evaluation, layer).values
+    found = choice.attribute(networks, evaluation, layer).values
     assert found is not None
     worst = 0.0
     for member in range(alone):
@@ -93,10 +93,10 @@ def compare(name: str, networks: Ensemble, evaluation: Evaluation, alone: int) -
     return times["ours"] / WORKERS, times["captum"] * MEMBERS / alone, worst
 
 
-def lime(networks: Ensemble, evaluation: Evaluation) -> tuple[float, float, float]:
+def lime(networks: Perceptrons, evaluation: Evaluation) -> tuple[float, float, float]:
     """The same for LIME, against the lime package on the same neighbourhoods, from two networks and two rows."""
     choice, few, alone = Choice("lime", {"samples": LIME_SAMPLES, "published": True}, LIME_ROWS), 2, 2
-    found = attribute(choice, networks, evaluation).values
+    found = choice.attribute(networks, evaluation).values
     assert found is not None
     slow = reference.LimeAlone(networks, evaluation, LIME_SAMPLES, Lime().neighbourhoods)
     worst = 0.0
@@ -111,10 +111,10 @@ def lime(networks: Ensemble, evaluation: Evaluation) -> tuple[float, float, floa
     return times["ours"] / WORKERS, times["lime"] * MEMBERS * LIME_ROWS / (alone * few), worst
 
 
-def plain(name: str, networks: Ensemble, evaluation: Evaluation, alone: int) -> tuple[float, float, float]:
+def plain(name: str, networks: Perceptrons, evaluation: Evaluation, alone: int) -> tuple[float, float, float]:
     """`gradient_weight` and `lrp` against a plain PyTorch loop over networks."""
     loop = {"gradient_weight": reference.gradient_weight_alone, "lrp": reference.lrp_alone}[name]
-    found = attribute(Choice(name, {}), networks, evaluation)
+    found = Choice(name, {}).attribute(networks, evaluation)
     worst = 0.0
     for member in range(alone):
         expected = loop(networks, evaluation, member)
@@ -126,7 +126,7 @@ def plain(name: str, networks: Ensemble, evaluation: Evaluation, alone: int) -> 
     return times["ours"] / WORKERS, times["loop"] * MEMBERS / alone, worst
 
 
-def lrp_at_peak(networks: Ensemble) -> float:
+def lrp_at_peak(networks: Perceptrons) -> float:
     """Seconds that relevance would take if its products ran as fast as a large one does and the rest took no time.
 
     Inputs of both signs take five products (forward, two up, two down), the rectified layers above three.

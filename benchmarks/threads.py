@@ -12,18 +12,18 @@ from common import conclude, table, use_shared_data
 from scoring import evaluation_of, trained
 from training import tune
 
-from attribution_suite.audit.scoring import Choice, attribute
-from attribution_suite.datasets import load_dataset
+from attribution_suite import load_dataset
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.memory import keep_freed_memory
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.choice import Choice
 
 WORK = ("training", "integrated_gradients", "feature_ablation", "deep_lift", "lime")
 MEMBERS, STEPS = 130, 120
 
 
-def seconds(work: str, threads: int, dataset: TabularDataset, networks: Ensemble, evaluation: Evaluation) -> float:
+def seconds(work: str, threads: int, dataset: TabularDataset, networks: Perceptrons, evaluation: Evaluation) -> float:
     """Of one piece of work after a first one, on so many threads."""
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -32,9 +32,9 @@ def seconds(work: str, threads: int, dataset: TabularDataset, networks: Ensemble
         if work == "training":
             tune(dataset, (32, 16), MEMBERS, STEPS)
         elif work == "lime":
-            attribute(Choice("lime", {"samples": 1000}, 50), networks, evaluation)
+            Choice("lime", {"samples": 1000}, 50).attribute(networks, evaluation)
         else:
-            attribute(Choice(work, {}), networks.select(slice(None)), evaluation)
+            Choice(work, {}).attribute(networks.select(slice(None)), evaluation)
 
     piece()
     started = time.perf_counter()

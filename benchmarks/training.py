@@ -12,13 +12,13 @@ import joblib
 import torch
 from common import conclude, side_by_side, table, use_shared_data
 
-from attribution_suite.datasets import load_dataset
+from attribution_suite import load_dataset
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.memory import keep_freed_memory
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 
@@ -30,7 +30,7 @@ def usual_steps(dataset: TabularDataset, hidden: tuple[int, ...], steps: int) ->
     """Seconds a step of the usual loop."""
     loader = torch.utils.data.DataLoader(
         torch.utils.data.TensorDataset(dataset.train.inputs, dataset.train.targets), BATCH, shuffle=True)
-    net = Ensemble.initialise(Architecture(dataset.features, hidden, dataset.outputs), [0]).to_module()
+    net = Perceptrons.initialise(Architecture(dataset.features, hidden, dataset.outputs), [0]).to_module()
     optimiser = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
     loss_function, total, taken = torch.nn.CrossEntropyLoss(), 0.0, 0
     started = time.perf_counter()
@@ -57,7 +57,7 @@ def ensemble_steps(dataset: TabularDataset, hidden: tuple[int, ...], members: in
 def tune(dataset: TabularDataset, hidden: tuple[int, ...], members: int, steps: int) -> Trained:
     seeds = range(SEEDS[members])
     architecture = Architecture(dataset.features, hidden, dataset.outputs)
-    start = Ensemble.initialise(architecture, seeds).select(
+    start = Perceptrons.initialise(architecture, seeds).select(
         torch.arange(len(seeds)).repeat_interleave(members // len(seeds)))
     nodes = Nodes(torch.arange(members)[:, None] % dataset.features)
     few = dataset.validation.rows(slice(64))

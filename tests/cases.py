@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.architecture import Activation, Architecture
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.choice import traits_of
 
 ROWS, FEATURES, MEMBERS = 12, 6, 3
 
@@ -17,7 +18,7 @@ ROWS, FEATURES, MEMBERS = 12, 6, 3
 @dataclass(frozen=True)
 class Case:
     name: str
-    networks: Ensemble
+    networks: Perceptrons
     evaluation: Evaluation
 
 
@@ -25,9 +26,9 @@ def make_case(name: str, task: str, activation: Activation = "relu", groups: dic
               hidden: tuple[int, ...] = (7, 5)) -> Case:
     generator = torch.Generator().manual_seed(len(name))
     outputs = 4 if task == "multiclass" else 1
-    networks = Ensemble.initialise(Architecture(FEATURES, hidden, outputs, activation), range(5, 5 + MEMBERS))
+    networks = Perceptrons.initialise(Architecture(FEATURES, hidden, outputs, activation), range(5, 5 + MEMBERS))
     # PyTorch's initial biases and weights are small: scaled up, every method works at its kinks too.
-    networks = Ensemble(networks.architecture, tuple(2 * w for w in networks.weights), networks.biases)
+    networks = Perceptrons(networks.architecture, tuple(2 * w for w in networks.weights), networks.biases)
     inputs = torch.randn(ROWS, FEATURES, generator=generator)
     background = torch.randn(40, FEATURES, generator=generator)
 
@@ -43,6 +44,11 @@ def make_case(name: str, task: str, activation: Activation = "relu", groups: dic
     return Case(name, networks, evaluation)
 
 
+def layer_of(name: str) -> int:
+    """The first layer that a scorer scores."""
+    return 1 if traits_of(name).below else 0
+
+
 GROUPS = {"a": (0,), "b": (1, 2, 3), "c": (4,), "d": (5,)}
 CASES = [
     make_case("regression", "regression"),
@@ -53,6 +59,6 @@ CASES = [
     make_case("multiclass groups", "multiclass", groups=GROUPS),
     make_case("linear", "regression", hidden=()),
 ]
-# Every scorer with every network that it can be asked of: conductance is of hidden units.
+# Every scorer with every network that it can be asked of: one that reads the layers below scores hidden units.
 SCORED = [pytest.param(name, case, id=f"{name}-{case.name}") for name in SCORERS.names for case in CASES
-          if case.networks.architecture.depth > 1 or not getattr(SCORERS.load(name), "whole_network", False)]
+          if layer_of(name) < case.networks.architecture.depth]

@@ -1,3 +1,25 @@
+import shutil
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+import pytest
 import torch
+from isolation import hide_installed, isolate_environment
 
 torch.set_num_threads(1)
+hide_installed()
+HOME = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """An empty home for all: with several processes the first one makes it, the others inherit it."""
+    if not hasattr(config, "workerinput"):
+        config.stash[HOME] = Path(tempfile.mkdtemp(prefix="home-of-tests-"))
+        isolate_environment(config.stash[HOME])
+        import_module("matplotlib.font_manager")  # lists the fonts there, once for all processes
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if HOME in config.stash:
+        shutil.rmtree(config.stash[HOME], ignore_errors=True)

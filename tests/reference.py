@@ -1,4 +1,4 @@
-"""Slow versions: Captum called on each network alone, and loops written from METHODS.md."""
+"""Slow versions: Captum called on each network alone, and loops written from docs/methods.md#scorers."""
 
 import captum.attr
 import numpy as np
@@ -6,12 +6,12 @@ import torch
 from lime.lime_tabular import LimeTabularExplainer
 from torch import Tensor, nn
 
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.attribution import Evaluation, sum_groups
 from attribution_suite.seeding import seeded
 
 
-def captum_alone(method: str, networks: Ensemble, evaluation: Evaluation, member: int) -> Tensor:
+def captum_alone(method: str, networks: Perceptrons, evaluation: Evaluation, member: int) -> Tensor:
     """φ `[rows, columns]` of one network, by Captum itself with its own defaults."""
     net = networks.to_module(member)
     inputs = evaluation.inputs if evaluation.inputs.dim() == 2 else evaluation.inputs[member]
@@ -52,7 +52,7 @@ def positive_relevance(inputs: Tensor, weight: Tensor, relevance: Tensor) -> Ten
     return out
 
 
-def gradient_weight_alone(networks: Ensemble, evaluation: Evaluation, member: int, batch_size: int = 64) -> Tensor:
+def gradient_weight_alone(networks: Perceptrons, evaluation: Evaluation, member: int, batch_size: int = 64) -> Tensor:
     """Gradient × weight of one network by autograd, batch by batch, `[features]`."""
     net, products = networks.to_module(member), []
     losses = {"regression": nn.MSELoss(), "binary": nn.BCEWithLogitsLoss(), "multiclass": nn.CrossEntropyLoss()}
@@ -65,7 +65,7 @@ def gradient_weight_alone(networks: Ensemble, evaluation: Evaluation, member: in
     return sum_groups(torch.stack(products).mean(0), evaluation.groups)
 
 
-def lrp_alone(networks: Ensemble, evaluation: Evaluation, member: int) -> Tensor:
+def lrp_alone(networks: Perceptrons, evaluation: Evaluation, member: int) -> Tensor:
     """z⁺ relevance of one network in plain PyTorch, layer by layer, `[rows, features]`."""
     linears = [layer for layer in networks.to_module(member) if isinstance(layer, nn.Linear)]
     with torch.no_grad():
@@ -91,7 +91,7 @@ class LimeAlone:
     Its explainer is built once, as one would; only the random state is set for each row.
     """
 
-    def __init__(self, networks: Ensemble, evaluation: Evaluation, samples: int, neighbourhoods: int) -> None:
+    def __init__(self, networks: Perceptrons, evaluation: Evaluation, samples: int, neighbourhoods: int) -> None:
         self.networks, self.evaluation, self.samples = networks, evaluation, samples
         self.neighbourhoods = neighbourhoods
         self.explainer = LimeTabularExplainer(evaluation.background.double().numpy(), mode="regression",

@@ -1,7 +1,9 @@
 """One table of cases for removals: trained ensembles of every task, columns and groups, input and hidden layer."""
 
+import time
 from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 import pytest
 import torch
@@ -10,16 +12,14 @@ from torch import Tensor, nn
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
-from attribution_suite.networks.training import train
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.networks.training import Trained, train
 from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.constant import Constant
-from attribution_suite.removals.fold_tuning import Fold
 from attribution_suite.removals.inversion_tuning import InversionTuning
-from attribution_suite.removals.removal import Removal, Setting
-from attribution_suite.removals.retrain import Retrain
-from attribution_suite.removals.shuffle_tuning import ShuffleTuning
+from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, edited
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 from attribution_suite.removals.subset_fold import SubsetFold
 from attribution_suite.removals.subset_fold_dp import SubsetFoldDynamicProgramme
@@ -36,7 +36,7 @@ NAMES = [f"{task}, layer {layer}" for task in TASKS for layer in (0, 1)]
 class RemovalCase:
     """`networks` (or their tails) and the `groups` that the members lose, with the data they enter."""
 
-    networks: Ensemble
+    networks: Perceptrons
     groups: tuple[tuple[int, ...], ...]
     setting: Setting
 
@@ -72,7 +72,7 @@ def removal_case(name: str) -> RemovalCase:
     training, validation = make_split(task, 320, 0), make_split(task, 120, 1)
     budget, tuning = Training(30, 32, 5e-3), Training(40, 32, 1e-2)
     architecture = Architecture(FEATURES, (10, 8), 3 if task == "multiclass" else 1)
-    originals = train(Ensemble.initialise(architecture, SEEDS), training, validation, task, budget, SEEDS).networks
+    originals = train(Perceptrons.initialise(architecture, SEEDS), training, validation, task, budget, SEEDS).networks
     members = originals.select(torch.arange(len(SEEDS)).repeat_interleave(len(GROUPS)))
     if name.endswith("0"):
         return RemovalCase(members, GROUPS * len(SEEDS), Setting(training, validation, task, SEEDS, budget, tuning))
@@ -83,11 +83,27 @@ def removal_case(name: str) -> RemovalCase:
     return RemovalCase(members.tail(1), groups, Setting(*hidden, task, SEEDS, budget, tuning))
 
 
-CLOSED = [Fold(), SubsetFold(2), SubsetFold(2, "exhaustive"), SubsetFoldDynamicProgramme(2),
-          Constant("zero"), Constant("mean"), Constant("best")]
-EXACT = [*CLOSED, Retrain(), REMOVALS.load("fold_tuning")()]
-TUNED = [StochasticTuning(), StochasticTuning(published=True), InversionTuning(), InversionTuning(published=True),
-         ShuffleTuning()]
+@dataclass(frozen=True)
+class Untouched:
+    """A removal that removes nothing, and says so: what the suite asks of every method holds for it too."""
+
+    name: ClassVar[str] = "untouched"
+    traits: ClassVar[RemovalTraits] = RemovalTraits(exact=False)
+
+    def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
+        return edited(networks, time.perf_counter())
+
+    def replacement(self) -> None:
+        """Nothing is replaced."""
+
+
+# Every method of the catalogue as it comes, then other options of some.
+METHODS: list[Removal] = [
+    *(REMOVALS.load(name)() for name in REMOVALS.names), SubsetFold(2), SubsetFold(2, "exhaustive"),
+    SubsetFoldDynamicProgramme(2), Constant("zero"), Constant("best"), StochasticTuning(published=True),
+    InversionTuning(published=True), Untouched()]
+EXACT = [method for method in METHODS if method.traits.exact]
+REPLACING = [method for method in METHODS if method.replacement() is not None]
 by_case = pytest.mark.parametrize("case", NAMES)
 
 
@@ -95,18 +111,18 @@ def by_method(methods: list[Removal]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("method", methods, ids=str)
 
 
-def remove(method: Removal, case: RemovalCase) -> Ensemble:
+def remove(method: Removal, case: RemovalCase) -> Perceptrons:
     return method.remove(case.networks, case.nodes, case.setting).networks
 
 
-def loss_of(case: RemovalCase, networks: Ensemble, member: int) -> float:
+def loss_of(case: RemovalCase, networks: Perceptrons, member: int) -> float:
     """The mean training loss of one member, by PyTorch's own loss."""
     output = networks.to_module(member)(case.inputs(member)).detach()
     output = output if case.setting.task == "multiclass" else output[:, 0]
     return float(LOSSES[case.setting.task](output, case.setting.train.targets))
 
 
-def direct_effects(case: RemovalCase, networks: Ensemble) -> Tensor:
+def direct_effects(case: RemovalCase, networks: Perceptrons) -> Tensor:
     """Mean abs change of the outputs, `[members]`, when each member's nodes are permuted together."""
     order = torch.randperm(len(case.setting.train.targets), generator=torch.Generator().manual_seed(0))
     effects = []

@@ -5,7 +5,7 @@ with a CPU tensor of one dimension or more (but be indexed by one), not become a
 filled by the CPU's generator. The arithmetic is the CPU's, so results must be the same to the last bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -13,11 +13,32 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_iter, tree_map
 
 ELSEWHERE = torch.device("cuda")
 # What may take a CPU tensor beside one of the device, which is then the first: indexed by it, copied from it.
 MIXING = {Tensor.__getitem__, Tensor.__setitem__, Tensor.copy_, Tensor.to}
+
+
+def each_of(value: Any) -> Iterator[Any]:
+    """What a nest of lists, tuples and dicts holds."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        for part in value:
+            yield from each_of(part)
+    else:
+        yield value
+
+
+def mapped(call: Callable[[Any], Any], value: Any) -> Any:
+    """The same nest with `call` of what it holds; what a function of PyTorch returns (max, sort) stays of its type."""
+    if isinstance(value, dict):
+        return {key: mapped(call, part) for key, part in value.items()}
+    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        parts = [mapped(call, part) for part in value]
+        plain = type(value) in (list, tuple) or not hasattr(value, "_fields")
+        return type(value)(parts) if plain else type(value)(*parts)
+    return call(value)
 
 
 class Elsewhere(Tensor):
@@ -27,7 +48,7 @@ class Elsewhere(Tensor):
 class _Device(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        given = [value for value in tree_iter((args, kwargs)) if isinstance(value, Tensor)]
+        given = [value for value in each_of((args, kwargs)) if isinstance(value, Tensor)]
         away = [value for value in given if isinstance(value, Elsewhere)]
         if func is torch.device:
             return func(*args)
@@ -49,7 +70,7 @@ class _Device(TorchFunctionMode):
         if func in (Tensor.numpy, Tensor.tolist, Tensor.item):
             return result
         kind = Elsewhere if target == ELSEWHERE else Tensor
-        return tree_map(lambda value: _as(value, kind), result, is_leaf=lambda value: isinstance(value, torch.Size))
+        return mapped(lambda value: _as(value, kind), result)
 
 
 def _as(value: Any, kind: type[Tensor]) -> Any:
@@ -74,7 +95,7 @@ def _on_cpu(value: Any) -> Any:
     def here(part: Any) -> Any:
         return torch.device("cpu") if isinstance(part, torch.device | str) and str(part) == "cuda" else part
 
-    return tree_map(here, value)
+    return mapped(here, value)
 
 
 @contextmanager

@@ -10,17 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
-from attribution_suite.audit.job import Job
-from attribution_suite.audit.schedule import fingerprint
-from attribution_suite.audit.spec import make_spec
-from attribution_suite.audit.store import DamagedChunkWarning, Store, content_key
-from attribution_suite.datasets import load_dataset
+from attribution_suite import load_dataset
+from attribution_suite.auditing import code_digest, store
+from attribution_suite.auditing.chunk import LookInside, RemoveFeatures, TrainOriginals
+from attribution_suite.auditing.plan import plan_originals
+from attribution_suite.auditing.spec import make_spec
+from attribution_suite.auditing.store import DamagedChunkWarning, Store, content_key
+from attribution_suite.auditing.subject import fingerprint
+from attribution_suite.datasets.load import load_request
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.files import LOCK, exclusive, sweep, write_atomically
 
 ARRAYS = {"share": np.arange(12.0).reshape(3, 4), "steps": np.array([3, 4]), "none": np.zeros((0, 5), np.float32),
           "applicable": np.array([True, False])}
+
+MADE = {"cpu": "a processor", "seconds": 1.5}
 
 
 def flip_last_bit(path: Path) -> None:
@@ -29,41 +36,93 @@ def flip_last_bit(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
+def with_tensors(path: Path, made: str, **tensors: torch.Tensor) -> None:
+    """A file whose digest is right, of what no chunk holds."""
+    arrays = {name: tensor.float().numpy() for name, tensor in tensors.items()}
+    safetensors.torch.save_file(tensors, path, {"made": made, "digest": store._digest("k", made, arrays)})
+
+
+def folder_in_its_place(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "mine").write_text("kept")
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_bytes(b""),
     "cut in the header": lambda path: path.write_bytes(path.read_bytes()[:40]),
     "cut in the data": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "a bit flipped": flip_last_bit,
     "something else": lambda path: path.write_bytes(b"<html>not found</html>" * 50),
+    "a folder": folder_in_its_place,
+    "an odd dtype": lambda path: with_tensors(path, "{}", share=torch.ones(3, dtype=torch.bfloat16)),
+    "no JSON": lambda path: with_tensors(path, "a machine", share=torch.ones(3)),
+    "no metadata": lambda path: safetensors.torch.save_file({"share": torch.ones(3)}, path),
 }
 
 
 def test_a_chunk_comes_back_as_it_was(tmp_path: Path) -> None:
-    store = Store(tmp_path / "chunks")
-    store.save("k", {**ARRAYS, "transposed": ARRAYS["share"].T})
-    found = store.load("k")
-    assert found is not None and set(found) == {*ARRAYS, "transposed"}
+    chunks = Store(tmp_path / "chunks")
+    chunks.save("k", {**ARRAYS, "transposed": ARRAYS["share"].T}, MADE)
+    found = chunks.load("k")
+    assert found is not None and set(found.arrays) == {*ARRAYS, "transposed"} and found.made == MADE
     for name, array in {**ARRAYS, "transposed": ARRAYS["share"].T}.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
-    assert store.has("k") and not store.has("other") and store.load("other") is None
-    assert [path.name for path in store.folder.iterdir()] == ["k.safetensors"]
+        np.testing.assert_array_equal(found.arrays[name], array)
+        assert found.arrays[name].dtype == array.dtype
+    assert chunks.load("other") is None
+    assert [path.name for path in chunks.folder.iterdir()] == ["k.safetensors"]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_chunk_is_set_aside_with_one_warning(tmp_path: Path, damage: str) -> None:
-    store = Store(tmp_path)
-    store.save("k", ARRAYS)
-    DAMAGES[damage](store.path("k"))
-    with pytest.warns(DamagedChunkWarning, match="k.safetensors was damaged: set aside as k.damaged") as seen:
-        assert not store.has("k")
+    chunks = Store(tmp_path)
+    chunks.save("k", ARRAYS, MADE)
+    DAMAGES[damage](chunks.path("k"))
+    with pytest.warns(DamagedChunkWarning, match=r"k.safetensors was damaged \(.+\): set aside as k.damaged") as seen:
+        assert chunks.load("k") is None
     assert len(seen) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert store.load("k") is None  # said once
-        store.save("k", ARRAYS)
-        assert store.has("k")
+        assert chunks.load("k") is None  # said once
+        chunks.save("k", ARRAYS, MADE)
+        assert chunks.load("k") is not None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["k.damaged", "k.safetensors"]
+
+
+def test_a_chunk_that_may_not_be_read_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated, for the superuser may read everything."""
+    chunks = Store(tmp_path)
+    chunks.save("k", ARRAYS, MADE)
+
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "safe_open", refuse)
+        with pytest.warns(DamagedChunkWarning, match="Permission denied"):
+            assert chunks.load("k") is None
+    assert chunks.load("k") is None and (tmp_path / "k.damaged").exists()
+
+
+def test_earlier_damage_is_kept(tmp_path: Path) -> None:
+    chunks = Store(tmp_path)
+    for content in (b"first", b"second"):
+        chunks.path("k").write_bytes(content)
+        with pytest.warns(DamagedChunkWarning):
+            assert chunks.load("k") is None
+    assert [(tmp_path / name).read_bytes() for name in ("k.damaged", "k.damaged1")] == [b"first", b"second"]
+
+
+def test_a_chunk_under_the_name_of_another_is_damaged(tmp_path: Path) -> None:
+    chunks = Store(tmp_path)
+    chunks.save("a", {"share": np.zeros(3)}, MADE)
+    chunks.save("b", {"share": np.ones(3)}, MADE)
+    between = chunks.path("a").rename(tmp_path / "between")
+    chunks.path("b").rename(chunks.path("a"))
+    between.rename(chunks.path("b"))
+    for key in ("a", "b"):
+        with pytest.warns(DamagedChunkWarning, match="its digest does not fit its name and content"):
+            assert chunks.load(key) is None
 
 
 def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,38 +147,37 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
-def job(**words: object) -> Job:
-    spec = make_spec(["iris"], **{"seeds": 3, "scorers": ["saliency", "random"], **words})  # type: ignore[arg-type]
-    dataset = spec.sources[0].load()
-    return Job(spec.sources[0], dataset.name, fingerprint(dataset), spec.profile, spec.scorers, layer=spec.layer)
+def originals(name: str = "iris", device: str = "cpu", **words: object) -> TrainOriginals:
+    spec = make_spec([name], **{"seeds": 3, "scorers": ["saliency", "random"], **words})  # type: ignore[arg-type]
+    return plan_originals(spec, load_request(spec.requests[0]), None, torch.device(device))
 
 
 def test_equal_content_has_an_equal_key(tmp_path: Path) -> None:
-    key = job().key
-    assert key == job().key
-    assert key == job(data_dir=str(tmp_path)).key == job(real_only=True).key  # where the data lie
-    assert key == job(remove="petal_length").key == job(removals=["retrain"]).key  # other chunks of the run
+    key = originals().key
+    assert key == originals().key
+    assert key == originals(data_dir=str(tmp_path)).key == originals(real_only=True).key  # where the data lie
+    assert key == originals(remove="petal_length").key == originals(removals=["retrain"]).key  # other chunks of the run
     assert content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
 
 
 def test_whatever_decides_the_numbers_changes_the_key() -> None:
-    one = job()
-    others = [job(**words) for words in (
+    one = originals()
+    others = [originals(**words) for words in (
         {"seeds": 4}, {"rows": 21}, {"lime_rows": 7}, {"lime_samples": 77}, {"background": 55}, {"tuning": 0.5},
         {"scorers": ["saliency"]}, {"scorers": ["random", "saliency"]}, {"layer": 1}, {"preset": "published"},
-        {"pca": 2})]
-    others += [replace(one, removal="retrain"), replace(one, removal="retrain", features=("petal_length",)),
-               replace(one, removal="constant", features=("petal_length",)), replace(one, data="another table")]
-    keys = [one.key, *(other.key for other in others)]
-    assert len(set(keys)) == len(keys)
+        {"pca": 2}, {"device": "cuda"})]
+    others += [replace(one, subject=replace(one.subject, data="another table")), replace(one, record_every=1)]
+    named, ranked = (("petal_length",),) * 3, (("petal_length",), ("petal_width",), ("petal_length",))
+    chunks = [one, *others, LookInside(one, (1,)), LookInside(one, (1, 2)), *(
+        RemoveFeatures(first, removal, features, (0,))
+        for first in (one, others[0]) for removal in ("retrain", "constant") for features in (named, ranked))]
+    assert len({chunk.key for chunk in chunks}) == len(chunks)
 
 
 def test_the_versions_of_packages_change_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    from attribution_suite.audit import job as job_module
-
-    before = job().key
-    monkeypatch.setitem(job_module.VERSIONS, "torch", "0.0")
-    assert job().key != before
+    before = originals().key
+    monkeypatch.setitem(code_digest.VERSIONS, "torch", "0.0")
+    assert originals().key != before
 
 
 def test_every_part_of_a_table_changes_its_fingerprint() -> None:
@@ -189,7 +247,5 @@ def test_a_csv_that_moved_is_the_same_data(tmp_path: Path) -> None:
         path = tmp_path / place / "table.csv"
         path.parent.mkdir()
         path.write_text(f"a,b,y\n{rows}\n")
-        spec = make_spec([str(path)], target="y")
-        dataset = spec.sources[0].load()
-        keys.append(Job(spec.sources[0], dataset.name, fingerprint(dataset), spec.profile, spec.scorers).key)
+        keys.append(originals(str(path), target="y").key)
     assert keys[0] == keys[1]

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from command import BRIEF, NO_NETWORK, ROOT, SMALL, add_scorer, call, leftovers, start
+from command import BRIEF, NO_DATA, SEEN, SMALL, add_scorer, call, leftovers, start
 
+import attribution_suite
 from attribution_suite.cli import main
 from attribution_suite.datasets import DATASETS
 from attribution_suite.errors import InputError
@@ -32,11 +34,11 @@ def suite(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
           capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
     """The command line in this process (a fresh one loads torch for seconds): status, stdout, lines of stderr.
 
-    It runs in an empty folder, with nothing to download from.
+    It runs in an empty folder, without a file of data.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    for name, value in NO_NETWORK.items():
+    for name, value in NO_DATA.items():
         monkeypatch.setenv(name, value)
 
     def run(*words: object) -> tuple[int, str, list[str]]:
@@ -56,7 +58,7 @@ def loaded(code: str) -> set[str]:
     """The heavy modules that a fresh process has after `code`."""
     code += "\nimport sys\nprint('\\n'.join(sys.modules), file=sys.stderr)"
     found = subprocess.run([sys.executable, "-c", code],
-                           env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+                           env={**os.environ, "PYTHONPATH": SEEN}, capture_output=True, text=True, check=True)
     return {name.partition(".")[0] for name in found.stderr.split()} & HEAVY
 
 
@@ -66,6 +68,7 @@ def loaded(code: str) -> set[str]:
     "from attribution_suite.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit: pass",
     "from attribution_suite.cli import main\ntry:\n    main(['run', '--help'])\nexcept SystemExit: pass",
     "from attribution_suite.cli import main\nmain(['list', 'scorers'])",
+    "from attribution_suite.cli import main\ntry:\n    main(['--version'])\nexcept SystemExit: pass",
 ])
 def test_light_words_load_nothing_heavy(code: str) -> None:
     assert loaded(code) == set()
@@ -73,6 +76,14 @@ def test_light_words_load_nothing_heavy(code: str) -> None:
 
 def test_the_check_sees_what_is_heavy() -> None:
     assert {"torch", "numpy"} <= loaded("import torch")
+
+
+def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    expected = f"attribution-suite {version('attribution-suite')}\n"
+    assert (caught.value.code, capsys.readouterr().out) == (0, expected)
+    assert expected == f"attribution-suite {attribution_suite.__version__}\n"
 
 
 def test_help_names_every_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +121,7 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "profile": (("run", "iris", "--profile", "qick"), ("unknown profile 'qick'", "did you mean quick")),
     "twice": (("run", "iris", "iris"), ("two data sets are named 'iris'",)),
     "target of a named set": (("run", "iris", "--target", "y"), ("iris has its own target",)),
-    "jobs": (("run", "iris", "--jobs", "0"), ("--jobs", "at least 1")),
+    "jobs": (("run", "iris", "--jobs", "0"), ("option 'jobs'", "at least 1")),
     "seeds": (("run", "iris", "--seeds", "0"), ("option 'seeds'", "at least 1")),
     "seeds not a number": (("run", "iris", "--seeds", "five"), ("--seeds", "'five'", "run --help")),
     "rows": (("run", "iris", "--rows", "1"), ("option 'rows'", "at least 2")),
@@ -121,7 +132,8 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "layer -1": (("run", "iris", "--layer", "-1"), ("layer -1 does not exist",)),
     "unit": (("run", "iris", "--layer", "1", "--remove", "unit:99"), ("'unit:99'", "did you mean unit:9")),
     "unit at the input": (("run", "iris", "--remove", "unit:0"), ("of iris 'unit:0'",)),
-    "hidden scorer at the input": (("run", "iris", "--scorers", "layer_conductance"), ("conductance", "--layer 1")),
+    "hidden scorer at the input": (("run", "iris", "--scorers", "layer_conductance"),
+                                  ("layer_conductance: scores hidden units only", "layer 1")),
     "no scorer": (("run", "iris", "--scorers", "random"), ("option 'scorers'",)),
     "missing file": (("run", "nothere.csv", "--target", "y"), ("nothere.csv: no such file",)),
     "no such data dir": (("run", "boston", "--data-dir", "nothere"),
@@ -209,7 +221,7 @@ def test_an_unseen_category_in_a_real_file(suite: Call, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(suite: Call, tmp_path: Path, out: str) -> None:
     Path("a file").write_text("mine")
     status, _, err = suite("run", "iris", "--out", out, *QUICK)
-    assert status == 2 and len(err) == 1 and f"--out {out}: cannot write there" in err[0]
+    assert status == 2 and len(err) == 1 and err[0].startswith(f"attribution-suite: {out}: cannot write there: ")
     assert files(tmp_path) == ["a file"] and Path("a file").read_text() == "mine"
 
 
@@ -220,9 +232,9 @@ def test_bad_input_in_a_process_of_its_own(tmp_path: Path) -> None:
     code = ("import resource, sys; from attribution_suite.cli import main; "
             "resource.setrlimit(resource.RLIMIT_FSIZE, (9999, -1)); sys.exit(main(sys.argv[1:]))")
     found = subprocess.run([sys.executable, "-c", code, "run", "iris", *QUICK, "--out", "out"], cwd=tmp_path, text=True,
-                           env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False)
+                           env={**os.environ, "PYTHONPATH": SEEN}, capture_output=True, check=False)
     assert found.returncode == 2 and len(found.stderr.splitlines()) == 1
-    assert "--out out: cannot write there: File too large" in found.stderr
+    assert "out: cannot write there: File too large" in found.stderr
     assert [name for name in files(tmp_path) if "." in name] == ["out/.lock"]
 
 
@@ -236,7 +248,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
 def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         found = subprocess.run([sys.executable, "-m", "attribution_suite", "list", "scorers"], cwd=tmp_path, text=True,
-                               env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=full, stderr=subprocess.PIPE,
+                               env={**os.environ, "PYTHONPATH": SEEN}, stdout=full, stderr=subprocess.PIPE,
                                check=False)
     assert found.returncode == 1 and found.stderr == "attribution-suite: output: No space left on device\n"
 
@@ -320,3 +332,16 @@ def test_a_package_adds_a_scorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         family.load("broken")
     with pytest.raises(InputError, match=r"scorer 'even' of an installed package .*: that name is taken"):
         Registry("scorer", {"even": "attribution_suite.scorers.lime:Lime"}).names  # noqa: B018
+
+
+def test_what_else_is_installed_is_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plug-in on the path is found; one in the place where packages are installed is not; kagglehub neither."""
+    packages = add_scorer(tmp_path / "packages", "even", "pass")
+    listed = "from attribution_suite import SCORERS; print(*SCORERS.names)"
+    installed = f"import isolation; from pathlib import Path; isolation.INSTALLED = {{Path({str(packages)!r})}}; "
+    for code, seen in ((listed, True), (installed + listed, False)):
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                               env={**os.environ, "PYTHONPATH": f"{SEEN}{os.pathsep}{packages}"})
+        assert found.stdout.split() == [*SCORERS.names, *(["even"] if seen else [])]
+    found = subprocess.run([sys.executable, "-c", "import kagglehub"], capture_output=True, text=True, check=False)
+    assert "kagglehub" in found.stderr and list(Path.home().rglob("*kaggle*")) == []

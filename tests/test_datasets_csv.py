@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from attribution_suite.datasets import load_dataset
+from attribution_suite import load_dataset
 from attribution_suite.errors import InputError
 
 ROWS = 60
@@ -235,7 +235,7 @@ def test_a_table_comes_back_as_it_was_written(tmp_path, numbers, words, seed):
     try:
         dataset = load_dataset(write(frame, tmp_path), target="y", seed=seed)
     except InputError as error:
-        assert "no value in the training rows" in str(error)
+        assert "no value in the training rows" in str(error)  # noqa: PT017 - an error is one of two right outcomes
         return
     columns = dataset.columns("number")
     present = frame["number"].notna().to_numpy()

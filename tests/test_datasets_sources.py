@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attribution_suite.datasets import boston, heart, load_dataset, prudential, sources
+from attribution_suite import load_dataset
+from attribution_suite.datasets import boston, heart, prudential, sources
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.sources import FileSource, StandInWarning
 from attribution_suite.errors import InputError

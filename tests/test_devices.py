@@ -8,19 +8,18 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from cases import CASES, SCORED, Case
+from cases import CASES, SCORED, Case, layer_of
 from command import assert_same_tables, call
 from removal_cases import NAMES, removal_case
 from second_device import ELSEWHERE, Elsewhere, second_device
 
-from attribution_suite import library
-from attribution_suite.audit import audit
-from attribution_suite.audit.scoring import Choice, attribute
+from attribution_suite import attribute, audit, remove, train
 from attribution_suite.datasets.preset import Training
 from attribution_suite.devices import CPU, choose
 from attribution_suite.errors import InputError
 from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers import SCORERS
+from attribution_suite.scorers.choice import Choice
 
 BRIEF = Training(3, 32, 1e-2)
 
@@ -44,11 +43,10 @@ def test_the_simulated_device_refuses_what_a_real_one_refuses() -> None:
 
 @pytest.mark.parametrize(("name", "case"), SCORED)
 def test_a_scorer_is_the_same_on_both_devices(name: str, case: Case) -> None:
-    layer = int(getattr(SCORERS.load(name), "whole_network", False))
-    choice = Choice(name, {"samples": 200} if name == "lime" else {})
-    expected = attribute(choice, case.networks, case.evaluation, layer)
+    choice, layer = Choice(name, {"samples": 200} if name == "lime" else {}), layer_of(name)
+    expected = choice.attribute(case.networks, case.evaluation, layer)
     with second_device():
-        found = attribute(choice, case.networks.to(ELSEWHERE), case.evaluation.to(ELSEWHERE), layer)
+        found = choice.attribute(case.networks.to(ELSEWHERE), case.evaluation.to(ELSEWHERE), layer)
         assert isinstance(found.scores, Elsewhere)
         values = None if found.values is None else found.values.cpu()
         scores = found.scores.cpu()
@@ -79,8 +77,10 @@ def test_an_audit_is_the_same_on_both_devices(words: dict, tmp_path: Path) -> No
         with second_device() if device == "cuda" else nullcontext():
             result = audit("iris", out=tmp_path / device, jobs=1, device=device, say=lambda line: None, **few, **words)
         assert result.failed == []
-        recorded = json.loads((result.path / "run.json").read_text())["timings"]["device"]
-        assert recorded == {"cpu": "cpu", "cuda": "cuda: simulated"}[device]
+        record = json.loads((result.path / "run.json").read_text())
+        expected = {"cpu": "cpu", "cuda": "cuda: simulated"}[device]
+        assert record["machine"]["device"] == expected
+        assert {made["device"] for made in record["made_by"]} == {expected}
     assert_same_tables(tmp_path / "cpu", tmp_path / "cuda")
 
 
@@ -90,10 +90,10 @@ def test_the_library_works_where_the_networks_are(layer: int) -> None:
     found = []
     for device in ("cpu", "cuda"):
         with second_device():
-            networks = library.train("iris", seeds=2, training=BRIEF, device=device).networks
+            networks = train("iris", seeds=2, training=BRIEF, device=device).networks
             assert networks.device.type == device
-            edited = library.remove(networks, "iris", feature, "shuffle_tuning", layer=layer, training=BRIEF)
-            scores = library.attribute(edited, "iris", "lrp", rows=10, layer=layer, explained_by=networks).scores
+            edited = remove(networks, "iris", feature, "shuffle_tuning", layer=layer, training=BRIEF)
+            scores = attribute(edited, "iris", "lrp", rows=10, layer=layer, explained_by=networks).scores
             assert edited.device.type == scores.device.type == device
             found.append(scores.cpu())
     assert torch.equal(*found)
@@ -105,7 +105,7 @@ def test_auto_takes_a_gpu_where_there_is_one() -> None:
         assert choose("cpu") == CPU
     with patch("torch.cuda.is_available", lambda: False):
         assert choose("auto") == CPU
-        with pytest.raises(InputError, match="--device cuda: PyTorch finds no GPU here"):
+        with pytest.raises(InputError, match="option 'device' is cuda: PyTorch finds no GPU here"):
             choose("cuda")
     with pytest.raises(InputError, match="unknown device 'gpu'"):
         choose("gpu")
@@ -115,7 +115,7 @@ def test_auto_takes_a_gpu_where_there_is_one() -> None:
 def test_the_command_refuses_a_gpu_that_is_not_there(tmp_path: Path) -> None:
     status, out, err = call("run", "iris", "--device", "cuda", cwd=tmp_path)
     assert (status, out) == (2, "")
-    assert err.startswith("attribution-suite: --device cuda: PyTorch finds no GPU here")
+    assert err.startswith("attribution-suite: option 'device' is cuda: PyTorch finds no GPU here")
     assert not list(tmp_path.iterdir())
 
 
@@ -123,7 +123,7 @@ def test_the_command_refuses_a_gpu_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SCORERS.names)
 def test_a_real_gpu_agrees_within_rounding(name: str) -> None:
     case = CASES[2]
-    layer, choice = int(getattr(SCORERS.load(name), "whole_network", False)), Choice(name, {})
-    expected = attribute(choice, case.networks, case.evaluation, layer)
-    found = attribute(choice, case.networks.to(ELSEWHERE), case.evaluation.to(ELSEWHERE), layer)
+    choice, layer = Choice(name), layer_of(name)
+    expected = choice.attribute(case.networks, case.evaluation, layer)
+    found = choice.attribute(case.networks.to(ELSEWHERE), case.evaluation.to(ELSEWHERE), layer)
     assert torch.allclose(found.scores.cpu(), expected.scores, rtol=1e-4, atol=1e-5)

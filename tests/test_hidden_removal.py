@@ -2,47 +2,58 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from attribution_suite import audit, load_dataset, train
-from attribution_suite.audit.bench import Bench
-from attribution_suite.audit.job import Job
-from attribution_suite.audit.results import Audit
-from attribution_suite.audit.run import bench_setting, recoverability
-from attribution_suite.audit.spec import make_spec
+from attribution_suite.auditing.spec import make_spec
+from attribution_suite.auditing.work.outcomes import recoverability
+from attribution_suite.auditing.work.train import feature_dependence
+from attribution_suite.datasets.arrays import from_arrays
 from attribution_suite.datasets.preset import Training
-from attribution_suite.datasets.table import Split
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.datasets.table import Split, TabularDataset
+from attribution_suite.errors import InputError
 from attribution_suite.networks.forward import collect
+from attribution_suite.networks.given import as_ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.originals import architecture_of
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.removals import REMOVALS
+from attribution_suite.removals.removal import Setting
 from attribution_suite.removals.retrain import Retrain
+from attribution_suite.results import Audit
 from attribution_suite.scorers import SCORERS
+from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.choice import traits_of
+from attribution_suite.units.paths import quantile_path, row_path
 
 SEEDS = 2
 pytestmark = pytest.mark.filterwarnings("ignore::attribution_suite.datasets.sources.StandInWarning")
 
 
-def bench(layer: int = 1) -> Bench:
-    spec = make_spec(["heart"], removals=[], seeds=SEEDS, layer=layer)
-    return Bench(Job(spec.sources[0], "heart", "", spec.profile, (), layer=layer), load_dataset("heart").with_decoy())
+@pytest.fixture(scope="module")
+def heart() -> TabularDataset:
+    return load_dataset("heart").with_decoy()
 
 
 @pytest.fixture(scope="module")
-def originals() -> Ensemble:
-    return train(load_dataset("heart").with_decoy(), seeds=SEEDS, training=Training(6, 64, 5e-3)).networks
+def originals(heart: TabularDataset) -> Perceptrons:
+    return train(heart, seeds=SEEDS, training=Training(6, 64, 5e-3)).networks
 
 
 @pytest.mark.parametrize("layer", [1, 2])
-def test_retraining_starts_where_the_originals_layers_did(originals: Ensemble, layer: int) -> None:
-    setting = replace(bench_setting(bench(layer), originals), training=Training(0, 32, 1e-3, keep="last"))
+def test_retraining_starts_where_the_originals_layers_did(heart: TabularDataset, originals: Perceptrons,
+                                                           layer: int) -> None:
+    untrained = Training(0, 32, 1e-3, keep="last")
+    setting = Setting.of(heart, originals, layer, range(SEEDS), untrained, untrained)
     nodes = Nodes.of([(3,), (5,)]).repeat(SEEDS)
     start = Retrain().remove(originals.select([0, 0, 1, 1]).tail(layer), nodes, setting).networks
     whole = originals.fresh(range(SEEDS))
@@ -57,9 +68,9 @@ def test_retraining_starts_where_the_originals_layers_did(originals: Ensemble, l
     assert not torch.equal(other.weights[0], start.weights[0])
 
 
-def test_recoverability_is_a_cross_fitted_ridge_probe_of_the_next_layer(originals: Ensemble) -> None:
-    desk = bench(1)
-    seen = desk.evaluation(originals)
+def test_recoverability_is_a_cross_fitted_ridge_probe_of_the_next_layer(heart: TabularDataset,
+                                                                      originals: Perceptrons) -> None:
+    seen = Evaluation.of(heart, originals, rows=500, background=2000)
     nodes = Nodes.of([(0,), (4,)])
     edited = originals.with_tail(originals.tail(1).with_nodes_folded(nodes, torch.zeros(2, 1)))
     found = recoverability(originals, edited, 1, nodes, seen)
@@ -77,16 +88,41 @@ def test_recoverability_is_a_cross_fitted_ridge_probe_of_the_next_layer(original
     assert np.isnan(recoverability(originals, edited, 0, nodes, seen)["recoverability"]).all()
 
 
-def test_a_unit_without_peers_that_know_it_is_not_recoverable() -> None:
+@pytest.mark.parametrize("layer", [0, 1])
+def test_proxies_are_those_of_the_training_rows(heart: TabularDataset, originals: Perceptrons, layer: int) -> None:
+    groups = heart.groups if layer == 0 else {str(unit): (unit,) for unit in range(8)}
+    found = feature_dependence(SimpleNamespace(layer=layer), heart, originals)
+    assert found.shape == ((1, len(groups), len(groups)) if layer == 0 else (SEEDS, 32, 32))
+
+    def expected(split: Split, member: int) -> np.ndarray:
+        rows = split.inputs if layer == 0 else originals.activations(split.inputs)[layer][member]
+        return np.stack([[r2(rows[:, list(k)].numpy(), rows[:, list(j)].numpy()) for j in groups.values()]
+                         for k in groups.values()])
+
+    for member, matrix in enumerate(found[:, :len(groups), :len(groups)]):
+        np.testing.assert_allclose(matrix, expected(heart.train, member), atol=1e-4)
+        assert np.abs(matrix - expected(heart.test, member)).max() > 0.02
+
+
+def r2(wanted: np.ndarray, given: np.ndarray) -> float:
+    """In-sample R² of a least-squares fit, the mean over columns that vary."""
+    varies = np.ptp(wanted, 0) > 0
+    if not varies.any():
+        return 0.0
+    predicted = LinearRegression().fit(given, wanted[:, varies]).predict(given)
+    return float(r2_score(wanted[:, varies], predicted))
+
+
+def test_a_unit_without_peers_that_know_it_is_not_recoverable(heart: TabularDataset) -> None:
     """Independent units: removing one leaves nothing of it; a copy of it keeps it all."""
     generator = torch.Generator().manual_seed(0)
-    networks = Ensemble.initialise(bench().architecture, [0])
+    networks = Perceptrons.initialise(architecture_of(heart, heart.preset), [0])
     width, features = networks.architecture.widths[1], networks.architecture.features
     weight = torch.zeros(1, width, features)
     weight[0, 0, 0], weight[0, 1, 0], weight[0, 2, 1] = 1.0, 1.0, 1.0  # units 0 and 1 are twins, 2 is alone
     networks = networks.with_first_layer(weight, torch.full((1, width), 5.0))
-    seen = bench().evaluation(networks)
-    seen = replace(seen, background=torch.randn(400, features, generator=generator).clamp(-4, 4))
+    rows = torch.randn(400, features, generator=generator).clamp(-4, 4)
+    seen = replace(Evaluation.of(heart, networks, 500, 2000), background=rows)
     for unit, expected in ((0, 1.0), (2, 0.0)):
         nodes = Nodes.of([(unit,)])
         after = networks.with_tail(networks.tail(1).with_nodes_folded(nodes, torch.zeros(1, 1)))
@@ -105,11 +141,11 @@ def test_every_removal_and_every_scorer_takes_a_hidden_unit(run: Audit) -> None:
     outcomes, shifts = run.table("outcomes"), run.table("shifts")
     assert set(outcomes.removal) == set(make_spec(["iris"]).removals)
     assert set(shifts.scorer) == set(SCORERS.names)
-    labels = {name for name in SCORERS.names if SCORERS.load(name).reads == "labels"} - {"random"}
+    labels = {name for name in SCORERS.names if traits_of(name).reads == "labels"}
     assert "unit_significance" in labels
     assert set(shifts[~shifts.applicable].scorer) == labels  # no edit above a unit changes what it does
     assert outcomes[["recoverability", "recoverability_before"]].notna().all(axis=None)
-    exact = outcomes.removal.isin(["constant", "fold", "fold_tuning", "retrain"])
+    exact = outcomes.removal.isin([name for name in REMOVALS.names if REMOVALS.load(name).traits.exact])
     assert (outcomes[exact].direct_effect == 0).all() and (outcomes.direct_effect_before > 0).any()
     assert (shifts.largest_gainer[shifts.applicable].str.startswith("unit:")).all()
 
@@ -129,10 +165,6 @@ def test_significance_follows_the_training_rows_at_the_input(tmp_path: Path) -> 
 
 
 def test_a_module_without_layers_is_refused() -> None:
-    from attribution_suite.errors import InputError
-    from attribution_suite.networks.modules import as_ensemble
-    from attribution_suite.neurons.paths import quantile_path, row_path
-
     class Doubled(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -141,8 +173,8 @@ def test_a_module_without_layers_is_refused() -> None:
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             return 2 * self.inner(inputs)
 
-    rows = Split(torch.randn(70, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(70))
-    networks = as_ensemble(Doubled(), rows.inputs)
+    rows = torch.randn(70, 4, generator=torch.Generator().manual_seed(0))
+    networks = as_ensemble(Doubled(), from_arrays(rows, rows[:, 0], task="regression"))
     for ask in (collect, quantile_path, lambda ensemble, inputs: row_path(ensemble, inputs[0])):
         with pytest.raises(InputError, match="Doubled"):
-            ask(networks, rows.inputs)
+            ask(networks, rows)

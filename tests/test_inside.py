@@ -1,7 +1,6 @@
 """`attribution-suite neurons` from the words to the page: tables against the library on the stored networks."""
 
 import io
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,24 +10,27 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from command import NO_NETWORK, call
+from command import NO_DATA, call
 from PIL import Image
 from scipy import stats
 from torch import nn
 
 from attribution_suite import audit, from_arrays, load_dataset
-from attribution_suite.audit.bench import Bench
-from attribution_suite.audit.inside import SCORERS
-from attribution_suite.audit.job import Job
-from attribution_suite.audit.spec import make_spec
-from attribution_suite.audit.store import Store
-from attribution_suite.audit.tables import NEURON_TABLES
-from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.auditing.chunk import finished
+from attribution_suite.auditing.plan import plan_originals
+from attribution_suite.auditing.spec import make_spec
+from attribution_suite.auditing.store import Store
+from attribution_suite.auditing.work.look import SCORERS
+from attribution_suite.auditing.work.train import stored_originals
+from attribution_suite.conclusions import inside as looked
+from attribution_suite.datasets.load import load_request
+from attribution_suite.devices import CPU
 from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.report import html, verdict_neurons
-from attribution_suite.report.html import LARGEST
-from attribution_suite.report.reading import Run
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.reporting import page as pages
+from attribution_suite.reporting.page import LARGEST
+from attribution_suite.reporting.reading import Run
+from attribution_suite.tables import NEURON_TABLES
 
 SEEDS, ROWS = 2, 40
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -39,9 +41,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A look inside Iris and the simulated heart data."""
     folder = tmp_path_factory.mktemp("neurons")
     words = ("neurons", "iris", "heart", "--seeds", SEEDS, "--rows", ROWS, "--jobs", 1, "--out", "look")
-    status, out, err = call(*words, cwd=folder, **NO_NETWORK)
+    status, out, err = call(*words, cwd=folder, **NO_DATA)
     assert (status, "Traceback" in err) == (0, False), err
-    assert "iris neurons (layer 1)" in out and "heart neurons (layer 1, layer 2)" in out
+    assert "iris inside (layers 1)" in out and "heart inside (layers 1, 2)" in out
     return folder / "look"
 
 
@@ -50,18 +52,13 @@ def table(run: Path, name: str, dataset: str = "iris") -> pd.DataFrame:
     return frame[frame.dataset == dataset].reset_index(drop=True)
 
 
-def bench(run: Path, dataset: TabularDataset) -> Bench:
-    """The bench of the originals, whose chunk is found by its key."""
-    spec = make_spec([dataset.name], removals=[], scorers=SCORERS, inside="all", seeds=SEEDS, rows=ROWS)
-    about = json.loads((run / "run.json").read_text())["datasets"][dataset.name]
-    return Bench(Job(spec.sources[0], dataset.name, about["fingerprint"], spec.profile, spec.scorers, record=True),
-                 dataset)
-
-
 @pytest.fixture(scope="module")
-def networks(run: Path) -> Ensemble:
+def networks(run: Path) -> Perceptrons:
     """The originals of Iris as the run left them."""
-    return bench(run, load_dataset("iris").with_decoy()).load_originals(Store(run / "chunks"))[0]
+    spec = make_spec(["iris"], removals=[], scorers=SCORERS, inside="all", seeds=SEEDS, rows=ROWS)
+    dataset = load_request(spec.requests[0])
+    original = plan_originals(spec, dataset, None, CPU)
+    return stored_originals(original.subject, dataset, finished(original, Store(run / "chunks")).arrays, CPU)
 
 
 def test_every_table_is_whole_and_documented(run: Path) -> None:
@@ -69,7 +66,7 @@ def test_every_table_is_whole_and_documented(run: Path) -> None:
         schema = pq.read_schema(run / f"{name}.parquet")
         assert schema.names == list(columns) and schema.names[0] == "dataset"
         assert schema.metadata[b"simulated"] == b"heart"
-        assert all(schema.field(column).metadata[b"meaning"] == columns[column].encode() for column in columns)
+        assert all(schema.field(column).metadata[b"meaning"] == columns[column].meaning.encode() for column in columns)
         frame = pd.read_parquet(run / f"{name}.parquet")
         assert set(frame.dataset) == {"iris", "heart"}, name
         assert set(frame.seed) == ({0} if name == "samples" else set(range(SEEDS))), name
@@ -78,7 +75,7 @@ def test_every_table_is_whole_and_documented(run: Path) -> None:
         axis=None)
 
 
-def test_units_are_those_of_the_stored_networks(run: Path, networks: Ensemble) -> None:
+def test_units_are_those_of_the_stored_networks(run: Path, networks: Perceptrons) -> None:
     train = load_dataset("iris").with_decoy().train
     units = table(run, "units").set_index(["seed", "unit"])
     for seed in range(SEEDS):
@@ -92,7 +89,7 @@ def test_units_are_those_of_the_stored_networks(run: Path, networks: Ensemble) -
             assert row.p == pytest.approx(1.0 if test is None else test(*classes).pvalue, rel=1e-6)
 
 
-def test_samples_are_what_the_tests_saw(run: Path, networks: Ensemble) -> None:
+def test_samples_are_what_the_tests_saw(run: Path, networks: Perceptrons) -> None:
     train = load_dataset("iris").with_decoy().train
     units, samples = table(run, "units").query("seed == 0"), table(run, "samples")
     ranked = units.sort_values("normality").unit
@@ -104,7 +101,7 @@ def test_samples_are_what_the_tests_saw(run: Path, networks: Ensemble) -> None:
     assert (samples.value < 0).any()  # no ReLU has been there
 
 
-def test_masking_is_that_of_the_test_rows(run: Path, networks: Ensemble) -> None:
+def test_masking_is_that_of_the_test_rows(run: Path, networks: Perceptrons) -> None:
     test = load_dataset("iris").with_decoy().test
     curves = table(run, "masking")
     intact = curves[curves.fraction == 0]
@@ -123,7 +120,7 @@ def test_masking_is_that_of_the_test_rows(run: Path, networks: Ensemble) -> None
     assert half.units == 6 and half.accuracy == pytest.approx(float(accuracy))
 
 
-def test_history_ends_near_the_kept_weights_and_is_scored(run: Path, networks: Ensemble) -> None:
+def test_history_ends_near_the_kept_weights_and_is_scored(run: Path, networks: Perceptrons) -> None:
     history, scores = table(run, "history"), table(run, "importances")
     for seed in range(SEEDS):
         own = history[history.seed == seed]
@@ -166,11 +163,11 @@ def test_the_page_tells_and_shows_it(run: Path) -> None:
 
 def test_the_tables_alone_draw_the_same_and_a_long_page_links_its_animations(run: Path) -> None:
     whole = Run(run)
-    iris = html.section(whole.subjects(None)[0])
+    iris = pages.section(whole.subjects(None)[0])
     pictures = {found.file: found.png for found in iris.chapters["neurons"]}
     assert len(pictures) > 10
     assert all((run / "figures" / name).read_bytes() == content for name, content in pictures.items())
-    inside, beside = html.render(whole, [iris]), html.render(whole, [iris], beside=True)
+    inside, beside = pages.render(whole, [iris]), pages.render(whole, [iris], beside=True)
     assert "data:image/gif" in inside and 'src="figures/iris-history.gif"' not in inside
     assert "data:image/gif" not in beside and 'src="figures/iris-history.gif"' in beside
 
@@ -192,15 +189,15 @@ def test_shuffled_pools_are_told_apart_from_real_ones() -> None:
              "accuracy": level + 0.01 * generator.standard_normal()}
             for name, level in (("low", 0.5), ("control", 0.7), ("same", 0.7), ("high", 0.9)) for seed in range(10)]
     curves = pd.DataFrame(rows)
-    words = {name: verdict_neurons._matter(
-        verdict_neurons.pool_difference(curves, "accuracy", name, "control"), "accuracy")
+    words = {name: looked._matter(
+        looked.pool_difference(curves, "accuracy", name, "control"), "accuracy")
         for name in ("low", "same", "high")}
     assert words == {"low": "cost clearly more than", "same": "cost no more than", "high": "cost less than"}
 
 
 def test_one_layer_and_what_is_there_already(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = shutil.copytree(run, tmp_path / "look")
-    monkeypatch.setattr("attribution_suite.audit.session.draw_report", lambda *_: None)
+    monkeypatch.setattr("attribution_suite.reporting.page.draw_report", lambda *_: None)
     words = {"removals": [], "scorers": SCORERS, "seeds": SEEDS, "rows": ROWS, "jobs": 1, "say": lambda line: None}
     found = audit("iris", out=copy, inside="1", **words)
     assert set(found.table("units").layer) == {1} and set(found.table("units").dataset) == {"iris"}
@@ -208,7 +205,7 @@ def test_one_layer_and_what_is_there_already(run: Path, tmp_path: Path, monkeypa
     for layer, message in (("2", "hidden layers 1 to 1"), ("0", "layer '0'"), ("x", "layer 'x'")):
         with pytest.raises(InputError, match=message):
             audit("iris", out=copy, inside=layer, **words)
-    status, _, err = call("neurons", "iris", "--layer", 3, cwd=tmp_path, **NO_NETWORK)
+    status, _, err = call("neurons", "iris", "--layer", 3, cwd=tmp_path, **NO_DATA)
     assert status == 2 and "hidden layers 1 to 1" in err
 
 

@@ -10,17 +10,16 @@ import torch
 from module_cases import FEATURES, Branching, Functional, Residual, members
 from torch import nn
 
-from attribution_suite.audit import audit, report
-from attribution_suite.audit.given import Given
-from attribution_suite.datasets import load_dataset
+from attribution_suite import audit, load_dataset, report
+from attribution_suite.api import attribute, remove, train
+from attribution_suite.auditing.given import Given
 from attribution_suite.datasets.arrays import from_arrays
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
-from attribution_suite.library import attribute, remove, train
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.training import train as train_networks
 from attribution_suite.removals.removal import Setting
 from attribution_suite.removals.retrain import Retrain
@@ -45,7 +44,7 @@ def table() -> TabularDataset:
 def test_train_is_the_presets_training(iris: TabularDataset) -> None:
     found = train(iris, seeds=2)
     preset = iris.preset
-    start = Ensemble.initialise(Architecture(4, preset.hidden, 3, preset.activation), [0, 1])
+    start = Perceptrons.initialise(Architecture(4, preset.hidden, 3, preset.activation), [0, 1])
     expected = train_networks(start, iris.train, iris.validation, "multiclass", preset.training, [0, 1])
     assert all(map(torch.equal, found.networks.tensors, expected.networks.tensors))
     by_name = train("iris", seeds=[1], training=SHORT)
@@ -157,11 +156,11 @@ def test_arrays_that_cannot_be_used(words: dict, message: str) -> None:
 
 
 @pytest.mark.parametrize(("words", "message"), [
-    ({"seed": 5}, "unknown option 'seed'; did you mean seeds"),
-    ({"removal": ["retrain"]}, "unknown option 'removal'; did you mean removals, remove"),
+    ({"seed": 5}, "unknown option of audit 'seed'; did you mean seeds"),
+    ({"removal": ["retrain"]}, "unknown option of audit 'removal'; did you mean removals, remove"),
     ({"seeds": "five"}, "option 'seeds' must be a whole number of at least 1, got 'five'"),
     ({"rows": 2.5}, "option 'rows' must be a whole number of at least 2, got 2.5"),
-    ({"tuning": "all"}, "option 'tuning' must be a number above 0"),
+    ({"tuning": "all"}, "option 'tuning' must be a finite number above 0"),
     ({"target": "y"}, "'mine' is a table already: option 'target'"),
     ({"pca": 2}, "'mine' is a table already: option 'pca'"),
 ])
@@ -197,7 +196,7 @@ def test_an_audit_of_given_modules(table: TabularDataset, tmp_path: Path) -> Non
     assert (shifts.loc[("deep_lift", "retrain"), "share_after"] == 0).all()
     assert (found.table("outcomes").query("removal == 'constant'")["direct_effect"] == 0).all()
     record = found.record["datasets"]["mine"]
-    assert record["networks"]["stacked"] and record["networks"]["training"]["epochs"] == 3
+    assert record["networks"]["how"] == "stacked by torch.vmap" and record["networks"]["training"]["epochs"] == 3
     assert list(record["networks"]["not_applicable"]) == ["weights"] and record["source"] == "given"
     assert "decoy" not in record["groups"] and (tmp_path / "report.html").exists()
 
@@ -207,7 +206,7 @@ def test_the_store_knows_the_networks_by_their_weights(table: TabularDataset, tm
     first, lines = run(table, tmp_path, models)
     expected = first.table("attributions")
     assert any("one at a time (torch.vmap cannot" in line for line in lines)
-    assert not first.record["datasets"]["mine"]["networks"]["stacked"]
+    assert first.record["datasets"]["mine"]["networks"]["how"].startswith("one at a time (torch.vmap")
     again, _ = run(table, tmp_path, members(Branching, 2))
     assert again.record["timings"]["chunks_run"] == 0
     models[1].last.bias.data += 1e-3
@@ -217,17 +216,20 @@ def test_the_store_knows_the_networks_by_their_weights(table: TabularDataset, tm
     pd.testing.assert_frame_equal(pair.table("attributions"), expected)
 
 
-def test_one_network_is_repeated_over_seeds(table: TabularDataset, tmp_path: Path) -> None:
+def test_one_network_given_is_one_network(table: TabularDataset, tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(FEATURES, 5), nn.ReLU(), nn.Linear(5, 1))
-    found, lines = run(table, tmp_path, model, seeds=2)
+    found, lines = run(table, tmp_path, model)
     assert any("1 given network, 6-5-1 relu, run as stacked weights" in line for line in lines)
-    shares = found.table("attributions").set_index(["removal", "scorer", "seed"])["share"]
-    assert "weights" in set(found.table("attributions")["scorer"])
-    for removal, same in (("original", True), ("constant", True), ("shuffle_tuning", False)):
-        first, second = (shares.loc[(removal, "weights", seed)].to_numpy() for seed in (0, 1))
-        assert np.array_equal(first, second) == same
+    assert found.record["spec"]["profile"]["seeds"] == found.record["datasets"]["mine"]["networks"]["count"] == 1
+    for name in ("attributions", "shifts", "outcomes", "training"):
+        rows = found.table(name)
+        assert set(rows.seed) == {0} and not rows.duplicated().any(), name
+    assert len(found.table("outcomes")) == len(WORDS["removals"])  # one row a method: nothing to draw an interval over
     column = model[0].weight.detach().abs().mean(0)
-    np.testing.assert_allclose(shares.loc[("original", "weights", 0)], column / column.sum(), rtol=1e-5)
+    weights = found.table("attributions").query("removal == 'original' and scorer == 'weights'")
+    np.testing.assert_allclose(weights.share, column / column.sum(), rtol=1e-5)
+    with pytest.raises(InputError, match="1 networks are given for 5 seeds: leave out option 'seeds'"):
+        run(table, tmp_path, model, seeds=5)
 
 
 def test_a_report_on_given_networks_of_a_named_set_finds_its_rows_again(tmp_path: Path) -> None:
@@ -258,7 +260,7 @@ def test_probabilities_and_refused_activations_are_told(tmp_path: Path) -> None:
     rows = generator.standard_normal((200, FEATURES))
     labels = from_arrays(rows, rows[:, 0] > 0, name="labels")
     model = nn.Sequential(nn.Linear(FEATURES, 1), nn.Sigmoid())
-    assert any("leave out the last sigmoid" in line for line in Given.of(model, labels, 2).sentences(labels))
+    assert any("leave out the last sigmoid" in line for line in Given.of(model, labels, 1).sentences(labels))
     found, lines = run(labels, tmp_path, members(Functional, 2), removals=["constant"], remove="x0")
     assert any("not applicable: deep_lift: Functional computes 'relu' outside" in line for line in lines)
     assert "deep_lift" not in set(found.table("attributions")["scorer"])

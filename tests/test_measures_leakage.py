@@ -83,7 +83,7 @@ def test_statistics_equal_the_papers_formulas(rng):
 
 @pytest.mark.parametrize("test", [leakage.distance_correlation, leakage.hsic])
 def test_independent_outputs_are_rejected_at_the_nominal_rate_and_dependent_ones_found(rng, test, monkeypatch):
-    monkeypatch.setattr(leakage, "CHUNK_VALUES", 70 * 60**2)  # several chunks of members
+    monkeypatch.setattr(leakage, "VALUES_AT_ONCE", 70 * 60**2)  # several chunks of members
     feature, outputs = rng.standard_normal(60), rng.standard_normal((200, 60))
     independent = test(outputs, feature, permutations=99)
     assert 2 <= (independent.p_value <= 0.05).sum() <= 20

@@ -1,4 +1,4 @@
-"""Shifts of share against loops written from METHODS.md, scipy, and the known truth of a proxy."""
+"""Shifts of share against loops from docs/methods.md#measure-redistribution, scipy, and the known truth of a proxy."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from attribution_suite.audit.tables import KEYS, TABLES
 from attribution_suite.errors import InputError
 from attribution_suite.measures import shift as measures
+from attribution_suite.tables import TABLES
+from attribution_suite.tables.audit import KEYS
 
 
 def drawn(seed, members=4, features=6):
@@ -59,6 +60,16 @@ def test_ranges_and_the_order_of_features(seed):
     moved["largest_gainer"] = order[moved["largest_gainer"]]
     for name in found:
         np.testing.assert_allclose(moved[name], found[name], atol=1e-12)
+
+
+def test_members_may_have_their_own_dependence():
+    """The units of a hidden layer are not the same in two networks."""
+    before, after, retrained, removed, _ = drawn(7)
+    matrices = np.random.default_rng(1).random((4, 6, 6))
+    found = measures.shift(before, after, retrained, removed, matrices)
+    for e in range(4):
+        for name, expected in slow(before[e], after[e], retrained[e], removed[e], matrices[e]).items():
+            assert found[name][e] == pytest.approx(expected, abs=1e-12, nan_ok=True), name
 
 
 def test_redistribution_is_what_the_target_lost():

@@ -27,7 +27,7 @@ def mixed_units(seed: int, labels: np.ndarray) -> np.ndarray:
 
 
 def slow_classes(values: np.ndarray, labels: np.ndarray) -> tuple[str, float]:
-    """METHODS.md for one unit: the test and its p."""
+    """docs/methods.md#neurons-significance for one unit: the test and its p."""
     classes = [values[labels == name] for name in np.unique(labels)]
     if len(set(values)) == 1:
         return "constant", 1.0

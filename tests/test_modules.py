@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import captum.attr
 import pytest
 import torch
+import torch.nn.functional as F
 from module_cases import (
     FEATURES,
     Branching,
@@ -30,24 +31,33 @@ from module_cases import (
 from reference import captum_alone
 from torch import Tensor, nn
 
+from attribution_suite.datasets.arrays import from_arrays
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.networks.modules import ModuleEnsemble, as_ensemble
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.given import as_ensemble
+from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.nodes import Nodes
-from attribution_suite.networks.storage import save
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.networks.probe import RESCALED, deep_lift_problem
+from attribution_suite.networks.storage import save_networks
 from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.removal import Setting
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.choice import traits_of
 
 CAPTUM = ["integrated_gradients", "smooth_integrated_gradients", "gradient_shap", "input_x_gradient", "saliency",
           "feature_ablation"]
-PERCEPTRON_ONLY = ["weights", "gradient_weight", "lrp", "lrp_epsilon", "layer_conductance"]
+PERCEPTRON_ONLY = [name for name in SCORERS.names if traits_of(name).reads == "layers"]
 GENERATOR = torch.Generator().manual_seed(7)
 ROWS, BACKGROUND = torch.randn(20, FEATURES, generator=GENERATOR), torch.randn(90, FEATURES, generator=GENERATOR)
 BUDGET = Training(2, 16, 1e-2, keep="last")
+SPLIT = (range(90), range(90, 100), range(100, 110))
+EVERY = torch.cat([BACKGROUND, ROWS])
+TABLE = from_arrays(EVERY, EVERY.sum(1), task="regression", split=SPLIT)  # its training rows are BACKGROUND
+CLASSES = from_arrays(EVERY, torch.arange(110) % 4, task="multiclass", split=SPLIT)
 
 
 def own(modules: list[nn.Module], rows: Tensor) -> Tensor:
@@ -56,7 +66,7 @@ def own(modules: list[nn.Module], rows: Tensor) -> Tensor:
         return torch.stack([copy.deepcopy(module).eval()(rows.clone()).reshape(len(rows), -1) for module in modules])
 
 
-def evaluation(networks: Ensemble, task: str = "regression") -> Evaluation:
+def evaluation(networks: Perceptrons, task: str = "regression") -> Evaluation:
     explained = networks.outputs(ROWS).argmax(2) if task == "multiclass" else None
     return Evaluation(ROWS, ROWS.sum(1), BACKGROUND, BACKGROUND.sum(1), torch.full((FEATURES,), 0.1),
                       {"a": (0,), "b": (1, 2), **{f"x{k}": (k,) for k in range(3, FEATURES)}}, task, explained, 3)
@@ -68,17 +78,17 @@ def setting(seeds: int = 2) -> Setting:
 
 
 def perceptrons(count: int = 2) -> list[nn.Sequential]:
-    return [Ensemble.initialise(ARCHITECTURE, [seed]).to_module() for seed in range(count)]
+    return [Perceptrons.initialise(ARCHITECTURE, [seed]).to_module() for seed in range(count)]
 
 
-ARCHITECTURE = Ensemble.from_modules([nn.Sequential(nn.Linear(FEATURES, 7), nn.ReLU(), nn.Linear(7, 1))]).architecture
+ARCHITECTURE = Architecture(FEATURES, (7,), 1)
 
 
 @pytest.mark.parametrize(("kind", "stacked"), [(Layers, True), (Residual, True), (Branching, False)])
 def test_outputs_and_gradients_are_the_modules_own(kind: type, stacked: bool) -> None:
     modules = members(kind)
-    networks = as_ensemble(modules, BACKGROUND)
-    assert isinstance(networks, ModuleEnsemble) and networks.stacked == stacked
+    networks = as_ensemble(modules, TABLE)
+    assert isinstance(networks, Modules) and networks.stacked == stacked
     assert stacked == (networks.reason == "") and (stacked or "data-dependent control flow" in networks.reason)
     torch.testing.assert_close(networks.outputs(ROWS), own(modules, ROWS), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(networks.outputs(ROWS[:1]), own(modules, ROWS[:1]), rtol=1e-5, atol=1e-6)
@@ -98,8 +108,8 @@ def test_outputs_and_gradients_are_the_modules_own(kind: type, stacked: bool) ->
 def test_attributes_that_are_no_parameters_count() -> None:
     modules = members(Layers)
     modules[1].tanh = nn.ReLU()  # another function with parameters of the same shapes
-    networks = as_ensemble(modules, BACKGROUND)
-    assert isinstance(networks, ModuleEnsemble) and not networks.stacked and "other values" in networks.reason
+    networks = as_ensemble(modules, TABLE)
+    assert isinstance(networks, Modules) and not networks.stacked and "other values" in networks.reason
     torch.testing.assert_close(networks.outputs(ROWS), own(modules, ROWS))
 
 
@@ -109,7 +119,7 @@ def test_attributes_that_are_no_parameters_count() -> None:
     for kind, outputs in ((Layers, 4), (Residual, 1), (Branching, 1)) if (method, kind) != ("deep_lift", Branching)])
 def test_scores_equal_captum_on_each_module(method: str, kind: type, outputs: int) -> None:
     modules = members(kind, 3, outputs)
-    networks = as_ensemble(modules, BACKGROUND)
+    networks = as_ensemble(modules, CLASSES if outputs > 1 else TABLE)
     given = evaluation(networks, "multiclass" if outputs > 1 else "regression")
     attribution = SCORERS.load(method)().attribute(networks, given)
     for member in range(3):
@@ -125,8 +135,8 @@ def test_scores_equal_captum_on_each_module(method: str, kind: type, outputs: in
 
 def test_a_wrapped_perceptron_is_the_perceptron() -> None:
     plain = perceptrons()
-    fast, wrapped = as_ensemble(plain, BACKGROUND), ModuleEnsemble.wrap(plain, BACKGROUND)
-    assert type(fast) is Ensemble
+    fast, wrapped = as_ensemble(plain, TABLE), Modules.wrap(plain, BACKGROUND)
+    assert type(fast) is Perceptrons
     for method in [name for name in SCORERS.names if name not in PERCEPTRON_ONLY]:
         scorer = SCORERS.load(method)()
         expected, found = (scorer.attribute(networks, evaluation(networks)) for networks in (fast, wrapped))
@@ -138,11 +148,11 @@ def test_a_wrapped_perceptron_is_the_perceptron() -> None:
 
 
 @pytest.mark.parametrize("stacked", [True, False])
-@pytest.mark.parametrize("method", ["constant", "fold", "subset_fold", "stochastic_tuning", "inversion_tuning",
-                                    "shuffle_tuning"])
+# Not what trains a clamped network: the clamp is on W in front of a module, on the first layer itself of a perceptron.
+@pytest.mark.parametrize("method", [name for name in REMOVALS.names if name not in ("retrain", "fold_tuning")])
 def test_removals_of_a_wrapped_perceptron_are_the_perceptrons(method: str, stacked: bool) -> None:
     plain = perceptrons()
-    fast, wrapped = Ensemble.from_modules(plain), replace(ModuleEnsemble.wrap(plain, BACKGROUND), stacked=stacked)
+    fast, wrapped = Perceptrons.from_modules(plain), replace(Modules.wrap(plain, BACKGROUND), stacked=stacked)
     variants, nodes = torch.tensor([0, 0, 1, 1]), Nodes.of([(0,), (3, 4)]).repeat(2)
     edit = REMOVALS.load(method)()
     expected, found = (edit.remove(networks.select(variants), nodes, setting()) for networks in (fast, wrapped))
@@ -152,11 +162,11 @@ def test_removals_of_a_wrapped_perceptron_are_the_perceptrons(method: str, stack
     assert not torch.allclose(found.networks.outputs(ROWS), wrapped.select(variants).outputs(ROWS), atol=1e-2)
 
 
-@pytest.mark.parametrize("method", ["retrain", "fold_tuning", "constant"])
+@pytest.mark.parametrize("method", [name for name in REMOVALS.names if REMOVALS.load(name).traits.exact])
 @pytest.mark.parametrize("kind", [Residual, Branching])
 def test_a_removed_input_is_gone_exactly(method: str, kind: type) -> None:
     modules = members(kind, 2)
-    networks = as_ensemble(modules, BACKGROUND)
+    networks = as_ensemble(modules, TABLE)
     nodes = Nodes.of([(0,), (3, 4)])
     options = {"constant": "best"} if method == "constant" else {}
     after = REMOVALS.load(method)(**options).remove(networks, nodes, setting()).networks
@@ -171,7 +181,7 @@ def test_a_removed_input_is_gone_exactly(method: str, kind: type) -> None:
 
 
 def test_retraining_starts_anew_and_learns() -> None:
-    networks = as_ensemble(members(Residual, 2), BACKGROUND)
+    networks = as_ensemble(members(Residual, 2), TABLE)
     fresh, again, other = networks.fresh([0, 1]), networks.fresh([0, 1]), networks.fresh([2, 1])
     assert torch.equal(fresh.outputs(ROWS), again.outputs(ROWS))
     assert torch.equal(fresh.outputs(ROWS)[1], other.outputs(ROWS)[1])
@@ -181,21 +191,21 @@ def test_retraining_starts_anew_and_learns() -> None:
     losses = REMOVALS.load("retrain")().remove(networks, Nodes.of([(5,), (5,)]), long).validation_loss
     assert (losses[-1] < losses[0] / 2).all()
     with pytest.raises(InputError, match="Unresettable has no reset_parameters"):
-        as_ensemble(members(Unresettable), BACKGROUND).fresh([0])
+        as_ensemble(members(Unresettable), TABLE).fresh([0])
 
 
 def test_parameters_without_gradient_stay() -> None:
     modules = members(Layers, 2)
     for module in modules:
         module.first.requires_grad_(False)
-    networks = as_ensemble(modules, BACKGROUND)
+    networks = as_ensemble(modules, TABLE)
     after = REMOVALS.load("retrain")().remove(networks, Nodes.of([(0,), (0,)]), setting()).networks
     assert torch.equal(after.state["first.weight"], networks.state["first.weight"])
     assert not torch.equal(after.state["second.weight"], networks.state["second.weight"])
     for module in modules:
         module.requires_grad_(False)
     with pytest.raises(InputError, match="cannot be trained"):
-        REMOVALS.load("shuffle_tuning")().remove(as_ensemble(modules, BACKGROUND), Nodes.of([(0,), (0,)]), setting())
+        REMOVALS.load("shuffle_tuning")().remove(as_ensemble(modules, TABLE), Nodes.of([(0,), (0,)]), setting())
 
 
 @pytest.mark.parametrize(("kind", "named"), [
@@ -204,7 +214,7 @@ def test_parameters_without_gradient_stay() -> None:
     (Product, "values of Product miss"), (Unknown, "'tanh' .GELU. computes 'gelu'")])
 def test_deep_lift_refuses_what_captum_gets_wrong(kind: type, named: str) -> None:
     modules = members(kind)
-    networks = as_ensemble(modules, BACKGROUND)
+    networks = as_ensemble(modules, TABLE)
     with pytest.raises(InputError, match=f"deep_lift does not apply: .*{named}"):
         SCORERS.load("deep_lift")().attribute(networks, evaluation(networks))
     if kind is Reused:  # Captum notices a reused module in its backward hook, and does not say which one it is
@@ -214,6 +224,53 @@ def test_deep_lift_refuses_what_captum_gets_wrong(kind: type, named: str) -> Non
         assert gap(modules[0]) > 0.02
     assert gap(members(Layers)[0]) < 1e-5
     SCORERS.load("integrated_gradients")().attribute(networks, evaluation(networks))  # the others still apply
+
+
+ONE = {nn.Softmax: nn.Softmax(1), nn.MaxPool1d: nn.MaxPool1d(2), nn.MaxPool2d: nn.MaxPool2d((1, 2)),
+       nn.MaxPool3d: nn.MaxPool3d((1, 1, 2))}
+PLACE = {nn.MaxPool1d: (1, 8), nn.MaxPool2d: (1, 1, 8), nn.MaxPool3d: (1, 1, 1, 8)}
+OTHERS = (nn.GELU, nn.SiLU, nn.Mish, nn.SELU, nn.CELU, nn.ReLU6, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Softsign,
+          nn.Tanhshrink, nn.LogSigmoid, nn.Softshrink, nn.PReLU, nn.Softmax)
+
+
+def with_activation(kind: type[nn.Module]) -> nn.Sequential:
+    """Linear, the activation, Linear; with large weights, so that it bends."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        shaped = [nn.Unflatten(1, PLACE[kind])] if kind in PLACE else []
+        first, last = nn.Linear(FEATURES, 8), nn.Linear(4 if kind in PLACE else 8, 1)
+    first.weight.data *= 4
+    return nn.Sequential(first, *shaped, ONE.get(kind) or kind(), nn.Flatten(), last).requires_grad_(True)
+
+
+@pytest.mark.parametrize("kind", sorted(RESCALED, key=str))
+def test_deep_lift_has_a_rule_for_every_activation_that_we_take(kind: type[nn.Module]) -> None:
+    module = with_activation(kind)
+    assert gap(copy.deepcopy(module)) < 1e-3  # Captum's own values are complete: it has a rule
+    assert deep_lift_problem(module, BACKGROUND) is None
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_deep_lift_has_none_for_the_others(kind: type[nn.Module]) -> None:
+    module = with_activation(kind)
+    assert gap(copy.deepcopy(module)) > 1e-3
+    assert f"({kind.__name__}) computes" in deep_lift_problem(module, BACKGROUND)
+
+
+class Shapes(Layers):
+    """What rearranges, adds and scales, by operators, methods and functions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right = (2.0 - x / 3 + x[:, [1, 0, 2, 3, 4, 5]]).chunk(2, 1)
+        hidden = torch.cat([right, -left], dim=-1).reshape(len(x), 2, -1).transpose(1, 2).flatten(1)
+        hidden = self.relu(self.first(F.pad(hidden, (0, 0)))) + 1
+        hidden = F.dropout(hidden, 0.5, self.training) @ self.second.weight.T * 0.5
+        return self.last(torch.stack([hidden, hidden.clone()]).mean(0).view(x.shape[0], -1))
+
+
+def test_what_bends_nothing_is_taken() -> None:
+    module = members(Shapes)[0].eval()
+    assert deep_lift_problem(module, BACKGROUND) is None and gap(module) < 1e-5
 
 
 def gap(module: nn.Module) -> float:
@@ -238,9 +295,9 @@ def test_the_users_modules_are_untouched(kind: type) -> None:
     torch_state = torch.get_rng_state()
     if kind is Raising:
         with pytest.raises(InputError, match=r"network 0 .Raising. cannot take rows of 6 .*no such luck"):
-            as_ensemble(modules, BACKGROUND)
+            as_ensemble(modules, TABLE)
     else:
-        networks = as_ensemble(modules, BACKGROUND)
+        networks = as_ensemble(modules, TABLE)
         for method in ("deep_lift", "integrated_gradients", "xgboost_gain_surrogate"):
             SCORERS.load(method)().attribute(networks, evaluation(networks))
         for method in ("retrain", "stochastic_tuning"):
@@ -272,11 +329,11 @@ def test_the_users_modules_are_untouched(kind: type) -> None:
 ])
 def test_modules_that_cannot_be_audited_are_named(modules: list, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        as_ensemble(modules, BACKGROUND)
+        as_ensemble(modules, TABLE)
 
 
 def test_what_belongs_to_perceptrons_does_not_apply(tmp_path: Path) -> None:
-    networks = as_ensemble(members(Residual), BACKGROUND)
+    networks = as_ensemble(members(Residual), TABLE)
     for method in PERCEPTRON_ONLY:
         with pytest.raises(InputError, match=f"{method} does not apply: .*Residual"):
             SCORERS.load(method)().attribute(networks, evaluation(networks))
@@ -285,24 +342,24 @@ def test_what_belongs_to_perceptrons_does_not_apply(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Residual"):
         networks.activations(ROWS)
     with pytest.raises(InputError, match="state_dict"):
-        save(networks, tmp_path / "networks")
+        save_networks(networks, tmp_path / "networks")
+    recording = replace(setting(3), tuning=replace(BUDGET, record_every=1))
     with pytest.raises(InputError, match="record_every"):
-        recording = replace(setting(3), tuning=replace(BUDGET, record_every=1))
         REMOVALS.load("shuffle_tuning")().remove(networks, Nodes.of([(0,)] * 3), recording)
 
 
 def test_a_surrogate_is_fitted_again_to_a_tuned_module() -> None:
-    networks = as_ensemble(members(Layers, 2), BACKGROUND)
+    networks = as_ensemble(members(Layers, 2), TABLE)
     scorer = SCORERS.load("xgboost_gain_surrogate")()
     before = scorer.attribute(networks, evaluation(networks)).scores
     tuned = REMOVALS.load("shuffle_tuning")().remove(networks, Nodes.of([(0,), (0,)]), setting()).networks
-    assert tuned.weights[0] is networks.weights[0]  # only the modules' parameters differ
+    assert tuned.first_weight is networks.first_weight  # only the modules' parameters differ
     assert not torch.allclose(scorer.attribute(tuned, evaluation(tuned)).scores, before)
 
 
 def test_a_hook_of_the_users_is_part_of_the_function() -> None:
     plain = perceptrons(1)[0]
     plain[0].register_forward_hook(lambda module, inputs, output: output + 1)
-    networks = as_ensemble(plain, BACKGROUND)
-    assert isinstance(networks, ModuleEnsemble)
+    networks = as_ensemble(plain, TABLE)
+    assert isinstance(networks, Modules)
     torch.testing.assert_close(networks.outputs(ROWS), own([plain], ROWS))

@@ -14,38 +14,38 @@ from torch import Tensor, nn
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import ACTIVATIONS, Architecture
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
-from attribution_suite.networks.storage import load, save
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.networks.storage import load_networks, save_networks
 
 ROWS = 11
 
 
 @st.composite
-def ensembles(draw: st.DrawFn) -> Ensemble:
+def ensembles(draw: st.DrawFn) -> Perceptrons:
     width = st.integers(1, 6)
     architecture = Architecture(draw(width), tuple(draw(st.lists(width, max_size=3))), draw(width),
                                 draw(st.sampled_from(sorted(ACTIVATIONS))))
-    return Ensemble.initialise(architecture, draw(st.lists(st.integers(0, 10**6), min_size=1, max_size=4)))
+    return Perceptrons.initialise(architecture, draw(st.lists(st.integers(0, 10**6), min_size=1, max_size=4)))
 
 
-def rows_for(networks: Ensemble, per_member: bool = False) -> Tensor:
+def rows_for(networks: Perceptrons, per_member: bool = False) -> Tensor:
     members = (len(networks),) if per_member else ()
     return 2 * torch.randn(*members, ROWS, networks.architecture.features, generator=torch.Generator().manual_seed(4))
 
 
-def small(activation: str = "relu") -> Ensemble:
-    return Ensemble.initialise(Architecture(5, (7, 4), 3, activation), range(4))
+def small(activation: str = "relu") -> Perceptrons:
+    return Perceptrons.initialise(Architecture(5, (7, 4), 3, activation), range(4))
 
 
-def equal(first: Ensemble, second: Ensemble) -> bool:
+def equal(first: Perceptrons, second: Perceptrons) -> bool:
     pairs = zip((*first.weights, *first.biases), (*second.weights, *second.biases), strict=True)
     return first.architecture == second.architecture and all(torch.equal(a, b) for a, b in pairs)
 
 
 @settings(deadline=None, max_examples=60)
 @given(ensembles(), st.booleans())
-def test_outputs_are_those_of_each_module(networks: Ensemble, per_member: bool) -> None:
+def test_outputs_are_those_of_each_module(networks: Perceptrons, per_member: bool) -> None:
     inputs = rows_for(networks, per_member)
     outputs, activations = networks.outputs(inputs), networks.activations(inputs)
     assert len(activations) == networks.architecture.depth + 1
@@ -63,7 +63,7 @@ def test_outputs_are_those_of_each_module(networks: Ensemble, per_member: bool) 
 
 @settings(deadline=None, max_examples=40)
 @given(ensembles())
-def test_the_explained_output_is_that_of_the_rows_class(networks: Ensemble) -> None:
+def test_the_explained_output_is_that_of_the_rows_class(networks: Perceptrons) -> None:
     rows = torch.randn(6, networks.architecture.features, generator=torch.Generator().manual_seed(4))
     first = networks.first(rows).unflatten(1, (3, 2))  # 3 rows in 2 variants
     outputs = networks.finish(first.flatten(1, 2)).unflatten(1, (3, 2))
@@ -76,7 +76,7 @@ def test_the_explained_output_is_that_of_the_rows_class(networks: Ensemble) -> N
 
 @settings(deadline=None, max_examples=40)
 @given(ensembles())
-def test_a_tail_continues_from_its_layer(networks: Ensemble) -> None:
+def test_a_tail_continues_from_its_layer(networks: Perceptrons) -> None:
     activations = networks.activations(rows_for(networks))
     for layer in range(networks.architecture.depth):
         tail = networks.tail(layer)
@@ -86,7 +86,7 @@ def test_a_tail_continues_from_its_layer(networks: Ensemble) -> None:
 
 
 def test_with_tail_replaces_the_last_layers_only() -> None:
-    networks, other = small(), Ensemble.initialise(small().architecture, range(40, 44))
+    networks, other = small(), Perceptrons.initialise(small().architecture, range(40, 44))
     mixed, inputs = networks.with_tail(other.tail(1)), rows_for(small())
     torch.testing.assert_close(mixed.outputs(inputs), other.tail(1).outputs(networks.activations(inputs)[1]))
     assert not torch.allclose(mixed.outputs(inputs), networks.outputs(inputs))
@@ -94,8 +94,8 @@ def test_with_tail_replaces_the_last_layers_only() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(ensembles())
-def test_modules_make_the_ensemble_again(networks: Ensemble) -> None:
-    again = Ensemble.from_modules([networks.to_module(member) for member in range(len(networks))])
+def test_modules_make_the_ensemble_again(networks: Perceptrons) -> None:
+    again = Perceptrons.from_modules([networks.to_module(member) for member in range(len(networks))])
     if networks.architecture.hidden:
         assert equal(again, networks)
     else:  # without a hidden layer no module says which activation it was
@@ -105,13 +105,13 @@ def test_modules_make_the_ensemble_again(networks: Ensemble) -> None:
 def test_a_module_without_bias_has_a_zero_bias() -> None:
     net = nn.Sequential(nn.Linear(3, 2, bias=False), nn.Tanh(), nn.Linear(2, 1))
     inputs = torch.randn(6, 3)
-    torch.testing.assert_close(Ensemble.from_modules([net]).outputs(inputs)[0], net(inputs).detach())
+    torch.testing.assert_close(Perceptrons.from_modules([net]).outputs(inputs)[0], net(inputs).detach())
 
 
 def test_an_ensemble_shares_no_memory_with_its_modules() -> None:
     networks = small()
     net = networks.to_module(0)
-    again = Ensemble.from_modules([net])
+    again = Perceptrons.from_modules([net])
     with torch.no_grad():
         net[0].weight.zero_()
     assert again.weights[0].abs().min() > 0 and equal(networks, small())
@@ -128,12 +128,12 @@ def test_an_ensemble_shares_no_memory_with_its_modules() -> None:
 ], ids=["sigmoid", "open end", "open start", "two activations", "batch norm", "no activation", "empty"])
 def test_other_modules_are_refused(module: nn.Sequential) -> None:
     with pytest.raises(InputError, match="an ensemble takes"):
-        Ensemble.from_modules([module])
+        Perceptrons.from_modules([module])
 
 
 def test_modules_of_two_shapes_are_refused() -> None:
     with pytest.raises(InputError, match="share one architecture"):
-        Ensemble.from_modules([nn.Sequential(nn.Linear(3, 1)), nn.Sequential(nn.Linear(4, 1))])
+        Perceptrons.from_modules([nn.Sequential(nn.Linear(3, 1)), nn.Sequential(nn.Linear(4, 1))])
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
@@ -145,11 +145,11 @@ def test_chunks_change_nothing(activation: str, monkeypatch: pytest.MonkeyPatch)
     def results() -> list[Tensor]:
         return [networks.outputs(inputs), networks.outputs(inputs.expand(4, -1, -1)),
                 networks.outputs_with(inputs, nodes, values),
-                torch.cat([piece.outputs(inputs) for _, piece in networks.chunks(ROWS * 7)])]
+                torch.cat([piece.outputs(inputs) for _, piece in networks.pieces(ROWS * 7)])]
 
     whole = results()
-    monkeypatch.setattr("attribution_suite.networks.ensemble.CHUNK_VALUES", 2 * ROWS * 7)
-    assert [members for members, _ in networks.chunks(ROWS * 7)] == [slice(0, 2), slice(2, 4)]
+    monkeypatch.setattr("attribution_suite.networks.network.VALUES_AT_ONCE", 2 * ROWS * 7)
+    assert [members for members, _ in networks.pieces(ROWS * 7)] == [slice(0, 2), slice(2, 4)]
     for chunked, expected in zip(results(), whole, strict=True):
         torch.testing.assert_close(chunked, expected, rtol=1e-6, atol=1e-6)
 
@@ -198,16 +198,16 @@ def test_outputs_with_other_values_equal_changed_inputs(groups: list[list[int]],
 
 def test_an_initial_member_is_the_same_in_any_ensemble() -> None:
     architecture = Architecture(6, (5,), 2)
-    many, alone = Ensemble.initialise(architecture, [3, 9, 27]), Ensemble.initialise(architecture, [9])
+    many, alone = Perceptrons.initialise(architecture, [3, 9, 27]), Perceptrons.initialise(architecture, [9])
     assert equal(many.select([1]), alone)
     assert not torch.equal(many.weights[0][0], many.weights[0][1])
     state = torch.get_rng_state()
-    Ensemble.initialise(architecture, [1])
+    Perceptrons.initialise(architecture, [1])
     assert torch.equal(state, torch.get_rng_state())
 
 
 def test_initial_weights_follow_pytorchs_own_distribution() -> None:
-    ours = Ensemble.initialise(Architecture(50, (40,), 30), range(20))
+    ours = Perceptrons.initialise(Architecture(50, (40,), 30), range(20))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         theirs = [nn.Linear(50, 40) for _ in range(20)], [nn.Linear(40, 30) for _ in range(20)]
@@ -223,7 +223,7 @@ def test_initial_weights_follow_pytorchs_own_distribution() -> None:
                 assert kstest(values, other).pvalue < 1e-3
 
 
-@pytest.mark.parametrize("arguments, message", [
+@pytest.mark.parametrize(("arguments", "message"), [
     ((0, (3,), 1), "at least one unit"),
     ((4, (3, 0), 1), "at least one unit"),
     ((4, (), 0), "at least one unit"),
@@ -242,26 +242,26 @@ def test_a_layer_that_does_not_exist(layer: int) -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(networks=ensembles())
-def test_a_file_holds_the_networks_exactly(networks: Ensemble, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_file_holds_the_networks_exactly(networks: Perceptrons, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("networks") / "networks.safetensors"
-    save(networks, path)
-    again = load(path)
+    save_networks(networks, path)
+    again = load_networks(path)
     assert equal(again, networks) and isinstance(again.architecture.hidden, tuple)
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_view_of_an_ensemble_can_be_saved_over_another(tmp_path: Path) -> None:
     path = tmp_path / "networks.safetensors"
-    save(small(), path)
-    save(small().select(slice(1, 3)), path)
-    assert equal(load(path), small().select([1, 2]))
+    save_networks(small(), path)
+    save_networks(small().select(slice(1, 3)), path)
+    assert equal(load_networks(path), small().select([1, 2]))
     opened = safetensors.torch.load_file(path)  # the file is plain safetensors for anyone else
     assert torch.equal(opened["weight.0"], small().weights[0][1:3])
 
 
 def write_foreign(path: Path, **changes: object) -> None:
     """A file of small() with other metadata or tensors."""
-    save(small(), path)
+    save_networks(small(), path)
     with safetensors.safe_open(path, "pt") as file:
         metadata = dict(file.metadata())
     tensors = safetensors.torch.load_file(path)
@@ -278,7 +278,7 @@ def write_foreign(path: Path, **changes: object) -> None:
 SHAPE = {"features": 5, "hidden": [7, 4], "outputs": 3, "activation": "relu"}
 
 
-@pytest.mark.parametrize("changes, message", [
+@pytest.mark.parametrize(("changes", "message"), [
     ({"format": None}, "holds no networks"),
     ({"format": "attribution_suite.networks.99"}, "holds no networks"),
     ({"architecture": None}, "architecture cannot be read"),
@@ -296,7 +296,7 @@ def test_files_of_others_are_refused(changes: dict, message: str, tmp_path: Path
     path = tmp_path / "foreign.safetensors"
     write_foreign(path, **changes)
     with pytest.raises(InputError, match=message) as error:
-        load(path)
+        load_networks(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
@@ -306,30 +306,30 @@ def test_files_of_others_are_refused(changes: dict, message: str, tmp_path: Path
 ], ids=["empty", "header cut", "end cut", "other start", "longer"])
 def test_damaged_files_are_refused(damage, tmp_path: Path) -> None:
     path = tmp_path / "networks.safetensors"
-    save(small(), path)
+    save_networks(small(), path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match="damaged, or not a safetensors file") as error:
-        load(path)
+        load_networks(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        load(tmp_path / "none.safetensors")
+        load_networks(tmp_path / "none.safetensors")
     with pytest.raises(InputError, match="cannot be read"):
-        load(tmp_path)
+        load_networks(tmp_path)
     with pytest.raises(InputError, match="cannot be written"):
-        save(small(), tmp_path)
+        save_networks(small(), tmp_path)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "networks.safetensors"
-    save(small(), path)
+    save_networks(small(), path)
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left on device"):
-        save(small("tanh"), path)
-    assert equal(load(path), small()) and list(tmp_path.iterdir()) == [path]
+        save_networks(small("tanh"), path)
+    assert equal(load_networks(path), small()) and list(tmp_path.iterdir()) == [path]

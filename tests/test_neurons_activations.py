@@ -12,16 +12,15 @@ from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
 from attribution_suite.measures.unit_tests import unit_tests
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.forward import collect
-from attribution_suite.neurons.activations import (
-    active_units,
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.units.activations import (
     activity,
     class_members,
     class_scores,
     drivers,
 )
-from attribution_suite.neurons.units import units_table
+from attribution_suite.units.table import units_table
 
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 hidden_case = pytest.mark.parametrize("case", CASES[:-1], ids=lambda case: case.name)
@@ -100,13 +99,10 @@ def test_dead_and_always_on_units_are_named() -> None:
     inputs = torch.tensor([[-1.0], [1.0], [2.0]])
     expected = {"relu": ["mixed", "dead", "always on", "dead"], "tanh": ["mixed", "dead", "always on", "never on"]}
     for activation, states in expected.items():
-        networks = Ensemble(Architecture(1, (4,), 1, activation), (weight, torch.ones(1, 1, 4)),
+        networks = Perceptrons(Architecture(1, (4,), 1, activation), (weight, torch.ones(1, 1, 4)),
                             (bias, torch.zeros(1, 1)))
         collected = collect(networks, inputs)
         assert activity(collected, "regression").state.tolist() == states
-        # by row: unit 0 is on for the positive inputs, unit 2 always
-        assert active_units(collected, "regression").active.tolist() == [1, 2, 2]
-        assert active_units(collected, "regression").share.tolist() == [0.25, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
@@ -159,7 +155,7 @@ def test_units_are_tested_before_the_activation() -> None:
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(300, 5, generator=generator)
     targets = (inputs[:, 0] + torch.randn(300, generator=generator) > 0).float()
-    networks = Ensemble.initialise(Architecture(5, (40,), 1), [0])
+    networks = Perceptrons.initialise(Architecture(5, (40,), 1), [0])
     weight, bias = networks.weights[0].clone(), networks.biases[0].clone()
     weight[0, 7], bias[0, 7] = torch.tensor([1.0, 0, 0, 0, 0]), -50.0  # dead, and fed by what the classes differ in
     networks = networks.with_first_layer(weight, bias)

@@ -12,8 +12,9 @@ from attribution_suite.errors import InputError
 from attribution_suite.measures.statistics import bootstrap_mean
 from attribution_suite.measures.unit_tests import unit_tests
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.neurons.masking import (
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.scorers.attribution import Attribution
+from attribution_suite.units.masking import (
     Masking,
     areas,
     by_score,
@@ -22,7 +23,6 @@ from attribution_suite.neurons.masking import (
     masked_outputs,
     summary,
 )
-from attribution_suite.scorers.attribution import Attribution
 
 hidden_case = pytest.mark.parametrize("case", CASES[:-1], ids=lambda case: case.name)
 
@@ -70,7 +70,7 @@ def test_row_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values = case.networks.activations(case.evaluation.inputs)[1]
     kept = kept_masks(values.shape[2])
     whole = masked_outputs(case.networks.tail(1), values, kept)
-    monkeypatch.setattr("attribution_suite.neurons.masking.CHUNK_VALUES", 300)
+    monkeypatch.setattr("attribution_suite.units.masking.VALUES_AT_ONCE", 300)
     torch.testing.assert_close(masked_outputs(case.networks.tail(1), values, kept), whole)
 
 
@@ -102,12 +102,12 @@ def test_by_score_takes_the_highest_first() -> None:
     assert selection.kept((0.25, 0.5)).tolist() == [[[1, 0, 1, 1], [1, 0, 0, 1]], [[1, 1, 0, 1], [0, 1, 0, 1]]]
 
 
-def known_network() -> tuple[Ensemble, Split]:
+def known_network() -> tuple[Perceptrons, Split]:
     """Two inputs, six ReLU units: the first two carry the class (x₀ > 0), the others see only x₁ and are not read."""
     first = torch.zeros(1, 6, 2)
     first[0, 0, 0], first[0, 1, 0], first[0, 2:, 1] = 1.0, -1.0, torch.tensor([1.0, -1.0, 2.0, -2.0])
     last = torch.tensor([[[1.0, -1.0, 0.0, 0.0, 0.0, 0.0]]])
-    networks = Ensemble(Architecture(2, (6,), 1), (first, last), (torch.zeros(1, 6), torch.zeros(1, 1) - 1e-3))
+    networks = Perceptrons(Architecture(2, (6,), 1), (first, last), (torch.zeros(1, 6), torch.zeros(1, 1) - 1e-3))
     inputs = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     return networks, Split(inputs, (inputs[:, 0] > 0).float())
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.neurons.paths import QUANTILES, Sign, quantile_path, responses, row_path, to_frame
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.units.paths import QUANTILES, Sign, quantile_path, responses, row_path, to_frame
 
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 by_sign = pytest.mark.parametrize("sign", ["positive", "negative"])
@@ -21,7 +21,7 @@ def layer_module(module: nn.Sequential, layer: int) -> nn.Sequential:
 
 
 def slow_path(module: nn.Sequential, inputs: Tensor, sign: Sign, output: int, keep: int) -> list[dict]:
-    """METHODS.md, a pass per unit and quantile: the links of one network as {(layer, unit, target): responses}."""
+    """docs/methods.md#neurons-paths, a pass per unit and quantile: one network's {(layer, unit, target): responses}."""
     depth, targets, steps = (len(module) + 1) // 2, [output], []
     for layer in reversed(range(depth)):
         values = module[:2 * layer](inputs).detach()
@@ -75,7 +75,7 @@ def test_output_variation_is_that_of_the_whole_tail(case: Case) -> None:
         assert link.output_variation == pytest.approx(high - low, rel=1e-3, abs=1e-5)
 
 
-def hand_built() -> Ensemble:
+def hand_built() -> Perceptrons:
     """x0 → unit 1 → unit 2 → output is the strongest way up, x2 → unit 0 → unit 1 the strongest way down."""
     first = torch.zeros(1, 3, 3)
     first[0, 1, 0], first[0, 0, 2], first[0, 2, 1] = 5.0, -5.0, 0.1
@@ -83,7 +83,7 @@ def hand_built() -> Ensemble:
     second[0, 2, 1], second[0, 1, 0], second[0, 0, 2] = 4.0, -4.0, 0.1
     last = torch.tensor([[[0.1, -3.0, 3.0]]])
     bias = torch.full((1, 3), 10.0)  # keeps every ReLU open, so that the way down is not cut
-    return Ensemble(Architecture(3, (3, 3), 1), (first, second, last), (bias, 100 + bias, torch.zeros(1, 1)))
+    return Perceptrons(Architecture(3, (3, 3), 1), (first, second, last), (bias, 100 + bias, torch.zeros(1, 1)))
 
 
 def test_a_known_path_is_found_and_the_signs_differ() -> None:
@@ -105,7 +105,7 @@ def test_a_known_path_is_found_and_the_signs_differ() -> None:
 
 
 def test_a_sign_without_units_ends_the_path() -> None:
-    networks = Ensemble(Architecture(2, (2,), 1), (torch.ones(1, 2, 2), torch.ones(1, 1, 2)),
+    networks = Perceptrons(Architecture(2, (2,), 1), (torch.ones(1, 2, 2), torch.ones(1, 1, 2)),
                         (torch.zeros(1, 2), torch.zeros(1, 1)))
     inputs = torch.rand(9, 2, generator=torch.Generator().manual_seed(0))
     assert len(quantile_path(networks, inputs, "positive").to_frame(["a", "b"])) == 6
@@ -131,7 +131,7 @@ def test_row_path_goes_from_zero_to_the_row(sign: Sign) -> None:
 def test_members_do_not_mix_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     case, names = CASES[3], [f"x{k}" for k in range(6)]
     together = quantile_path(case.networks, case.evaluation.inputs, "positive", 1, 3).to_frame(names)
-    monkeypatch.setattr("attribution_suite.neurons.paths.CHUNK_VALUES", 30)
+    monkeypatch.setattr("attribution_suite.units.paths.VALUES_AT_ONCE", 30)
     alone = quantile_path(case.networks.select([1]), case.evaluation.inputs, "positive", 1, 3).to_frame(names)
     own = together[together.member == 1].reset_index(drop=True)
     assert own.drop(columns="member").shape == alone.drop(columns="member").shape

@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attribution_suite import library
-from attribution_suite.audit import audit
-from attribution_suite.audit.bench import Bench
-from attribution_suite.audit.job import Job
-from attribution_suite.audit.run import variant
-from attribution_suite.audit.spec import PROFILES, make_spec
-from attribution_suite.datasets import DATASETS, load_dataset
+from attribution_suite import api, audit, load_dataset
+from attribution_suite.auditing.plan import architecture_for
+from attribution_suite.auditing.spec import PROFILES, make_spec
+from attribution_suite.auditing.subject import Subject
+from attribution_suite.auditing.work.edit import published_options
+from attribution_suite.datasets import DATASETS
 from attribution_suite.datasets.arrays import from_arrays
+from attribution_suite.datasets.load import load_request
 from attribution_suite.datasets.preset import GENERIC, Preset, Training
-from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
+from attribution_suite.networks import originals
 
 pytestmark = pytest.mark.filterwarnings("ignore::attribution_suite.datasets.sources.StandInWarning")
 
@@ -48,8 +48,8 @@ def numbers(preset: Preset) -> tuple:
     return (preset.hidden, preset.activation, *astuple(budget)[:6], preset.tuning_epochs)
 
 
-def bench(table: TabularDataset) -> Bench:
-    return Bench(Job(DatasetRequest(table.name, given=True), table.name, "", PROFILES["full"], ()), table)
+def subject(table: TabularDataset) -> Subject:
+    return Subject(table.name, "", table.preset, PROFILES["full"], (), 0, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +57,13 @@ def rows() -> pd.DataFrame:
     return pd.DataFrame(np.random.default_rng(0).standard_normal((60, 3)), columns=list("abc"))
 
 
-@pytest.mark.parametrize(("name", "preset"), NUMBERS, ids="-".join)
+@pytest.mark.parametrize(("name", "preset"), NUMBERS)
 def test_every_data_set_brings_its_numbers(name: str, preset: str) -> None:
     table = load_dataset(name, preset=preset)
     assert table.preset.name == preset and numbers(table.preset) == NUMBERS[name, preset]
-    found = bench(table)
-    assert found.preset == table.preset and found.tuning.epochs == table.preset.tuning_epochs
+    assert subject(table).tuning == replace(table.preset.training, epochs=table.preset.tuning_epochs)
     if preset == "published" and name in PUBLISHED_SHAPES:
-        assert str(found.architecture) == PUBLISHED_SHAPES[name]
+        assert str(architecture_for(subject(table), table)) == PUBLISHED_SHAPES[name]
     if name == "iris" and preset == "published":
         assert len(table.train_rows) == table.preset.training.batch_size  # one step an epoch
 
@@ -83,7 +82,7 @@ def test_the_preset_stays_with_what_is_made_of_a_table(change) -> None:
 def test_a_name_alone_brings_no_network(rows: pd.DataFrame, name: str) -> None:
     table = from_arrays(rows, rows["a"], name=name)
     assert table.preset == GENERIC and numbers(GENERIC) == OWN
-    assert str(library.train(table, seeds=1, training=Training(1, 20, 1e-3)).networks.architecture) == "3-64-32-1 relu"
+    assert str(api.train(table, seeds=1, training=Training(1, 20, 1e-3)).networks.architecture) == "3-64-32-1 relu"
 
 
 def test_a_file_called_boston_is_a_table_of_ones_own(rows: pd.DataFrame, tmp_path: Path,
@@ -92,10 +91,10 @@ def test_a_file_called_boston_is_a_table_of_ones_own(rows: pd.DataFrame, tmp_pat
     rows.assign(y=rows["a"] - rows["b"]).to_csv(path, index=False)
     table = load_dataset(path, target="y")
     assert table.name == "boston" and numbers(table.preset) == OWN
-    budgets = []
-    monkeypatch.setattr(library, "train_networks", lambda *given: budgets.append(given[4]))
-    library.train(table, seeds=1)
-    library.train("boston", seeds=1)
+    budgets: list[Training] = []
+    monkeypatch.setattr(originals, "train", lambda *words: budgets.append(words[4]))
+    api.train(table, seeds=1)
+    api.train("boston", seeds=1)
     assert [budget.epochs for budget in budgets] == [100, 200]
     found = audit(path, target="y", remove="a", removals=["constant"], scorers=["saliency"], seeds=1, rows=5, jobs=1,
                   out=tmp_path / "out", say=lambda _: None)
@@ -106,18 +105,17 @@ def test_a_file_called_boston_is_a_table_of_ones_own(rows: pd.DataFrame, tmp_pat
 
 def test_a_table_that_is_given_brings_its_own_preset() -> None:
     published, sound = (load_dataset("iris", preset=preset) for preset in ("published", "default"))
-    assert bench(published).preset.training.learning_rate == 0.15
+    assert subject(published).preset.training.learning_rate == 0.15
     short = Training(1, 50, 0.01)
-    assert library.train(published, seeds=1, preset="published", training=short).networks.architecture.features == 4
+    assert api.train(published, seeds=1, preset="published", training=short).networks.architecture.features == 4
     with pytest.raises(InputError, match="'iris' is a table with the preset 'default': option 'preset'"):
-        library.train(sound, seeds=1, preset="published", training=short)
+        api.train(sound, seeds=1, preset="published", training=short)
     with pytest.raises(InputError, match="'iris' is a table with the preset 'default': option 'preset'"):
-        make_spec(["iris"], given=["iris"], preset="published").sources[0].load(sound)
+        load_request(make_spec(["iris"], given=["iris"], preset="published").requests[0], sound)
 
 
 @pytest.mark.parametrize("removal", ["stochastic_tuning", "inversion_tuning"])
 def test_published_variants_of_removals_go_with_the_tables_preset(removal: str) -> None:
     for preset, expected in (("published", {"published": True}), ("default", {})):
-        found = bench(load_dataset("iris", preset=preset))
-        assert variant(replace(found, job=replace(found.job, removal=removal))) == expected
-        assert variant(replace(found, job=replace(found.job, removal="constant"))) == {}
+        asked = subject(load_dataset("iris", preset=preset))
+        assert published_options(asked, removal) == expected and published_options(asked, "constant") == {}

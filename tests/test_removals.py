@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from removal_cases import (
-    CLOSED,
     EXACT,
+    GROUPS,
+    METHODS,
+    NAMES,
     SEEDS,
-    TUNED,
     RemovalCase,
+    Untouched,
     by_case,
     by_method,
     direct_effects,
@@ -19,33 +21,38 @@ from removal_cases import (
     remove,
 )
 
+from attribution_suite import load_dataset, train
+from attribution_suite import remove as api_remove
+from attribution_suite.auditing.spec import PROFILES
+from attribution_suite.auditing.subject import Subject
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
-from attribution_suite.removals import REMOVALS
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.removals import REFERENCE, REMOVALS
 from attribution_suite.removals.constant import GRID, Constant
 from attribution_suite.removals.fold_tuning import Fold
 from attribution_suite.removals.inversion_tuning import InversionTuning
-from attribution_suite.removals.removal import Removal, Setting
+from attribution_suite.removals.removal import Removal, RemovalTraits, Setting
 from attribution_suite.removals.retrain import Retrain
 from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
-from attribution_suite.removals.subset_fold import (
-    SubsetFold,
-)
+from attribution_suite.removals.subset_fold import SubsetFold
 
+# What holds for every method of the catalogue, whatever it claims.
 
-def test_the_whole_catalogue_is_tested_here() -> None:
-    assert {type(method).name for method in (*EXACT, *TUNED)} == set(REMOVALS.names)
-    assert all(method.aims == "direct" for method in (*EXACT, *TUNED))
-    for name in REMOVALS.names:
-        assert REMOVALS.load(name).name == name
+@pytest.mark.parametrize("name", REMOVALS.names)
+def test_a_method_declares_what_it_is(name: str) -> None:
+    method = REMOVALS.load(name)()
+    assert method.name == name
+    assert isinstance(method.traits, RemovalTraits)
+    if method.traits.reads == "in training":  # what it trains on, a baseline can be refitted to
+        assert method.replacement() is not None
 
 
 @by_case
-@by_method([*EXACT, *TUNED])
+@by_method(METHODS)
 def test_leaves_everything_as_it_was_and_repeats_itself(method: Removal, case: str) -> None:
     given_case = removal_case(case)
     data = (given_case.setting.train.inputs, given_case.setting.validation.inputs, given_case.nodes.index)
@@ -62,6 +69,26 @@ def test_leaves_everything_as_it_was_and_repeats_itself(method: Removal, case: s
         assert torch.equal(a, b) and torch.isfinite(a).all() and not a.requires_grad
     assert first.networks.architecture == given_case.networks.architecture
     assert first.steps.shape == (len(given_case.networks),)
+    if not first.steps.any():  # nothing is trained: nothing but the first layer is edited, and no data are replaced
+        assert method.replacement() is None
+        assert all(torch.equal(a, b) for a, b in
+                   zip(first.networks.weights[1:], given_case.networks.weights[1:], strict=True))
+
+
+@pytest.mark.parametrize("case", [NAMES[0], NAMES[-1]])
+@by_method(METHODS)
+def test_a_member_does_not_depend_on_the_ensemble_it_is_in(method: Removal, case: str) -> None:
+    given_case = removal_case(case)
+    brief = replace(given_case.setting, training=replace(given_case.setting.training, epochs=6),
+                    tuning=replace(given_case.setting.tuning, epochs=6))
+    together = method.remove(given_case.networks, given_case.nodes, brief).networks
+    probe = given_case.inputs(len(GROUPS))
+    for variant in range(len(GROUPS)):  # of the second seed, alone: another width of the padded groups too
+        member = len(GROUPS) + variant
+        nodes, setting = Nodes.of([given_case.groups[member]]), one_seed(given_case, member, brief)
+        alone = method.remove(given_case.networks.select([member]), nodes, setting)
+        torch.testing.assert_close(together.outputs(probe)[member], alone.networks.outputs(probe)[0],
+                                   rtol=1e-3, atol=1e-4)
 
 
 @by_case
@@ -77,13 +104,16 @@ def test_the_output_no_longer_depends_on_the_node(method: Removal, case: str) ->
         assert torch.equal(net(native), net(absurd))
         assert not torch.allclose(given_case.networks.to_module(member)(native),
                                   given_case.networks.to_module(member)(absurd))
-        if method in CLOSED:  # nothing but the first layer is edited
-            assert all(torch.equal(a[member], b[member]) for a, b in
-                       zip(edited.weights[1:], given_case.networks.weights[1:], strict=True))
 
 
 @by_case
-@by_method([method for method in TUNED if not getattr(method, "published", False)])
+def test_a_method_that_removes_nothing_is_seen(case: str) -> None:
+    """The control of the test above."""
+    assert (direct_effects(removal_case(case), remove(Untouched(), removal_case(case))) > 0.3).all()
+
+
+@by_case
+@by_method([StochasticTuning(), InversionTuning(), ShuffleTuning()])
 def test_tuning_takes_most_of_the_direct_effect(method: Removal, case: str) -> None:
     given_case = removal_case(case)
     before, kept = direct_effects(given_case, given_case.networks), remove(method, given_case)
@@ -111,19 +141,38 @@ def test_inversion_does_not_take_out_a_one_hot_group() -> None:
 def test_retraining_is_a_cold_start(case: str) -> None:
     """It owes nothing to the networks it replaces: other originals, the same result."""
     given_case = removal_case(case)
-    other = Ensemble.initialise(given_case.networks.architecture, range(50, 50 + len(given_case.groups)))
+    other = Perceptrons.initialise(given_case.networks.architecture, range(50, 50 + len(given_case.groups)))
     first, second = remove(Retrain(), given_case), remove(Retrain(), replace(given_case, networks=other))
     assert all(torch.equal(a, b) for a, b in zip(first.tensors, second.tensors, strict=True))
 
 
-@by_method([*EXACT, *TUNED])
+@by_method(METHODS)
 def test_every_method_spends_its_own_budget(method: Removal) -> None:
-    """Retraining has the original's budget, a warm start that of tuning, a closed form none."""
+    """Retraining has the original's budget, a warm start that of tuning, a closed form none, to the step."""
     case = removal_case("regression, layer 0")
     training, tuning = (replace(case.setting.training, keep="last", max_steps=steps) for steps in (3, 5))
     trained = method.remove(case.networks, case.nodes, replace(case.setting, training=training, tuning=tuning))
-    expected = 0 if method in CLOSED else 3 if method == Retrain() else 5
-    assert (trained.steps == expected).all()
+    spent = set(trained.steps.tolist())
+    assert spent == {3} if method.name == REFERENCE else spent in ({0}, {5})
+    assert method.traits.reads == "never" or spent == {5}
+
+
+def test_a_budget_of_steps_is_that_of_fine_tuning_too() -> None:
+    """A preset's `max_steps` ends a warm start as it ends the original's training, in an audit and in the library."""
+    iris = load_dataset("iris")
+    limited = replace(iris.preset, training=replace(iris.preset.training, max_steps=3, keep="last"))
+    subject = Subject("iris", "", limited, PROFILES["quick"], (), 0, "cpu")
+    assert (subject.tuning.max_steps, subject.tuning.epochs) == (3, round(limited.tuning_epochs / 4))
+    case = removal_case("multiclass, layer 0")
+    trained = ShuffleTuning().remove(case.networks, case.nodes, replace(case.setting, tuning=subject.tuning))
+    assert (trained.steps == 3).all()
+    networks = train(iris, seeds=1, training=replace(limited.training, epochs=1)).networks
+    words = {"training": limited.training, "tuning": 0.5}
+    short = api_remove(networks, iris, "petal_width", "shuffle_tuning", **words)
+    setting = Setting.of(iris, networks, 0, [0], limited.training, replace(limited.training, epochs=99))
+    expected = ShuffleTuning().remove(networks, Nodes.of([iris.columns("petal_width")]), setting)
+    assert (expected.steps == 3).all()
+    assert all(map(torch.equal, short.tensors, expected.networks.tensors))
 
 
 # The constants.
@@ -148,9 +197,12 @@ def test_the_best_constant_is_the_best_of_its_grid(case: str) -> None:
     assert min(gains) >= 0 and max(gains) > 0  # for some member the mean is not the best
 
 
-def one_seed(case: RemovalCase, member: int) -> Setting:
+def one_seed(case: RemovalCase, member: int, setting: Setting | None = None) -> Setting:
     """The setting of one member alone."""
-    return replace(case.setting, train=Split(case.inputs(member), case.setting.train.targets), seeds=SEEDS[:1])
+    setting, seed = setting or case.setting, member // len(GROUPS)
+    train, validation = (split if split.inputs.dim() == 2 else Split(split.inputs[seed].contiguous(), split.targets)
+                         for split in (setting.train, setting.validation))
+    return replace(setting, train=train, validation=validation, seeds=SEEDS[seed:seed + 1])
 
 
 @by_case
@@ -171,14 +223,14 @@ def test_a_constant_equals_the_column_filled_with_it(kind: str, case: str) -> No
 ROWS = 1000
 
 
-def linear_setting(r: float, tuning: Training) -> tuple[Ensemble, Setting]:
+def linear_setting(r: float, tuning: Training) -> tuple[Perceptrons, Setting]:
     """The network (2, 0, 1) and its data: every sample covariance equals the population's."""
     draws = np.random.default_rng(0).standard_normal((ROWS, 4))
     exact = np.linalg.qr(draws - draws.mean(0))[0] * ROWS**0.5  # orthonormal, means zero
     first, other, third, noise = exact.T
     inputs = np.column_stack([first, r * first + (1 - r**2) ** 0.5 * other, third])
     split = Split(torch.from_numpy(inputs).float(), torch.from_numpy(2 * first + third + 0.2 * noise).float())
-    networks = Ensemble(Architecture(3, (), 1), (torch.tensor([[[2.0, 0.0, 1.0]]]),), (torch.zeros(1, 1),))
+    networks = Perceptrons(Architecture(3, (), 1), (torch.tensor([[[2.0, 0.0, 1.0]]]),), (torch.zeros(1, 1),))
     training = Training(400, ROWS, 0.1, "sgd", keep="last")
     return networks, Setting(split, split, "regression", (0,), training, tuning)
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from cases import CASES, Case
-from removal_cases import CLOSED, TUNED, by_method, make_split
+from removal_cases import REPLACING, by_method, make_split
 from torch import Tensor
 
-from attribution_suite.audit.scoring import Choice, attribute, with_replaced_background
-from attribution_suite.networks.batches import Block
+from attribution_suite.auditing.work.score import with_replaced_background
+from attribution_suite.datasets.table import Split
+from attribution_suite.networks.backward import Batch, Own
+from attribution_suite.networks.batches import Batches, Block, Replacement
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals.inversion_tuning import InversionTuning
 from attribution_suite.removals.removal import Removal
@@ -18,25 +20,22 @@ from attribution_suite.removals.retrain import Retrain
 from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.choice import Choice
 
-# What a baseline is refitted on.
 
 def block_of(columns: list[int], rows: int = 96, seed: int = 5) -> Block:
-    inputs = make_split("regression", 400, 3).inputs
+    """Of members that lose one of `columns` each."""
+    inputs, alone = make_split("regression", 400, 3).inputs, torch.arange(len(columns))[:, None]
     table = inputs[:, columns]
-    return Block(table[:rows], table, inputs[:rows], torch.tensor(columns), 32, torch.Generator().manual_seed(seed))
+    return Block(table[:rows], table, inputs[:rows], inputs, torch.tensor(columns), alone, 32, seed,
+                 torch.Generator().manual_seed(seed))
 
 
 def is_row_of(rows: Tensor, table: Tensor) -> Tensor:
     return (rows[:, None] == table).all(2).any(1)
 
 
-@by_method(CLOSED)
-def test_edits_of_weights_replace_no_data(method: Removal) -> None:
-    assert method.replacement() is None
-
-
-@by_method([Retrain(), *TUNED])
+@by_method(REPLACING)
 def test_a_replaced_column_does_not_depend_on_what_else_is_replaced(method: Removal) -> None:
     together, alone = method.replacement()(block_of([0, 4, 5])), method.replacement()(block_of([4]))
     assert together.shape == (96, 3)
@@ -65,6 +64,16 @@ def test_published_stochastic_draws_normal_noise_about_the_mean(deviation: float
     assert abs(torch.corrcoef(noise.T)[0, 1]) < 0.2
 
 
+def test_published_noise_is_centred_at_the_training_mean() -> None:
+    """Not at zero, nor at the mean of the batch: the table has other rows than the block."""
+    block = block_of([0, 4], rows=40)
+    drawn = StochasticTuning(published=True, deviation=1e-3).replacement()(block)
+    centre = block.training[:, [0, 4]].mean(0)
+    torch.testing.assert_close(drawn, centre.expand_as(drawn), rtol=0, atol=5e-3)
+    for other in (torch.zeros(2), block.values.mean(0)):
+        assert ((centre - other).abs() > 0.03).any()
+
+
 def test_shuffling_permutes_rows_within_each_batch() -> None:
     block = block_of([0, 4], rows=80)  # 32 + 32 + 16
     shuffled = ShuffleTuning().replacement()(block)
@@ -90,6 +99,83 @@ def test_published_inversion_doubles_the_spread() -> None:
     assert inverted.std() > 1.8 * block.values.std()
 
 
+# What a method from outside may do with a block: each uses another part of it.
+
+def conditional(block: Block) -> Tensor:
+    """Each group given the columns outside it: a linear fit on the training table, and a training row's residual."""
+    drawn = block.values.clone()
+    rows = torch.randint(len(block.training), (len(block.values),), generator=block.generator)
+    for group in block.groups.tolist():
+        lost = block.columns[group]
+        others = [column for column in range(block.inputs.shape[1]) if column not in lost.tolist()]
+        known, seen = (torch.cat([values[:, others], torch.ones(len(values), 1)], 1)
+                       for values in (block.training, block.inputs))
+        fit = torch.linalg.lstsq(known, block.training[:, lost], driver="gelsd").solution
+        drawn[:, group] = seen @ fit + (block.training[:, lost] - known @ fit)[rows]
+    return drawn
+
+
+def mirrored_category(block: Block) -> Tensor:
+    """Every category becomes another one, the same in all batches of a seed."""
+    mirrored = block.values.clone()
+    for padded in block.groups.tolist():
+        group = list(dict.fromkeys(padded))
+        step = 1 + block.seed % max(1, len(group) - 1)
+        mirrored[:, group] = block.values[:, group].roll(step, 1)
+    return mirrored
+
+
+def batch_of(replacement: Replacement, groups: list[tuple[int, ...]], seeds: tuple[int, ...]) -> tuple[Split, Batch]:
+    """The training rows, as members of every seed that lose `groups` see them."""
+    split = make_split("regression", 400, 3)
+    own = Own.of(Nodes.of(groups * len(seeds)), len(seeds))
+    return split, Batches(split, seeds, 32, own, replacement).fixed()
+
+
+def correlation(a: Tensor, b: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
+
+
+def test_a_replacement_may_draw_from_the_other_columns_of_the_training_table() -> None:
+    split, batch = batch_of(conditional, [(4,), (1, 2, 3)], (4, 7))
+    seen = batch.own.view(4, 3, 400)  # two seeds of two members, padded to three columns
+    native = correlation(split.inputs[:, 4], split.inputs[:, 0])
+    assert native == pytest.approx(0.6, abs=0.1)
+    for member in (0, 2):
+        assert correlation(seen[member, 0], split.inputs[:, 0]) == pytest.approx(native, abs=0.1)
+        assert abs(correlation(seen[member, 0] - 0.6 * split.inputs[:, 0],
+                               split.inputs[:, 4] - 0.6 * split.inputs[:, 0])) < 0.15
+    assert not torch.equal(seen[0, 0], seen[2, 0])
+    # negative control: a draw from the column's own table knows nothing of the others
+    alone = batch_of(StochasticTuning().replacement(), [(4,), (1, 2, 3)], (4, 7))[1].own.view(4, 3, 400)
+    assert abs(correlation(alone[0, 0], split.inputs[:, 0])) < 0.15
+
+
+def test_a_replacement_may_know_the_group_and_the_seed() -> None:
+    split, batch = batch_of(mirrored_category, [(4,), (1, 2, 3)], (4, 7))
+    seen = batch.own.view(4, 3, 400)
+    category = split.inputs[:, 1:4].argmax(1)
+    for member, step in ((1, 1), (3, 2)):  # seeds 4 and 7
+        assert is_row_of(seen[member].T, split.inputs[:, 1:4]).all()  # a category still
+        assert torch.equal(seen[member].argmax(0), (category + step) % 3)
+    assert torch.equal(seen[0, 0], split.inputs[:, 4])  # a group of one has nothing to change with
+    blocks = [batch.own for batch in Batches(split, (4,), 4, Own.of(Nodes.of([(1, 2, 3)]), 1),
+                                             mirrored_category).epoch()]
+    assert len(blocks) == 100 and all(set(rows.unique().tolist()) == {-0.5, 1.5} for rows in blocks)
+
+
+def test_a_baselines_background_is_drawn_from_the_same_block() -> None:
+    table = make_split("regression", 400, 3).inputs
+    evaluation = replace(CASES[1].evaluation, background=table, background_targets=torch.zeros(400))
+    found = with_replaced_background(evaluation, Nodes.of([(4,), (1, 2, 3)]), mirrored_category, (4, 7), 16).background
+    for number, step in ((1, 1), (3, 2)):
+        assert torch.equal(found[number, :, 1:4].argmax(1), (table[:, 1:4].argmax(1) + step) % 3)
+    drawn = with_replaced_background(evaluation, Nodes.of([(4,), (1, 2, 3)]), conditional, (4, 7), 16).background
+    assert correlation(drawn[0, :, 4], table[:, 0]) == pytest.approx(0.6, abs=0.1)
+
+
+# What a baseline is refitted on.
+
 def replaced(method: Removal, case: Case) -> Evaluation:
     """The background of three variants, each without a column, for two seeds."""
     return with_replaced_background(case.evaluation, Nodes.of([(0,), (2,), (5,)]), method.replacement(), (4, 7), 16)
@@ -114,7 +200,7 @@ def test_members_that_share_a_background_score_as_if_each_had_its_own(name: str)
     networks = case.networks.select([0, 0, 0, 1, 1, 1])
     shared = replaced(Retrain(), case).for_members(torch.tensor([0, 1, 2]))
     shared = replace(shared, explained=case.evaluation.explained[[0, 0, 0, 1, 1, 1]])
-    found, own = (attribute(Choice(name, {}), networks, evaluation) for evaluation in (
+    found, own = (Choice(name).attribute(networks, evaluation) for evaluation in (
         shared, replace(shared, background=shared.background.repeat(2, 1, 1))))
     assert torch.equal(found.scores, own.scores)
     assert found.values is None or torch.equal(found.values, own.values)

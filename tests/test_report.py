@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,14 +16,30 @@ import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 from PIL import Image
-from report_fixture import BOSTON, HEART, SCORERS, SUBJECTS, info, rows_of, tables, write_run
+from report_fixture import (
+    LOCAL,
+    REMOVALS,
+    SCORERS,
+    changed,
+    datasets,
+    failures,
+    record,
+    removed,
+    settled,
+    tables,
+    units_run,
+    whole_run,
+    write_run,
+)
 
 from attribution_suite import files
-from attribution_suite.report import figures, html
-from attribution_suite.report.figures_matrix import shift_matrix, shift_text
-from attribution_suite.report.figures_style import PALETTE, Picture, canvas, drawn, label, picture
-from attribution_suite.report.html import draw_report
-from attribution_suite.report.reading import Run, Subject
+from attribution_suite.reporting import figures
+from attribution_suite.reporting import page as pages
+from attribution_suite.reporting.figures import removals, scorers
+from attribution_suite.reporting.figures.matrix import shift_matrix, shift_text
+from attribution_suite.reporting.figures.style import PALETTE, Picture, canvas, label, picture, styled
+from attribution_suite.reporting.page import draw_report
+from attribution_suite.reporting.reading import Run, Subject
 
 EVIL = "<script>alert(1)</script>"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -49,12 +66,13 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both data sets drawn, the rows of `heart` not to be had; its inputs pass for principal components."""
-    run = info()
-    run["datasets"]["heart"]["groups"] = {f"PC {i}": 1 for i in range(5)}
-    run["failed"] = [{"chunk": "heart/fold/3", "error": "MemoryError: <b>no room</b>"}]
-    path = write_run(tmp_path_factory.mktemp("report") / "run", run=run)
-    draw_report(path, {"boston": rows_of("boston", BOSTON)})
+    """Both data sets drawn; iris passes for a stand-in whose inputs are components and whose rows are not to be had."""
+    run = record(whole_run())
+    run["datasets"]["iris"] |= {"source": "simulated", "note": "Made with seed 0.",
+                                "groups": {f"PC {i}": 1 for i in range(4)}}
+    run["failed"] = [{"chunk": "iris lazy (petal_width)", "error": "MemoryError: <b>no room</b>"}]
+    path = write_run(tmp_path_factory.mktemp("report") / "run", settled(tables(whole_run()), ("boston", "iris")), run)
+    draw_report(path, {"boston": datasets()["boston"]})
     return path
 
 
@@ -68,18 +86,42 @@ def boston(run_dir: Path) -> Subject:
     return Run(run_dir).subjects(None)[0]
 
 
-def small_run(path: Path, subjects: dict[str, tuple[list[str], list[str]]]) -> Path:
-    return write_run(path, tables(2, subjects), info(subjects))
+def renamed(path: Path, names: Sequence[str], dataset: str = "iris") -> Path:
+    """Iris with two networks, its data set and its first features called otherwise."""
+    found, run = tables(whole_run(), 2, ("iris",)), record(whole_run(), ("iris",))
+    features = dict(zip([*removed("iris"), "sepal_length"], names, strict=False))
+    other = {name: frame.replace({"dataset": {"iris": dataset}, **{
+        column: features for column in ("removed", "feature", "largest_gainer") if column in frame}})
+        for name, frame in found.items()}
+    about = run["datasets"].pop("iris")
+    run["datasets"][dataset] = about | {"groups": {features.get(name, name): 1 for name in about["groups"]}}
+    return write_run(path, other, run)
+
+
+def more_removed(path: Path, count: int) -> Path:
+    """Boston with two networks and `count` removed features: copies of the first ones under other names."""
+    found, run = tables(whole_run(), 2, ("boston",)), record(whole_run(), ("boston",))
+    names = [name for name in run["datasets"]["boston"]["groups"] if name not in removed()]
+    for table in ("outcomes", "shifts", "attributions"):
+        frame, copies = found[table], []
+        for place in range(count - 3):
+            copy = frame[frame.removed == removed()[place % 3]].assign(removed=names[place])
+            if table == "shifts":
+                copy = copy.assign(share_before=copy.share_before * (0.5 + 0.3 * place))
+            copies.append(copy)
+        found[table] = pd.concat([frame, *copies], ignore_index=True)
+    return write_run(path, found, run)
 
 
 def test_the_page_answers_first(page: str) -> None:
     text = " ".join(" ".join(Page(page).text).split())
-    assert "5 of 7 methods take B, LSTAT and RM out of the network." in text
-    answer, details = page.index("5 of 7 methods take"), page.index('class="subject"')
+    for feature in (*removed("boston"), *removed("iris")):
+        assert text.count(f"3 of 5 methods take {feature} out of the network.") == 1
+    answer, details = page.rindex("3 of 5 methods take"), page.index('class="subject"')
     assert answer < details
     assert text.index("What each scorer says of each removal") < text.index("Where the influence went")
-    assert "reading" in page
-    assert "heart/fold/3" in text
+    assert "2 data sets, 5 removal methods, 8 scorers, 3 networks each." in text
+    assert "iris lazy (petal_width)" in text
     assert "1 part of the run failed" in text
 
 
@@ -112,14 +154,13 @@ def test_stand_ins_are_marked_everywhere(page: str, tmp_path: Path) -> None:
     assert page.count("badge simulated") >= 4  # navigation, answer, section, provenance
     assert "These rows were made up" in page
     assert "(simulated)." in page  # alternative texts
-    real = info({"boston": SUBJECTS["boston"]})
-    path = write_run(tmp_path / "real", tables(2, {"boston": SUBJECTS["boston"]}), real)
+    path = write_run(tmp_path / "real", tables(whole_run(), 2, ("boston",)), record(whole_run(), ("boston",)))
     assert "simulated" not in draw_report(path).read_text().split("</style>")[1]
 
 
 def test_a_simulated_figure_says_so_in_the_picture(boston: Subject) -> None:
     marked = replace(boston, info={**boston.info, "source": "simulated"})
-    first, second = (figures.figures_removals.cost(subject) for subject in (boston, marked))
+    first, second = (figures.removals.cost(subject) for subject in (boston, marked))
     assert isinstance(first, Picture) and isinstance(second, Picture)
     corners = [np.asarray(Image.open(io.BytesIO(found.png)).convert("RGB"))[:22, -130:] for found in (first, second)]
     ink = np.array([int(PALETTE["warn"][i:i + 2], 16) for i in (1, 3, 5)])
@@ -130,14 +171,13 @@ def test_a_simulated_figure_says_so_in_the_picture(boston: Subject) -> None:
 
 def test_missing_rows_are_said_to_be_missing(page: str, run_dir: Path) -> None:
     names = {file.stem for file in (run_dir / "figures").glob("*.png")}
-    assert {"boston-fits", "boston-matrix", "heart-matrix"} <= names
-    assert not {"heart-components", "heart-fits", "boston-components"} & names
-    assert "The first three components</b>: left out: it needs the rows of heart" in page
+    assert {"boston-fits", "boston-matrix", "iris-matrix"} <= names
+    assert not {"iris-components", "iris-fits", "boston-components"} & names
+    assert "The first three components</b>: left out: it needs the rows of iris" in page
 
 
 def test_names_are_inert(tmp_path: Path) -> None:
-    features = [EVIL, "a\" onload=\"alert(2)", "'&amp;", "decoy"]
-    path = small_run(tmp_path / "evil", {f"set {EVIL}": (features, features[:2])})
+    path = renamed(tmp_path / "evil", [EVIL, "a\" onload=\"alert(2)", "'&amp;"], f"set {EVIL}")
     parsed = Page(draw_report(path).read_text())
     assert not parsed.of("script")
     assert not any(name.startswith("on") for _, attributes in parsed.tags for name in attributes)
@@ -146,33 +186,23 @@ def test_names_are_inert(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_dollars_and_underscores_are_not_mathematics(tmp_path: Path) -> None:
-    """`$\\frac$` would stop a figure if read as mathematics; a leading '_' would drop a name from a legend."""
-    features = ["$\\frac$", "_a_b_$c$", "$x_1$", "decoy"]
-    path = small_run(tmp_path / "dollars", {"data": (features, features[:2])})
-    draw_report(path)
+    r"""`$\frac$` would stop a figure if read as mathematics; a leading '_' would drop a name from a legend."""
+    draw_report(renamed(tmp_path / "dollars", ["$\\frac$", "_a_b_$c$", "$x_1$"]))
     assert label("_a") != "_a"
-    with pytest.raises(ValueError, match="frac"), mpl.rc_context({"text.parse_math": True}):
+    with mpl.rc_context({"text.parse_math": True}):
         figure = canvas(2, 1)
         figure.text(0, 0, "$\\frac$")
-        figure.savefig(io.BytesIO())
+        with pytest.raises(ValueError, match="frac"):
+            figure.savefig(io.BytesIO())
 
 
 def test_the_same_run_gives_the_same_bytes_under_any_style(run_dir: Path, boston: Subject) -> None:
-    again = replace(boston, data=rows_of("boston", BOSTON))
+    again = replace(boston, data=datasets()["boston"])
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "red", "text.usetex": True}):
         found = [one for chapter in figures.draw(again).values() for one in chapter if isinstance(one, Picture)]
-    assert len(found) == 8
+    assert len(found) == 9
     for one in found:
         assert one.png == (run_dir / "figures" / f"{one.name}.png").read_bytes()
-
-
-def test_components_are_coloured_by_class(boston: Subject) -> None:
-    pca = {**boston.info, "groups": dict.fromkeys(["PC 0", "PC 1", "PC 2", "decoy"], 1)}
-    rows = rows_of("boston", ["PC 0", "PC 1", "PC 2", "decoy"], "binary")
-    found = figures.figures_data.components(replace(boston, info=pca, data=rows))
-    assert isinstance(found, Picture)
-    assert found.name == "boston-components"
-    assert figures.figures_data.components(replace(boston, data=rows)) is None  # no components, no picture
 
 
 def hashes(path: Path) -> dict[str, str]:
@@ -187,7 +217,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
         chapters: dict[str, list[Picture]] = {name: [] for name in figures.CHAPTERS}
         return {**chapters, "matrix": [Picture(f"{subject.slug}-matrix", "m", "m", "m", b"png")]}
 
-    monkeypatch.setattr(html.figures, "draw", draw)
+    monkeypatch.setattr(pages.figures, "draw", draw)
 
 
 @pytest.mark.usefixtures("plain")
@@ -200,7 +230,7 @@ def test_a_failure_leaves_the_last_report(run_dir: Path, tmp_path: Path, monkeyp
         raise RuntimeError("drawing failed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(html, "render", fail)
+        patch.setattr(pages, "render", fail)
         with pytest.raises(RuntimeError, match="drawing failed"):
             draw_report(copy)
     assert hashes(copy) == before
@@ -224,66 +254,179 @@ def test_figures_of_an_earlier_report_go(run_dir: Path, tmp_path: Path) -> None:
 
 
 def test_scores_alone_make_a_report(tmp_path: Path) -> None:
-    whole = tables(2)
-    none = {name: frame.query("removal == 'original'") for name, frame in whole.items()}
-    path = write_run(tmp_path / "scores", none)
+    none = {name: frame[frame.removal == "original"] for name, frame in tables(whole_run(), 2).items()}
+    path = write_run(tmp_path / "scores", none, record(whole_run()))
     page = draw_report(path).read_text()
     assert "Nothing was removed here" in page
     assert {file.stem for file in (path / "figures").glob("boston-*")} == {
-        "boston-shares", "boston-agreement", "boston-xgboost", "boston-training"}
+        "boston-shares", "boston-agreement-row", "boston-agreement-global", "boston-xgboost", "boston-training"}
 
 
 @pytest.mark.usefixtures("plain")
 def test_a_data_set_without_results_is_said_to_have_none(tmp_path: Path) -> None:
-    whole = tables(2, {"boston": SUBJECTS["boston"]})
-    page = draw_report(write_run(tmp_path / "run", whole, info())).read_text()
+    path = write_run(tmp_path / "run", tables(whole_run(), 2, ("boston",)), record(whole_run()))
+    page = draw_report(path).read_text()
     assert "No results." in page
 
 
+def test_one_network_is_called_one_and_has_no_interval(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "one", tables(whole_run(), 1, ("boston",)), record(whole_run(), ("boston",)))
+    text = " ".join(" ".join(Page(draw_report(path).read_text()).text).split())
+    assert "one network each: no interval can be given" in text
+    assert "one network trained here" in text
+    for words in ("– to –", "95 %", "interval over", "over seeds", "1 seeds", "over networks", "bootstrap", "±"):
+        assert words not in text, words
+    assert "over 3 networks" not in text and "2 networks" not in text
+
+
 @pytest.mark.usefixtures("plain")
-def test_one_seed_gives_a_report_without_intervals(tmp_path: Path) -> None:
-    subject = {"boston": SUBJECTS["boston"]}
-    page = draw_report(write_run(tmp_path / "one", tables(1, subject), info(subject))).read_text()
-    assert "– to –" not in page
+def test_given_networks_are_called_given(tmp_path: Path) -> None:
+    run = record(whole_run(), ("boston",))
+    run["datasets"]["boston"]["networks"] = {"count": 2}
+    page = draw_report(write_run(tmp_path / "given", tables(whole_run(), 2, ("boston",)), run)).read_text()
+    assert "2 networks given by the user" in page and "trained here" not in page
+
+
+def test_several_networks_have_intervals(page: str) -> None:
+    text = " ".join(" ".join(Page(page).text).split())
+    assert "3 networks each" in text and "95 % interval over networks" in text and "one network each" not in text
+
+
+@pytest.mark.usefixtures("plain")
+def test_three_answers_stand_open_and_the_rest_folds(tmp_path: Path) -> None:
+    page = draw_report(more_removed(tmp_path / "many", 6)).read_text()
+    found = [tag for tag in Page(page).of("table") if tag.get("class") == "answer"]
+    fold = page.index("3 more removed features")
+    places = [page.index(f"{feature} removed by") for feature in
+              Run(tmp_path / "many").subjects(None)[0].removed]
+    assert len(found) == 6 and places == sorted(places)
+    assert places[2] < fold < places[3]
+
+
+@pytest.mark.usefixtures("plain")
+def test_failures_are_named_at_the_top_and_never_gone(tmp_path: Path) -> None:
+    first, _, third = removed()
+    whole = settled(tables(whole_run(), 2, ("boston",)))
+    lost = {"scorer": "lime", "removal": "fold_tuning", "removed": [first, third]}
+    whole["shifts"] = changed(whole["shifts"], lost, applicable=False)
+    whole["failures"] = pd.concat([
+        *[failures(removal="fold_tuning", removed=name, rank=rank, scorer="lime", error="no <b>")
+          for name, rank in ((first, 1), (third, 3))],
+        failures(removal="lazy", removed=first, rank=1, error="MemoryError")])
+    path = write_run(tmp_path / "run", whole, record(whole_run(), ("boston",)))
+    text = " ".join(" ".join(Page(draw_report(path).read_text()).text).split())
+    sentence = f"boston: lime failed on fold_tuning of {first} and {third}: no <b>. It is not measured there."
+    assert sentence in text and text.index(sentence) < text.index(f"methods take {first} out")
+    assert f"3 of 6 methods take {first} out of the network; 1 of 6 was not measured." in text
+    assert "all 6 scorers measured agree (lime not measured)" in text
+
+
+def test_hidden_units_are_drawn_network_by_network(tmp_path: Path) -> None:
+    """`top:2` picks other units in every network: panels and tables name network and unit, or the rank."""
+    path = write_run(tmp_path / "units", tables(units_run()), record(units_run()))
+    subject = Run(path).subjects(None)[0]
+    outcomes = subject.tables["outcomes"]
+    strongest = {seed: own.removed.iloc[0] for seed, own in outcomes[outcomes["rank"] == 1].groupby("seed")}
+    assert len(set(strongest.values())) > 1
+    assert subject.removed == subject.shown == ["strongest unit", "unit of rank 2"]
+    table = pages.feature_table(subject, "strongest unit")
+    assert [name for name in table.cells if name.startswith("retrain,")] == [
+        f"retrain, network {seed} ({strongest[seed]})" for seed in range(3)]
+    shifts = subject.tables["shifts"].query("removal == 'stochastic_tuning' and rank == 1").set_index(
+        ["seed", "scorer"]).target_shift
+    for seed, unit in strongest.items():
+        row = table.cells[f"stochastic_tuning, network {seed} ({unit})"]
+        assert [cell.text for cell in row[1:]] == [shift_text(shifts[seed, scorer]) for scorer in subject.scorers]
+    panels = removals._unit_panels(subject)
+    assert [(name, one.after.index[0]) for name, one in panels.items()] == [
+        (f"network {seed}", strongest[seed]) for seed in range(3)]
+    shares = scorers._network_panels(subject)[0]
+    own = subject.originals.query("seed == 2 and scorer == 'deep_lift'").set_index("feature").share
+    assert list(shares) == ["network 0", "network 1", "network 2"]
+    pd.testing.assert_series_equal(shares["network 2"].deep_lift, own.reindex(shares["network 2"].index),
+                                   check_names=False)
+    page = draw_report(path).read_text()
+    assert "1 of 2 methods take the strongest unit out of the network." in page
+    assert "units have no identity across networks" in page
 
 
 @pytest.mark.usefixtures("plain")
 def test_hidden_layers_get_their_own_section(tmp_path: Path) -> None:
-    units = {"boston": ([f"unit:{i}" for i in range(5)], ["unit:1"])}
-    layer = {name: frame.assign(layer=1) for name, frame in tables(2, units).items()}
-    both = tables(2, {"boston": SUBJECTS["boston"]})
-    found = {name: pd.concat([both[name], layer[name]]) for name in both}
-    page = draw_report(write_run(tmp_path / "layers", found, info({"boston": SUBJECTS["boston"]}))).read_text()
-    assert 'id="boston-layer-1"' in page
-    assert "boston, layer 1" in page
+    inputs, units = tables(whole_run(), 2, ("iris",)), tables(units_run(), 2)
+    both = {name: pd.concat([inputs[name], units[name]]) for name in inputs}
+    page = draw_report(write_run(tmp_path / "layers", both, record(whole_run(), ("iris",)))).read_text()
+    assert 'id="iris-layer-1"' in page
+    assert "iris, layer 1" in page
 
 
 def test_the_matrix_is_the_mean_of_the_table(boston: Subject) -> None:
-    mean, half = shift_matrix(boston, boston.removed)
-    shifts = boston.tables["shifts"]
-    rows = shifts[(shifts.removal == "inversion_tuning") & (shifts.scorer == "lime")]
-    assert mean.loc["inversion_tuning", "lime"] == pytest.approx(rows.target_shift.mean(), rel=1e-12)
-    assert np.isnan(mean.loc["fold", "xgboost_gain"])  # not applicable is no number
-    assert list(mean.columns) == ["direct effect", *SCORERS]
-    assert half.loc["inversion_tuning", "lime"] > 0
-    one, _ = shift_matrix(boston, ["RM"])
-    assert one.loc["inversion_tuning", "lime"] == pytest.approx(rows[rows.removed == "RM"].target_shift.mean())
+    shifts, outcomes = boston.tables["shifts"], boston.tables["outcomes"]
+    for feature in boston.removed:
+        mean, half, missing = shift_matrix(boston, feature)
+        one = shift_matrix(boston, feature, 2)
+        assert list(mean.columns) == ["direct effect", *SCORERS] and list(mean.index) == REMOVALS
+        assert not missing.any(axis=None) and one.half.isna().all(axis=None)
+        for removal in REMOVALS:
+            own = outcomes[(outcomes.removal == removal) & (outcomes.removed == feature)]
+            left = (own.direct_effect / own.direct_effect_before - 1).to_numpy()
+            assert mean.loc[removal, "direct effect"] == pytest.approx(left.mean())
+            assert half.loc[removal, "direct effect"] == pytest.approx(np.ptp(left) / 2)
+            for scorer in SCORERS:
+                rows = shifts[(shifts.removal == removal) & (shifts.scorer == scorer) & (shifts.removed == feature)]
+                if not rows.applicable.all():  # not applicable is no number
+                    assert np.isnan([mean.loc[removal, scorer], half.loc[removal, scorer]]).all()
+                    continue
+                values = rows.target_shift.to_numpy()
+                assert mean.loc[removal, scorer] == pytest.approx(values.mean(), rel=1e-9)
+                assert half.loc[removal, scorer] == pytest.approx(np.ptp(values) / 2, abs=1e-9)
+                assert one.mean.loc[removal, scorer] == rows.target_shift[rows.seed == 2].item()
+
+
+def test_what_was_not_measured_is_no_number(boston: Subject) -> None:
+    """A NaN in one network of three would vanish from a mean; the cell says that it is missing."""
+    feature = removed()[1]
+    here = {"removal": "fold_tuning", "removed": feature, "seed": 1}
+    shifts = changed(boston.tables["shifts"], {**here, "scorer": "deep_lift"}, share_after=np.nan, target_shift=np.nan)
+    outcomes = changed(boston.tables["outcomes"], here, direct_effect=np.nan)
+    lost = replace(boston, tables={**boston.tables, "shifts": shifts, "outcomes": outcomes})
+    found = shift_matrix(lost, feature)
+    missing = found.missing.loc["fold_tuning", ["direct effect", "deep_lift"]]
+    assert missing.all() and found.missing.to_numpy().sum() == 2
+    assert found.mean.loc["fold_tuning", ["direct effect", "deep_lift"]].isna().all()
+    cells = dict(zip(SCORERS, pages.feature_table(lost, feature).cells["fold_tuning"][1:], strict=True))
+    assert cells["deep_lift"].text == "not measured" and cells["xgboost_gain"].text == "n/a"
+    assert cells["lime"].text == "−99.6"  # 0.4 % is left
+
+
+def test_the_two_readings_of_agreement_are_told_apart(boston: Subject) -> None:
+    """Scorers without local values have no row by row reading; each cell is the mean of its own rows."""
+    found = boston.tables["agreement"].query("removal == 'original' and metric == 'rank_correlation'")
+    for reading, names in (("row", [*LOCAL, "random"]), ("global", SCORERS)):
+        matrix = scorers._agreement(boston, reading)
+        rows = found[found.reading == reading]
+        assert list(matrix.index) == list(matrix.columns) == [name for name in SCORERS if name in names]
+        for (a, b), own in rows.groupby(["scorer_a", "scorer_b"]):
+            assert matrix.loc[a, b] == matrix.loc[b, a] == pytest.approx(own.value.mean())
+        assert (np.diag(matrix) == 1).all()
+    captions = {found.name: found.caption for found in scorers.agreement(boston) if isinstance(found, Picture)}
+    assert "per row, then averaged over the rows that every scorer explains" in captions["boston-agreement-row"]
+    assert "of global magnitudes mean |φ|" in captions["boston-agreement-global"]
 
 
 @pytest.mark.parametrize(("value", "text"), [
     (-1.0, "−100"), (-0.9996, "−99.9"), (-0.996, "−99.6"), (-0.66, "−66"), (-0.001, "0"), (0.0, "0"), (0.052, "+5"),
-    (1.4, "+140"), (np.nan, "n/a")])
+    (1.4, "+140"), (np.inf, "new"), (np.nan, "n/a")])
 def test_nearly_gone_never_reads_as_gone(value: float, text: str) -> None:
     assert shift_text(value) == text
 
 
 def test_only_the_largest_of_many_removed_features_are_drawn(tmp_path: Path) -> None:
-    path = small_run(tmp_path / "many", {"heart": (HEART, HEART[:6])})
-    subject = Run(path).subjects(None)[0]
+    subject = Run(more_removed(tmp_path / "many", 6)).subjects(None)[0]
     share = subject.tables["shifts"].query("scorer != 'random'").groupby("removed").share_before.mean()
     assert set(subject.shown) == set(share.nlargest(4).index)
+    assert subject.shown == [name for name in subject.removed if name in subject.shown]
     assert set(subject.tables["attributions"].removed) == {"", *subject.shown}
-    found = figures.figures_removals.redistribution(subject)
+    found = figures.removals.redistribution(subject)
     assert isinstance(found, Picture)
     assert "2 more removed features are not drawn" in found.caption
 
@@ -292,7 +435,7 @@ def test_a_picture_keeps_the_colours_of_its_areas(boston: Subject) -> None:
     """256 colours are enough for 200 areas only if the areas' colours come before those of letters' edges."""
     shades = {(place, 51, 153) for place in range(200)}
 
-    @drawn
+    @styled
     def draw(subject: Subject) -> Picture:
         figure = canvas(6, 3)
         figure.text(0.1, 0.8, "letters of many shades, on white", fontsize=20, color="#b4431f")
@@ -309,16 +452,26 @@ def test_a_picture_keeps_the_colours_of_its_areas(boston: Subject) -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 def test_a_browser_loads_every_figure_with_the_network_off(run_dir: Path, tmp_path: Path) -> None:
+    """On a desk and on a phone: every figure loads, the page never scrolls sideways, nor do the answer's tables."""
     probe = ("<script>addEventListener('load',()=>{const bad=[...document.images].filter(i=>!i.naturalWidth).length;"
              "const wide=document.documentElement.scrollWidth>innerWidth;"
-             "document.body.dataset.probe=`${document.images.length} ${bad} ${wide}`})</script></body>")
+             "const cut=[...document.querySelectorAll('table.answer')].filter("
+             "t=>t.scrollWidth>t.parentElement.clientWidth).length;"
+             "parent.postMessage(`${innerWidth}: ${document.images.length} ${bad} ${wide} ${cut}`,'*')})</script>"
+             "</body>")
     page = (run_dir / "report.html").read_text(encoding="utf-8").replace("</body>", probe)
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    frames = "".join(f"<iframe src='page.html' width={width} height=900></iframe>" for width in (1280, 700, 390))
+    (tmp_path / "frames.html").write_text(
+        "<style>iframe{border:0}</style><script>addEventListener('message',e=>{"
+        f"const p=document.createElement('p');p.textContent=e.data;document.body.append(p)}})</script><body>{frames}")
     command = [
         str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=700,900",
-        "--proxy-server=127.0.0.1:9", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
-        (tmp_path / "page.html").as_uri()]
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+        "--window-size=2600,900",
+        "--proxy-server=127.0.0.1:9", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000",
+        "--dump-dom", (tmp_path / "frames.html").as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     images = len(list((run_dir / "figures").glob("*.png")))
-    assert f'data-probe="{images} 0 false"' in done.stdout
+    assert sorted(re.findall("<p>(.*?)</p>", done.stdout)) == [
+        f"{width}: {images} 0 false 0" for width in (1280, 390, 700)]

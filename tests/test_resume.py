@@ -2,15 +2,25 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from command import BRIEF, SMALL, add_scorer, assert_same_tables, call, leftovers, start
+from joblib.externals.loky import get_reusable_executor
+
+from attribution_suite.auditing.pool import _start
 
 RUN = ("run", "iris", *SMALL, *BRIEF, "--remove", "petal_length,petal_width", "--removals",
        "retrain,stochastic_tuning,shuffle_tuning,fold,constant", "--scorers", "saliency,permutation,random")
@@ -47,6 +57,12 @@ def is_worker(pid: int) -> bool:
     return "popen_loky" in Path(f"/proc/{pid}/cmdline").read_text()
 
 
+def blocks_interrupts(pid: int) -> bool:
+    """As the system has it: bit n − 1 of the mask is signal n."""
+    mask = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return mask is not None and bool(int(mask[1], 16) >> (signal.SIGINT - 1) & 1)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed."""
@@ -56,16 +72,33 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@dataclass(frozen=True)
+class Kill:
+    """The process, or its group, is killed `pause` seconds after the progress line of a chunk."""
+
+    chunk: int
+    pause: float
+    group: bool
+    jobs: int
+
+
+def drawn_kills(seed: int, count: int = 4) -> list[Kill]:
+    """Different chunks in their order, the last one's end included: what follows it is the writing of the report."""
+    generator = np.random.default_rng(seed)
+    ends = [*sorted(generator.choice(np.arange(1, CHUNKS), count - 1, replace=False)), CHUNKS]
+    return [Kill(int(chunk), round(generator.uniform(0, 2.0 if chunk == CHUNKS else 0.3), 3), number % 2 == 0,
+                 1 + number % 2) for number, chunk in enumerate(ends)]
+
+
 @pytest.mark.long
 def test_killed_at_any_moment_the_same_command_finishes(whole: Path, tmp_path: Path) -> None:
-    """Killed: the process or its group; at a chunk's end, or at a random moment of a later chunk or of the report."""
-    run, moments = tmp_path / "run", np.random.default_rng()
-    for group, chunk, pause in ((True, 1, 0.0), (False, 2, moments.uniform(0, 0.1)), (True, 4, moments.uniform(0, 0.3)),
-                                (True, CHUNKS, moments.uniform(0, 2))):
-        process = start(*RUN, "--jobs", 2 if chunk == 2 else 1, "--out", "run", cwd=tmp_path)
-        wait_for(process, chunk)
-        time.sleep(pause)
-        (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
+    run, kills = tmp_path / "run", drawn_kills(seed=8)
+    print(*kills, sep="\n")  # shown where the test fails
+    for kill in kills:
+        process = start(*RUN, "--jobs", kill.jobs, "--out", "run", cwd=tmp_path)
+        wait_for(process, kill.chunk)
+        time.sleep(kill.pause)
+        (os.killpg if kill.group else os.kill)(process.pid, signal.SIGKILL)
         process.communicate()
         deadline = time.monotonic() + 20
         while others(process) and time.monotonic() < deadline:
@@ -79,7 +112,8 @@ def test_killed_at_any_moment_the_same_command_finishes(whole: Path, tmp_path: P
     assert (status, err) == (0, "")
     timings = json.loads((run / "run.json").read_text())["timings"]
     assert (timings["chunks_found"], timings["chunks_run"]) == (len(before), CHUNKS - len(before))
-    assert out.count("already done") == len(before) >= 4 and chunks(run) == chunks(whole) and leftovers(run) == []
+    assert out.count("already done") == len(before) >= kills[2].chunk
+    assert chunks(run) == chunks(whole) and leftovers(run) == []
     assert_same_tables(run, whole)
 
 
@@ -100,8 +134,8 @@ def test_a_damaged_chunk_alone_is_made_again(whole: Path, tmp_path: Path) -> Non
     path.write_bytes(content[:-10])
     status, out, err = call(*RUN, "--jobs", 1, "--out", whole, cwd=tmp_path)
     assert status == 0 and out.count("already done") == CHUNKS - 1
-    assert err == (f"attribution-suite: warning: {path.name} was damaged: set aside as {path.stem}.damaged, "
-                   "made again\n")
+    assert err.startswith(f"attribution-suite: warning: {path.name} was damaged (") and len(err.splitlines()) == 1
+    assert err.endswith(f"): set aside as {path.stem}.damaged, made again\n")
     for name, table in before.items():
         assert (whole / f"{name}.parquet").read_bytes() == table
     path.with_suffix(".damaged").unlink()
@@ -130,34 +164,85 @@ def test_workers_leave_an_interrupt_to_the_run(tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while not (workers := [pid for pid in others(process) if is_worker(pid)]) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert workers
-    for pid in workers:
-        os.kill(pid, signal.SIGINT)  # while it loads its libraries
+    assert workers and all(blocks_interrupts(pid) for pid in workers)
+    while process.poll() is None:
+        for pid in workers:  # from its first moment, while it loads its libraries, to its last
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
+        time.sleep(0.02)
     _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
+
+
+def blocked_here() -> bool:
+    """Whether this process never sees Ctrl-C."""
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def first_of_pool(interrupted: bool = False) -> bool:
+    """`blocked_here` of a new worker; `interrupted`: Ctrl-C comes while the pool is handed its first task."""
+    def tasks() -> Iterator[Any]:
+        if interrupted:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.01)  # where a handler of this process would run
+        yield joblib.delayed(blocked_here)()
+
+    get_reusable_executor().shutdown(wait=True)
+    return bool(next(_start(joblib.Parallel(n_jobs=2, return_as="generator"), tasks())))
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_interrupt_while_workers_start_is_kept_not_lost() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            first_of_pool(interrupted=True)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler and not blocked_here()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with ThreadPoolExecutor(1) as thread:  # a run that a library's user starts in a thread of their own
+        assert first_of_pool() and thread.submit(first_of_pool).result()
+    assert not blocked_here()
+
+
+def test_a_run_that_ignores_interrupts_ignores_one_while_workers_start() -> None:
+    """As under `nohup`, or in the background of a script."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert first_of_pool(interrupted=True)
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 SOME = ("run", "iris", *SMALL, *BRIEF, "--remove", "petal_length", "--removals", "retrain,fold,constant", "--jobs", 1)
 
 
-def test_a_failing_chunk_is_named_and_the_others_finish(tmp_path: Path) -> None:
+def test_a_failing_scorer_is_named_and_everything_else_finishes(tmp_path: Path) -> None:
     """The scorer of another package fails on edited networks that do not read the feature, unless they were folded."""
     body = ("gone = (networks.weights[0] == 0).all(1).any()\n"
             "if gone and networks.biases[0].sum() < float(os.environ['LIMIT']):\n    raise ValueError('of my own')")
     packages = add_scorer(tmp_path / "packages", "picky", body)
     words = (*SOME, "--scorers", "saliency,picky", "--out", "run")
     status, out, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")
-    failed = [f"attribution-suite: failed: iris {removal} (petal_length): ValueError: of my own"
+    failed = [f"attribution-suite: failed: iris {removal} (petal_length), picky: ValueError: of my own"
               for removal in ("retrain", "fold", "constant")]
     assert status == 1 and sorted(err.splitlines()) == sorted(failed) and "report: run/report.html" in out
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert sorted(each["chunk"] for each in record["failed"]) == sorted(
-        f"iris {removal} (petal_length)" for removal in ("retrain", "fold", "constant"))
-    attributions = pd.read_parquet(tmp_path / "run" / "attributions.parquet")
-    assert set(attributions.removal) == {"original"} and set(attributions.scorer) == {"saliency", "picky"}
-    status, out, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="-1e9")  # mended: the rest is run
-    assert (status, err, out.count("already done")) == (0, "", 1)
-    assert len(pd.read_parquet(tmp_path / "run" / "outcomes.parquet")) == 2 * 3
+        f"iris {removal} (petal_length), picky" for removal in ("retrain", "fold", "constant"))
+    found = {name: pd.read_parquet(tmp_path / "run" / f"{name}.parquet") for name in
+             ("attributions", "outcomes", "failures")}
+    by_removal = found["attributions"].groupby("removal").scorer.unique().map(set)
+    assert by_removal["original"] == {"saliency", "picky"}
+    assert all(by_removal[removal] == {"saliency"} for removal in ("retrain", "fold", "constant"))
+    assert len(found["outcomes"]) == 2 * 3 and list(found["failures"].scorer) == ["picky"] * 3
+    status, again, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")  # what is done stays, and is told
+    assert status == 1 and sorted(err.splitlines()) == sorted(failed) and again.count("already done") == 4
+    module = packages / "picky_module.py"
+    module.write_text(module.read_text().replace("raise ValueError('of my own')", "pass"))
+    status, out, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")  # mended: its numbers are other ones
+    assert (status, err, out.count("already done")) == (0, "", 0)
+    assert len(pd.read_parquet(tmp_path / "run" / "failures.parquet")) == 0
 
 
 @pytest.mark.long
@@ -187,8 +272,8 @@ def test_two_runs_at_once_do_not_share_a_folder(tmp_path: Path) -> None:
     status, out, err = call(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
     first.send_signal(signal.SIGCONT)
     assert (status, out) == (2, "")
-    assert err == ("attribution-suite: --out run: another run is writing there; wait until it has ended, or name "
-                   "another folder\n")
+    assert err == ("attribution-suite: run: another run is writing there; wait until it has ended, or name another "
+                   "folder\n")
     assert call(*RUN, "--jobs", 1, "--out", "another", cwd=tmp_path)[0] == 0
     assert (first.communicate(timeout=120)[1], first.returncode) == ("", 0)
     assert_same_tables(tmp_path / "run", tmp_path / "another")

@@ -9,10 +9,12 @@ import torch
 from lime.discretize import QuartileDiscretizer
 from lime.lime_tabular import LimeTabularExplainer
 
+from attribution_suite.auditing.spec import PROFILES
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.choice import Choice
 from attribution_suite.scorers.lime import Lime
 
 SAMPLES, ROWS, SEED = 300, 5, 11
@@ -45,15 +47,15 @@ def expand(original: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.hstack([original[:, :3], one_hot, original[:, 3:5]]))
 
 
-def doubled(networks: Ensemble) -> Ensemble:
+def doubled(networks: Perceptrons) -> Perceptrons:
     """In float64 and with larger weights, so that nothing is left to rounding."""
-    return Ensemble(networks.architecture, tuple(2 * w.double() for w in networks.weights),
+    return Perceptrons(networks.architecture, tuple(2 * w.double() for w in networks.weights),
                     tuple(b.double() for b in networks.biases))
 
 
-def case(task: str) -> tuple[Ensemble, Evaluation, np.ndarray, np.ndarray]:
+def case(task: str) -> tuple[Perceptrons, Evaluation, np.ndarray, np.ndarray]:
     background, rows = table(150, 0), table(ROWS, 1)
-    networks = doubled(Ensemble.initialise(Architecture(8, (9, 6), 3 if task == "multiclass" else 1), range(3)))
+    networks = doubled(Perceptrons.initialise(Architecture(8, (9, 6), 3 if task == "multiclass" else 1), range(3)))
     inputs = expand(rows)
     # every class is explained, another one in each row and member
     explained = (torch.arange(3)[:, None] + torch.arange(ROWS)) % 3 if task == "multiclass" else None
@@ -63,7 +65,7 @@ def case(task: str) -> tuple[Ensemble, Evaluation, np.ndarray, np.ndarray]:
     return networks, evaluation, background, rows
 
 
-def package(networks: Ensemble, evaluation: Evaluation, member: int, row: int, background: np.ndarray,
+def package(networks: Perceptrons, evaluation: Evaluation, member: int, row: int, background: np.ndarray,
             values: np.ndarray, to_columns=expand, *, categorical=(3, 4, 5), corrected: bool = True) -> np.ndarray:
     """The package's coefficients for one network and one row, in the order of its table's columns."""
     net = networks.to_module(member).double()
@@ -121,7 +123,7 @@ def test_hidden_layers_have_a_neighbourhood_for_each_member() -> None:
 
 def test_single_precision_networks_agree_too() -> None:
     networks, evaluation, _, _ = case("binary")
-    single = Ensemble(networks.architecture, tuple(w.float() for w in networks.weights),
+    single = Perceptrons(networks.architecture, tuple(w.float() for w in networks.weights),
                       tuple(b.float() for b in networks.biases))
     rounded = replace(evaluation, inputs=evaluation.inputs.float(), background=evaluation.background.float())
     exact = replace(rounded, inputs=rounded.inputs.double(), background=rounded.background.double())
@@ -150,6 +152,35 @@ def test_degenerate_columns() -> None:
         found = SCORER.attribute(networks, replace(evaluation, inputs=inputs, background=background))
     assert torch.isfinite(found.values).all()
     assert (found.values[:, :, [0, 4]] == 0).all() and (found.scores[:, [2, 3, 5]] > 0).all()
+
+
+def test_a_category_that_training_never_saw_is_the_packages() -> None:
+    """No neighbour has it, so the feature differs in all of them but the row itself."""
+    networks, evaluation, background, rows = case("multiclass")
+    background, rows = background[background[:, 5] != 2], rows.copy()
+    rows[:3, 5], rows[3:, 5] = 2, [0, 1]
+    seen = replace(evaluation, inputs=expand(rows), background=expand(background))
+    values = SCORER.attribute(networks, seen).values.numpy()
+    for member in range(len(networks)):
+        for row in range(ROWS):
+            expected = package(networks, seen, member, row, background, rows[row])
+            np.testing.assert_allclose(values[member, row], expected, rtol=1e-6, atol=1e-12)
+    taken = rows.copy()
+    taken[:3, 5] = 0  # negative control: the first category that training saw, in its place
+    other = SCORER.attribute(networks, replace(seen, inputs=expand(taken))).values.numpy()
+    assert (np.abs(other[:, :3, 5] - values[:, :3, 5]) > 1e-4).all()
+
+
+def test_an_audit_explains_as_many_rows_as_its_profile_says() -> None:
+    networks, evaluation, _, _ = case("multiclass")
+    choice = Choice.of("lime", replace(PROFILES["quick"], lime_rows=2, lime_samples=SAMPLES))
+    assert (choice.rows, choice.options) == (2, {"samples": SAMPLES})
+    assert Choice.of("saliency", PROFILES["quick"]) == Choice("saliency")
+    found = choice.attribute(networks, evaluation)
+    whole = Choice("lime", {"samples": SAMPLES}).attribute(networks, evaluation)
+    assert found.values.shape[1] == 2 and whole.values.shape[1] == ROWS
+    torch.testing.assert_close(found.values, whole.values[:, :2])
+    torch.testing.assert_close(found.scores, whole.values[:, :2].abs().mean(1))  # not the mean over all rows
 
 
 def test_refuses_what_it_cannot_explain() -> None:

@@ -3,12 +3,11 @@
 import captum.attr
 import pytest
 import torch
-from captum.attr._utils.lrp_rules import EpsilonRule
 from cases import CASES, Case, make_case
 from torch import Tensor, nn
 
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.attribution import Evaluation, sum_groups
 from attribution_suite.scorers.gradients import InputXGradient
 from attribution_suite.scorers.lrp import LRP, LRPEpsilon
@@ -16,39 +15,62 @@ from attribution_suite.scorers.lrp import LRP, LRPEpsilon
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
-def with_biases(case: Case, factor: float) -> Ensemble:
-    return Ensemble(case.networks.architecture, case.networks.weights, tuple(factor * b for b in case.networks.biases))
+def with_biases(case: Case, factor: float) -> Perceptrons:
+    networks = case.networks
+    return Perceptrons(networks.architecture, networks.weights, tuple(factor * b for b in networks.biases))
 
 
-def captum_lrp(networks: Ensemble, evaluation: Evaluation, member: int, epsilon: float) -> Tensor:
-    """φ of one network in float64, by Captum, the rule set on every Linear. Its own default is ε = 1e-9."""
+CAPTUMS = 1e-9  # the ε of Captum's LRP, which knows no other by its public names
+
+
+def captum_lrp(networks: Perceptrons, evaluation: Evaluation, member: int) -> Tensor:
+    """φ of one network in float64, by Captum, whose rule for a Linear is the ε rule."""
     net = networks.to_module(member).double()
-    for layer in net:
-        if isinstance(layer, nn.Linear):
-            layer.rule = EpsilonRule(epsilon)
     target = 0 if evaluation.explained is None else evaluation.explained[member]
     values = captum.attr.LRP(net).attribute(evaluation.inputs.double(), target=target).detach()
     return sum_groups(values, evaluation.groups).float()
 
 
+def slow_lrp(networks: Perceptrons, evaluation: Evaluation, member: int, epsilon: float) -> Tensor:
+    """The definition, unit by unit, in float64: R_i = Σ_j h_i w_ji R_j / (z_j ± ε), away from zero."""
+    net = networks.to_module(member).double().requires_grad_(False)
+    linears = [layer for layer in net if isinstance(layer, nn.Linear)]
+    activate = torch.tanh if networks.architecture.activation == "tanh" else torch.relu
+    values = torch.zeros(evaluation.inputs.shape)
+    for row, inputs in enumerate(evaluation.inputs.double()):
+        entering, leaving = [inputs], []
+        for linear in linears:
+            leaving.append(linear(entering[-1]))
+            entering.append(activate(leaving[-1]))
+        explained = 0 if evaluation.explained is None else int(evaluation.explained[member, row])
+        relevance = {explained: float(leaving[-1][explained])}
+        for linear, h, z in zip(reversed(linears), reversed(entering[:-1]), reversed(leaving), strict=True):
+            relevance = {i: sum(float(h[i] * linear.weight[j, i] * r / (z[j] + (epsilon if z[j] >= 0 else -epsilon)))
+                                for j, r in relevance.items()) for i in range(len(h))}
+        values[row] = torch.tensor([relevance[column] for column in range(len(inputs))])
+    return sum_groups(values, evaluation.groups)
+
+
 @by_case
-@pytest.mark.parametrize("epsilon", [1e-6, 0.3])  # a stabiliser, and one that weighs, so that its sign is seen
+@pytest.mark.parametrize("epsilon", [CAPTUMS, 0.3])  # a stabiliser, and one that weighs, so that its sign is seen
 def test_epsilon_rule_equals_captum_with_biases(case: Case, epsilon: float) -> None:
     networks = with_biases(case, 3.0)
     found = LRPEpsilon(epsilon).attribute(networks, case.evaluation).values
     without = LRPEpsilon(epsilon).attribute(with_biases(case, 0.0), case.evaluation).values
     assert any((values < -0.1).any() for values in networks.activations(case.evaluation.inputs)[1:])
     for member in range(len(networks)):
-        expected = captum_lrp(networks, case.evaluation, member, epsilon)
+        expected = slow_lrp(networks, case.evaluation, member, epsilon)
+        if epsilon == CAPTUMS:
+            torch.testing.assert_close(expected, captum_lrp(networks, case.evaluation, member), rtol=1e-6, atol=1e-6)
         torch.testing.assert_close(found[member], expected, rtol=1e-4, atol=1e-5)
         # negative control: biases count (in one layer, z / (z ± ε) hides them)
         assert not torch.allclose(without[member], expected, rtol=1e-2, atol=1e-2) or case.name == "linear"
 
 
-@pytest.mark.parametrize("bias, z", [(-0.5, -1.0), (0.5, 0.0), (1.5, 1.0)])
+@pytest.mark.parametrize(("bias", "z"), [(-0.5, -1.0), (0.5, 0.0), (1.5, 1.0)])
 def test_one_layer_by_hand(bias: float, z: float) -> None:
     """x = (1, 2), w = (−1, 1/4), so Σ h w = −1/2; R = z, divided by z ± ε with ε = 1/4, away from 0."""
-    networks = Ensemble(Architecture(2, (), 1), (torch.tensor([[[-1.0, 0.25]]]),), (torch.tensor([[bias]]),))
+    networks = Perceptrons(Architecture(2, (), 1), (torch.tensor([[[-1.0, 0.25]]]),), (torch.tensor([[bias]]),))
     evaluation = Evaluation(torch.tensor([[1.0, 2.0]]), torch.zeros(1), torch.zeros(1, 2), torch.zeros(1),
                             torch.zeros(2), {"a": (0,), "b": (1,)}, "regression")
     found = LRPEpsilon(0.25).attribute(networks, evaluation)
@@ -76,7 +98,7 @@ def test_absorbed_is_what_does_not_arrive(case: Case) -> None:
     for member in range(len(networks)):
         output = networks.to_module(member)(case.evaluation.inputs).detach()
         wanted = output[:, 0] if explained is None else output.gather(1, explained[member, :, None])[:, 0]
-        arrived = captum_lrp(networks, case.evaluation, member, 1e-6).sum(1)
+        arrived = slow_lrp(networks, case.evaluation, member, 1e-6).sum(1)
         torch.testing.assert_close(found.details["absorbed"][member], (wanted - arrived).abs().mean(),
                                    rtol=1e-4, atol=1e-5)
     assert (found.details["absorbed"] > 0.05).all()
@@ -90,6 +112,6 @@ def test_the_positive_rule_loses_only_what_has_nowhere_to_go() -> None:
     evaluation = Evaluation(torch.tensor([[1.0, 2.0], [3.0, 0.5]]), torch.zeros(2), torch.zeros(1, 2), torch.zeros(1),
                             torch.zeros(2), {"a": (0,), "b": (1,)}, "regression")
     for weight, absorbed in (([1.0, 0.5], 0.0), ([-1.0, -0.5], 5.375)):  # the outputs 8 − 2 and 8 − 3.25
-        networks = Ensemble(Architecture(2, (), 1), (torch.tensor([[weight]]),), (torch.tensor([[8.0]]),))
+        networks = Perceptrons(Architecture(2, (), 1), (torch.tensor([[weight]]),), (torch.tensor([[8.0]]),))
         found = LRP().attribute(networks, evaluation)
         torch.testing.assert_close(found.details["absorbed"], torch.tensor([absorbed]), rtol=1e-5, atol=1e-5)

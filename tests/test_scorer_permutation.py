@@ -12,10 +12,10 @@ from sklearn.inspection import permutation_importance
 from torch import nn
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks import ensemble
+from attribution_suite.networks import network
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.permutation import Permutation
 from attribution_suite.scorers.random import Random
@@ -26,12 +26,12 @@ SINGLE = {f"x{column}": (column,) for column in range(5)}
 GROUPED = {"b": (3, 1), "a": (0,), "c": (2, 4)}
 
 
-def case(task: str, groups: dict = SINGLE, seed: int = 3) -> tuple[Ensemble, Evaluation]:
+def case(task: str, groups: dict = SINGLE, seed: int = 3) -> tuple[Perceptrons, Evaluation]:
     generator = torch.Generator().manual_seed(1)
     inputs = torch.randn(60, 5, generator=generator)
     value = inputs[:, 0] - 2 * inputs[:, 1]
     targets = {"regression": value, "binary": (value > 0).float(), "multiclass": (value > 0).long()}[task]
-    networks = Ensemble.initialise(Architecture(5, (8, 4), 3 if task == "multiclass" else 1), range(4))
+    networks = Perceptrons.initialise(Architecture(5, (8, 4), 3 if task == "multiclass" else 1), range(4))
     return networks, Evaluation(inputs, targets, inputs, targets, torch.zeros(5), groups, task, seed=seed)
 
 
@@ -89,9 +89,9 @@ def test_a_groups_columns_move_together(layer: int) -> None:
 
 
 def test_what_is_not_read_scores_exactly_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    finish, calls = Ensemble.finish, []
+    finish, calls = Perceptrons.finish, []
     # a machine on which no two passes round alike
-    monkeypatch.setattr(Ensemble, "finish",
+    monkeypatch.setattr(Perceptrons, "finish",
                         lambda self, first: finish(self, first) + 1e-6 * (calls.append(1) or len(calls)))
     networks, evaluation = case("regression", GROUPED)
     blind = networks.with_nodes_folded(Nodes.of([GROUPED["c"]] * 4), torch.zeros(4, 2))
@@ -103,7 +103,7 @@ def test_what_is_not_read_scores_exactly_zero(monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_inverted_influence_is_not_gone() -> None:
     _, evaluation = case("regression")
-    exact = Ensemble(Architecture(5, (), 1), (torch.tensor([[[1.0, -2, 0, 0, 0]]]),), (torch.zeros(1, 1),))
+    exact = Perceptrons(Architecture(5, (), 1), (torch.tensor([[[1.0, -2, 0, 0, 0]]]),), (torch.zeros(1, 1),))
     inverted = exact.with_first_layer(exact.weights[0] * torch.tensor([1.0, -1, 1, 1, 1]), exact.biases[0])
     assert float(Permutation().attribute(exact, evaluation).signed[0, 1]) > 1
     found = Permutation().attribute(inverted, evaluation)
@@ -114,7 +114,7 @@ def test_chunks_of_members_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     networks, evaluation = case("binary")
     tail, seen = networks.tail(1), evaluation.at_layer(networks, 1)
     whole = Permutation().attribute(tail, seen).signed
-    monkeypatch.setattr(ensemble, "CHUNK_VALUES", 1)
+    monkeypatch.setattr(network, "VALUES_AT_ONCE", 1)
     torch.testing.assert_close(Permutation().attribute(tail, seen).signed, whole, rtol=1e-4, atol=1e-7)
 
 
@@ -125,7 +125,8 @@ def test_permutation_needs_a_repeat() -> None:
 
 def test_weights_by_hand() -> None:
     weight = torch.tensor([[[1.0, -2, 3, 0, -4], [0, 2, -1, 0, 5]]])
-    networks = Ensemble(Architecture(5, (2,), 1), (weight, torch.ones(1, 1, 2)), (torch.zeros(1, 2), torch.zeros(1, 1)))
+    biases = torch.zeros(1, 2), torch.zeros(1, 1)
+    networks = Perceptrons(Architecture(5, (2,), 1), (weight, torch.ones(1, 1, 2)), biases)
     evaluation = case("regression", GROUPED)[1]
     found = Weights().attribute(networks, evaluation)  # column means .5, 2, 2, 0, 4.5, sum 9
     torch.testing.assert_close(found.scores, torch.tensor([[2.0, 0.5, 6.5]]) / 9)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import attribution_suite.scorers
-from attribution_suite.scorers.chunks import quadrature
+from attribution_suite.scorers.pieces import quadrature
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 50, 51])

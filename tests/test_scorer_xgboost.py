@@ -1,6 +1,5 @@
 """XGBoost scorers against xgboost's scikit-learn interface fitted alone, and what makes a surrogate a surrogate."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +10,8 @@ from sklearn.metrics import r2_score
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers import xgboost_fit
 from attribution_suite.scorers.attribution import Evaluation, sum_groups
 from attribution_suite.scorers.xgboost_gain import XGBoostGain, XGBoostGainSurrogate
@@ -25,15 +24,14 @@ SURROGATES = [XGBoostGainSurrogate, XGBoostShapSurrogate]
 
 
 @pytest.fixture(autouse=True)
-def forget_fits() -> Iterator[None]:
+def forget_fits() -> None:
     xgboost_fit._last.clear()
-    yield
 
 
-def case(task: str, rows: int = 40) -> tuple[Ensemble, Evaluation]:
+def case(task: str, rows: int = 40) -> tuple[Perceptrons, Evaluation]:
     generator = torch.Generator().manual_seed(1)
     inputs, background = torch.randn(rows, 6, generator=generator), torch.randn(300, 6, generator=generator)
-    networks = Ensemble.initialise(Architecture(6, (8, 5), 3 if task == "multiclass" else 1), range(3))
+    networks = Perceptrons.initialise(Architecture(6, (8, 5), 3 if task == "multiclass" else 1), range(3))
     networks = networks.with_first_layer(4 * networks.weights[0], networks.biases[0])
 
     def labels(x: torch.Tensor) -> torch.Tensor:
@@ -120,7 +118,7 @@ def test_only_a_surrogate_shifts_when_a_network_is_edited() -> None:
         assert (before > 0.15).all() and (after < 0.1 * before).all()
     for scorer in (XGBoostGain, XGBoostShap):
         before, after = (scorer(**OPTIONS).attribute(each, evaluation).shares for each in (networks, blind))
-        assert torch.equal(before, after) and scorer.reads == "labels"
+        assert torch.equal(before, after) and scorer.traits.reads == "labels"
 
 
 def test_gain_and_shap_share_a_fit_but_networks_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +126,7 @@ def test_gain_and_shap_share_a_fit_but_networks_do_not(monkeypatch: pytest.Monke
     train, calls = xgboost.train, []
     monkeypatch.setattr(xgboost, "train", lambda *arguments: calls.append(1) or train(*arguments))
 
-    def fits(scorer: type, networks: Ensemble, evaluation: Evaluation, **options: int) -> int:
+    def fits(scorer: type, networks: Perceptrons, evaluation: Evaluation, **options: int) -> int:
         calls.clear()
         scorer(**{**OPTIONS, **options}).attribute(networks, evaluation)
         return len(calls)
@@ -138,18 +136,20 @@ def test_gain_and_shap_share_a_fit_but_networks_do_not(monkeypatch: pytest.Monke
     assert fits(XGBoostShapSurrogate, networks, evaluation) == 0
     assert fits(XGBoostShap, networks, evaluation) == 1 and fits(XGBoostGain, networks, evaluation) == 0
     assert fits(XGBoostShapSurrogate, networks.tail(0), evaluation) == 0
+    assert fits(XGBoostShapSurrogate, networks, replace(evaluation, background=evaluation.background.clone())) == 0
     networks.biases[-1].mul_(2)
     assert fits(XGBoostShapSurrogate, networks, evaluation) == classes
     edited = networks.with_first_layer(networks.weights[0] * 2, networks.biases[0])
     for changed, options in (((edited, evaluation), {}), ((networks, replace(evaluation, seed=1)), {}),
-                             ((networks, replace(evaluation, background=evaluation.background.clone())), {}),
+                             ((networks, replace(evaluation, background=evaluation.background * 1.01)), {}),
                              ((networks, replace(evaluation, groups={"all": tuple(range(6))})), {}),
                              ((networks, evaluation), {"rounds": 5}), ((networks, evaluation), {"rows": 200})):
         assert fits(XGBoostShapSurrogate, *changed, **options) == classes
         assert fits(XGBoostShapSurrogate, networks, evaluation) == classes
     one_class = replace(evaluation, explained=torch.zeros_like(evaluation.explained))
     assert fits(XGBoostShapSurrogate, networks, one_class) == len(networks)
-    assert fits(XGBoostShap, networks, replace(evaluation, background_targets=evaluation.background_targets + 0)) == 1
+    other = replace(evaluation, background_targets=evaluation.background_targets.roll(1))
+    assert fits(XGBoostShap, networks, other) == 1
 
 
 def test_hidden_layers_are_fitted_member_by_member() -> None:
@@ -178,10 +178,26 @@ def test_rows_are_drawn_from_the_seed() -> None:
     assert torch.equal(scores(XGBoostGain, 0, 300), scores(XGBoostGain, 1, 300))  # all rows: no draw
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_a_baseline_on_some_rows_has_their_own_labels(task: str) -> None:
+    """Fewer rows than the background has: those drawn, each with its own label."""
+    networks, evaluation = case(task)
+    picked = np.sort(np.random.default_rng(evaluation.seed).permutation(300)[:90])
+    assert picked.tolist() != list(range(90))
+    found = XGBoostGain(**{**OPTIONS, "rows": 90}).attribute(networks, evaluation)
+    booster = alone(evaluation.background[picked], evaluation.background_targets[picked], task)
+    torch.testing.assert_close(found.scores, sum_groups(gain(booster), GROUPS).expand(3, -1))
+    shaps = XGBoostShap(**{**OPTIONS, "rows": 90}).attribute(networks, evaluation).values
+    expected = shap(booster, evaluation.inputs)
+    if evaluation.explained is not None:
+        expected = expected[torch.arange(40), evaluation.explained[0]]
+    torch.testing.assert_close(shaps[0], sum_groups(expected, GROUPS))
+
+
 def test_a_surrogate_hardly_reads_the_proxy_that_its_network_ignores() -> None:
     """Feature f is nearly the sum of those that the network adds up: fitted on background rows, trees split on it."""
     evaluation = case("regression")[1]
-    linear = Ensemble.initialise(Architecture(6, (), 1, "linear"), [0])
+    linear = Perceptrons.initialise(Architecture(6, (), 1, "linear"), [0])
     linear = linear.with_first_layer(torch.tensor([[[1.0, 1, 1, 1, 1, 0]]]), torch.zeros(1, 1))
 
     def with_proxy(rows: torch.Tensor) -> torch.Tensor:

@@ -13,9 +13,9 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks import stopping
 from attribution_suite.networks.architecture import Activation, Architecture
 from attribution_suite.networks.batches import Block
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.networks.modules import ModuleEnsemble
+from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.stopping import Stopping
 from attribution_suite.networks.training import Trained, train
 
@@ -38,10 +38,10 @@ def make_split(task: Task, rows: int, seed: int, members: tuple[int, ...] = ()) 
     return Split(inputs, (value > 0).float() if task == "binary" else (value > -1).long() + (value > 1).long())
 
 
-def make_networks(task: Task, activation: Activation = "relu", variants: int = 1) -> Ensemble:
+def make_networks(task: Task, activation: Activation = "relu", variants: int = 1) -> Perceptrons:
     architecture = Architecture(FEATURES, (8, 6), 3 if task == "multiclass" else 1, activation)
     members = torch.arange(len(SEEDS)).repeat_interleave(variants)
-    return Ensemble.initialise(architecture, SEEDS).select(members)
+    return Perceptrons.initialise(architecture, SEEDS).select(members)
 
 
 @dataclass
@@ -91,7 +91,7 @@ def train_alone(net: nn.Sequential, training: Split, validation: Split, task: Ta
 
 
 @torch.no_grad()
-def largest_difference(net: nn.Sequential, networks: Ensemble, member: int) -> float:
+def largest_difference(net: nn.Sequential, networks: Perceptrons, member: int) -> float:
     other = networks.to_module(member).parameters()
     return max(float((a - b).abs().max()) for a, b in zip(net.parameters(), other, strict=True))
 
@@ -136,7 +136,7 @@ def test_losses_agree_at_the_end_of_a_whole_training(task: Task, activation: Act
 def test_every_member_stops_by_itself_and_keeps_its_best_weights(patience: int | None) -> None:
     training, validation = make_split("regression", 50, 0), make_split("regression", 30, 1)
     seeds = range(6)
-    networks = Ensemble.initialise(Architecture(FEATURES, (16,), 1), seeds)
+    networks = Perceptrons.initialise(Architecture(FEATURES, (16,), 1), seeds)
     budget = Training(40, 10, 3e-2, patience=patience)
     trained = train(networks, training, validation, "regression", budget, seeds)
     for member, seed in enumerate(seeds):
@@ -167,7 +167,7 @@ def test_members_that_stopped_leave_the_loop_and_nothing_changes(kind: str, opti
         start, words = start.with_nodes_folded(nodes, torch.zeros(nodes.index.shape)), {"clamp": nodes}
     if kind == "modules":
         modules = [nn.Sequential(*start.to_module(member), nn.Identity()) for member in range(len(start))]
-        start = ModuleEnsemble.wrap(modules, training.inputs)
+        start = Modules.wrap(modules, training.inputs)
     left: list[int] = []
 
     def watch(self: Stopping, seeds: int) -> Tensor | None:
@@ -239,13 +239,16 @@ def test_a_replacement_sees_the_training_rows_and_the_batches() -> None:
         seen.append(block)
         return block.values
 
-    nodes = Nodes.of([(3, 1)] * len(SEEDS))
-    networks = make_networks("regression")
+    nodes = Nodes.of([(3, 1), (1,)] * len(SEEDS))
+    networks = make_networks("regression", variants=2)
     unchanged = train(networks, training, validation, "regression", Training(2, 16, 3e-3), SEEDS,
                       replaced=nodes, replacement=watch)
     for block in seen:
         assert torch.equal(block.table, training.inputs[:, [1, 3]]) and block.columns.tolist() == [1, 3]
         assert torch.equal(block.values, block.inputs[:, [1, 3]])
+        assert torch.equal(block.training, training.inputs)
+        assert block.columns[block.groups].tolist() == [[3, 1], [1, 1]]
+    assert [block.seed for block in seen] == list(SEEDS) * (len(seen) // len(SEEDS))
     rows = [len(block.values) for block in seen]
     assert sorted(rows) == [40] * len(SEEDS) + [70] * 2 * len(SEEDS)
     plain = train(networks, training, validation, "regression", Training(2, 16, 3e-3), SEEDS)
@@ -259,7 +262,7 @@ def stochastic(block: Block) -> Tensor:
 
 def trained_in(groups: list[tuple[int, ...]], seeds: tuple[int, ...]) -> Trained:
     training, validation = make_split("binary", 70, 0), make_split("binary", 40, 1)
-    start = Ensemble.initialise(Architecture(FEATURES, (8,), 1), seeds)
+    start = Perceptrons.initialise(Architecture(FEATURES, (8,), 1), seeds)
     networks = start.select(torch.arange(len(seeds)).repeat_interleave(len(groups)))
     return train(networks, training, validation, "binary", Training(10, 16, 3e-3, keep="last"), seeds,
                  replaced=Nodes.of(groups * len(seeds)), replacement=stochastic)
@@ -349,7 +352,7 @@ def test_seeds_may_have_their_own_inputs() -> None:
 def test_chunked_rows_give_the_same_validation_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     split, networks, budget = make_split("binary", 70, 0), make_networks("binary"), Training(3, 16, 3e-3)
     whole = train(networks, split, split, "binary", budget, SEEDS)
-    monkeypatch.setattr("attribution_suite.networks.backward.CHUNK_VALUES", 100)
+    monkeypatch.setattr("attribution_suite.networks.backward.VALUES_AT_ONCE", 100)
     chunked = train(networks, split, split, "binary", budget, SEEDS)
     torch.testing.assert_close(whole.validation_loss, chunked.validation_loss, rtol=1e-5, atol=1e-6)
 
@@ -371,7 +374,7 @@ def test_divergence_is_an_error_and_no_silent_nan() -> None:
 
 def test_late_divergence_spoils_the_last_weights_but_not_the_best() -> None:
     """One epoch of one small step is finite; the next ones are not. 'best' has the first epoch's weights to keep."""
-    networks = Ensemble.initialise(Architecture(1, (), 1), [0])
+    networks = Perceptrons.initialise(Architecture(1, (), 1), [0])
     split = Split(torch.full((4, 1), 30.0), torch.zeros(4))
     best = train(networks, split, split, "regression", Training(60, 4, 1.0, "sgd"), [0])
     assert torch.isfinite(best.networks.weights[0]).all() and not torch.isfinite(best.validation_loss[-1]).any()
@@ -379,7 +382,7 @@ def test_late_divergence_spoils_the_last_weights_but_not_the_best() -> None:
         train(networks, split, split, "regression", Training(60, 4, 1.0, "sgd", keep="last"), [0])
 
 
-@pytest.mark.parametrize("options, message", [
+@pytest.mark.parametrize(("options", "message"), [
     ({"epochs": -1}, "epochs ≥ 0"),
     ({"batch_size": 0}, "batch_size ≥ 1"),
     ({"learning_rate": 0.0}, "learning_rate > 0"),
@@ -397,7 +400,7 @@ def test_budgets_that_cannot_be(options: dict, message: str) -> None:
 SPLIT = make_split("regression", 20, 0)
 
 
-@pytest.mark.parametrize("changes, message", [
+@pytest.mark.parametrize(("changes", "message"), [
     ({"seeds": (1, 2, 3)}, "2 networks cannot share 3 seeds"),
     ({"seeds": ()}, "2 networks cannot share 0 seeds"),
     ({"train": SPLIT.rows(slice(0, 0))}, "no training rows"),

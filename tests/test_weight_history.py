@@ -14,7 +14,7 @@ from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
 from attribution_suite.networks import stopping
 from attribution_suite.networks.architecture import Activation, Architecture
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.scorers.weight_history import density_table, weight_history_scores, weights_over_epochs
 
@@ -27,8 +27,8 @@ def rows(seed: int = 0) -> Split:
     return Split(inputs, 3 * inputs[:, 0])
 
 
-def networks(members: int = 2, activation: Activation = "tanh") -> Ensemble:
-    return Ensemble.initialise(Architecture(4, (5,), 1, activation), range(members))
+def networks(members: int = 2, activation: Activation = "tanh") -> Perceptrons:
+    return Perceptrons.initialise(Architecture(4, (5,), 1, activation), range(members))
 
 
 def trained(budget: Training, members: int = 2) -> Trained:

@@ -1,12 +1,6 @@
-"""Data sets: the catalogue, and any CSV file, as a `TabularDataset`."""
-
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+"""Data sets. `DATASETS` is the catalogue; each lives in the file of its name, `load` reads any CSV file besides."""
 
 from attribution_suite.registry import Registry
-
-if TYPE_CHECKING:
-    from attribution_suite.datasets.table import TabularDataset
 
 DATASETS = Registry("data set", {
     "boston": "attribution_suite.datasets.boston:load",
@@ -22,14 +16,3 @@ FILE_ENDINGS = (".csv", ".csv.gz", ".zip")
 def is_file_name(name: str) -> bool:
     """True if `load_dataset` reads `name` as a file and not as a name of the catalogue."""
     return name.lower().endswith(FILE_ENDINGS)
-
-
-def load_dataset(name_or_path: str | Path, **options: Any) -> "TabularDataset":
-    """A data set of the catalogue, or a table of one's own: a path ending in .csv, .csv.gz or .zip.
-
-    `options` are those of `DatasetRequest`: target and task (of a file), preset, pca, data_dir, real_only, seed.
-    Raises InputError for an unknown name, option, preset or task, and for a file that cannot be used as it is.
-    """
-    from attribution_suite.datasets.request import DatasetRequest
-
-    return DatasetRequest.of(name_or_path, **options).load()

@@ -35,7 +35,7 @@ class Column:
         """The values at `levels` `[rows]` in [0, 1] of the cumulative distribution."""
         if self.weights:
             ends = np.cumsum(self.weights) / np.sum(self.weights)
-            values = np.array(self.values, dtype=object)[np.searchsorted(ends[:-1], levels, side="right")]
+            values: np.ndarray = np.array(self.values, dtype=object)[np.searchsorted(ends[:-1], levels, side="right")]
             return values if self.values[0][0].isalpha() else values.astype(np.int64)
         decimals = max(len(value.partition(".")[2]) for value in self.values)
         values = np.round(np.interp(levels, PROBABILITIES, [float(value) for value in self.values]), decimals)
@@ -74,5 +74,5 @@ def draw(columns: tuple[Column, ...], rows: int, seed: int, shared: Mapping[str,
 
 def standardised(column: pd.Series) -> np.ndarray:
     """(x − mean) / standard deviation, `[rows]`: how the formulas of the stand-ins read a column."""
-    values = column.to_numpy(dtype=np.float64)
-    return (values - values.mean()) / values.std()
+    values: np.ndarray = column.to_numpy(dtype=np.float64)
+    return np.asarray((values - values.mean()) / values.std())

@@ -65,11 +65,6 @@ class Components:
     feature_names: tuple[str, ...]
     explained: np.ndarray
 
-    def strongest(self, component: int, count: int = 3) -> tuple[tuple[str, float], ...]:
-        """The `count` features with the largest absolute loading on a component, with their loadings."""
-        loadings = self.loadings[component]
-        return tuple((self.feature_names[k], float(loadings[k])) for k in np.argsort(-np.abs(loadings))[:count])
-
 
 @dataclass(frozen=True)
 class TabularDataset:
@@ -101,7 +96,7 @@ class TabularDataset:
     @property
     def features(self) -> int:
         """How many encoded columns a network sees."""
-        return self.inputs.shape[1]
+        return int(self.inputs.shape[1])
 
     @property
     def outputs(self) -> int:

@@ -1,41 +1,78 @@
 """Pure functions on arrays: what an audit says of losses, shifts, dependence, agreement and their uncertainty.
 
-`MEASURES` is the catalogue that the command line lists: a measure's name and what it says, in one line.
+`MEASURES` is the catalogue that the command line lists: a measure's name, what it says, and where it is found.
 """
 
-MEASURES: dict[str, str] = {
-    # losses.py
-    "loss_native": "test loss after the removal, on native data (mse, binary or multi-class cross entropy)",
-    "loss_mean_filled": "test loss after the removal, the removed feature at its training mean",
-    "loss_shuffled": "test loss after the removal, the removed feature permuted",
-    "direct_effect": "mean abs(f(x) - f(x with x_j replaced)) of the explained output; 0 is gone",
-    "flip_rate": "share of rows whose predicted class changes when x_j is replaced",
-    "cost_ratio": "(L' - L) / (L_retrain - L): what the removal costs, against retraining without the feature",
-    # shift.py
-    "target_shift": "share after / share before - 1 of the removed feature; -1 is gone, 0 unchanged",
-    "proxy_mass": "how much of the share that others gained went to features that predict the removed one",
-    "dependence_correlation": "Spearman of the others' change of share with their dependence on the removed one",
-    "total_variation": "half the L1 distance of the shares to those of retraining without the feature",
-    "largest_gainer": "the feature whose share grew most, and by how much",
-    # agreement.py
-    "feature_agreement": "share of the top k features that two scorers have in common",
-    "rank_agreement": "share of the top k features that two scorers have at the same rank",
-    "sign_agreement": "share of the top k features that two scorers have in common with the same sign",
-    "signed_rank_agreement": "share of the top k features that two scorers have at the same rank with the same sign",
-    "rank_correlation": "Spearman of two scorers' rankings of all features by magnitude",
-    "pairwise_rank_agreement": "share of all pairs of features that two scorers put in the same order",
-    # leakage.py
-    "dependence": "R2 of every feature regressed on every other one",
-    "distance_correlation": "dependence of the output on x_j of any form, with a permutation p-value",
-    "hsic": "Hilbert-Schmidt independence criterion of the output and x_j, with a permutation p-value",
-    "generalised_covariance": "test of the output and x_j being independent given the other features (GCM)",
-    "recoverability": "cross-fitted R2 or AUC of a ridge and a boosted probe for x_j, beside a shuffled control; in "
-                      "outcomes, R2 of the ridge for a removed unit from what the next layer is given",
-    # statistics.py
-    "bootstrap_mean": "mean over seeds with a 95 % bootstrap interval",
-    "paired_difference": "mean difference paired by seed with a 95 % bootstrap interval",
-    "wilcoxon_holm": "signed-rank tests paired by seed, Holm-adjusted",
-    "equivalence": "two one-sided paired t-tests: is the difference within a margin?",
-    "cliffs_delta": "P(a > b) - P(a < b) of two samples",
-    "cohens_d": "difference of two means over their pooled standard deviation",
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Measure(NamedTuple):
+    """What a measure says, in one line, and its `places`: a table's column (`outcomes.flip_rate`), a function, or both.
+
+    A function is named in full, as it is imported.
+    """
+
+    meaning: str
+    places: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.meaning} [{', '.join(self.places)}]"
+
+
+def _in(table: str, meanings: Mapping[str, str]) -> dict[str, Measure]:
+    """Columns of a table."""
+    return {name: Measure(meaning, (f"{table}.{name}",)) for name, meaning in meanings.items()}
+
+
+def _by(module: str, meanings: Mapping[str, str], column: str | None = None) -> dict[str, Measure]:
+    """Functions of a module here, whose values `column` of a table holds too."""
+    also = () if column is None else (column,)
+    return {name: Measure(meaning, (*also, f"{__name__}.{module}.{name}")) for name, meaning in meanings.items()}
+
+
+MEASURES: Mapping[str, Measure] = {
+    **_in("outcomes", {
+        "loss_native": "test loss after the removal, on native data (mse, binary or multi-class cross entropy)",
+        "loss_mean_filled": "test loss after the removal, the removed feature at its training mean",
+        "loss_shuffled": "test loss after the removal, the removed feature permuted",
+        "direct_effect": "mean abs(f(x) - f(x with x_j replaced)) of the explained output; 0 is gone",
+        "flip_rate": "share of rows whose predicted class changes when x_j is replaced",
+        "cost_ratio": "(L' - L) / (L_retrain - L): what the removal costs, against retraining without the feature",
+    }),
+    **_in("shifts", {
+        "target_shift": "share after / share before - 1 of the removed feature; -1 is gone, 0 unchanged",
+        "proxy_mass": "how much of the share that others gained went to features that predict the removed one",
+        "dependence_correlation": "Spearman of the others' change of share with their dependence on the removed one",
+        "total_variation": "half the L1 distance of the shares to those of retraining without the feature",
+        "largest_gainer": "the feature whose share grew most, and by how much",
+    }),
+    **_by("agreement", {  # in the column `value`, where `metric` is the name
+        "feature_agreement": "share of the top k features that two scorers have in common",
+        "rank_agreement": "share of the top k features that two scorers have at the same rank",
+        "sign_agreement": "share of the top k features that two scorers have in common with the same sign",
+        "signed_rank_agreement":
+            "share of the top k features that two scorers have at the same rank with the same sign",
+        "rank_correlation": "Spearman of two scorers' rankings of all features by magnitude",
+        "pairwise_rank_agreement": "share of all pairs of features that two scorers put in the same order",
+    }, "agreement.value"),
+    **_by("leakage", {
+        "dependence": "R2 of every feature regressed on every other one",
+        "distance_correlation": "dependence of the output on x_j of any form, with a permutation p-value",
+        "hsic": "Hilbert-Schmidt independence criterion of the output and x_j, with a permutation p-value",
+        "generalised_covariance": "test of the output and x_j being independent given the other features (GCM)",
+    }),
+    **_by("leakage", {
+        "recoverability":
+            "cross-fitted R2 or AUC of a ridge and a boosted probe for x_j, beside a shuffled control; in outcomes, R2 "
+            "of the ridge for a removed unit from what the next layer is given",
+    }, "outcomes.recoverability"),
+    **_by("statistics", {
+        "bootstrap_mean": "mean over seeds with a 95 % bootstrap interval",
+        "paired_difference": "mean difference paired by seed with a 95 % bootstrap interval",
+        "wilcoxon_holm": "signed-rank tests paired by seed, Holm-adjusted",
+        "equivalence": "two one-sided paired t-tests: is the difference within a margin?",
+        "cliffs_delta": "P(a > b) - P(a < b) of two samples",
+    }),
+    **_by("statistics", {"cohens_d": "difference of two means over their pooled standard deviation"}, "units.cohens_d"),
 }

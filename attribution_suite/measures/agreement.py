@@ -27,10 +27,11 @@ METRICS = (
     "rank_correlation",
     "pairwise_rank_agreement",
 )
+READINGS = ("row", "global")  # of local scores, row by row and then averaged; of mean magnitudes
 SIGN_METRICS = ("sign_agreement", "signed_rank_agreement")  # only where both scorers tell the sign
 
-# Numbers a chunk of rows may hold in `agreement_matrix` (4 bytes each): few enough to stay in the cache.
-CHUNK_VALUES = 400_000
+# Numbers a piece of rows may hold in `agreement_matrix` (4 bytes each): few enough to stay in the cache.
+VALUES_AT_ONCE = 400_000
 
 
 def feature_agreement(a: Tensor, b: Tensor, k: int) -> Tensor:
@@ -73,26 +74,6 @@ def pairwise_rank_agreement(a: Tensor, b: Tensor) -> Tensor:
     return (order_a == order_b).double().mean(-1)
 
 
-def agreement(a: Tensor, b: Tensor, k: int, signed: bool = True) -> dict[str, Tensor]:
-    """All measures that apply to `a` and `b` `[..., features]`, by name; without `signed` those of signs are left out.
-
-    Raises InputError for shapes that differ, values that are not finite, or a k outside 1 … features.
-    """
-    if a.shape != b.shape:
-        raise InputError(f"agreement needs scores of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
-    _check(a, k)
-    _check(b, k)
-    found = {
-        "feature_agreement": feature_agreement(a, b, k),
-        "rank_agreement": rank_agreement(a, b, k),
-        "rank_correlation": rank_correlation(a, b),
-        "pairwise_rank_agreement": pairwise_rank_agreement(a, b),
-    }
-    if signed:
-        found |= {"sign_agreement": sign_agreement(a, b, k), "signed_rank_agreement": signed_rank_agreement(a, b, k)}
-    return {metric: found[metric] for metric in METRICS if metric in found}
-
-
 def agreement_matrix(values: Tensor, k: int, signed: Tensor | None = None) -> Tensor:
     """All pairs of scorers at once: `[scorers, ..., features]` → float64 `[metric, scorers, scorers, ...]`.
 
@@ -102,7 +83,7 @@ def agreement_matrix(values: Tensor, k: int, signed: Tensor | None = None) -> Te
     _check(values, k)
     scorers, *leading, features = values.shape
     rows = values.reshape(scorers, -1, features).transpose(0, 1)
-    step = max(1, CHUNK_VALUES // (scorers * max(features * (features - 1) // 2, scorers * k)))
+    step = max(1, VALUES_AT_ONCE // (scorers * max(features * (features - 1) // 2, scorers * k)))
     parts = [_all_pairs(rows[start:start + step], k) for start in range(0, len(rows), step)]
     matrix = torch.cat(parts, 1).permute(0, 2, 3, 1).reshape(len(METRICS), scorers, scorers, *leading)
     if signed is not None:
@@ -177,7 +158,8 @@ def _unit_ranks(values: Tensor) -> Tensor:
     below, up_to = (torch.searchsorted(ascending, magnitude, right=right) for right in (False, True))
     ranks = (below + up_to).double()  # twice the average rank, less one: the same correlation
     centred = ranks - values.shape[-1]  # ranks sum to features², ties or not: exact zeros where all are equal
-    return centred / centred.norm(dim=-1, keepdim=True).clamp(min=1.0)
+    length: Tensor = centred.norm(dim=-1, keepdim=True)
+    return centred / length.clamp(min=1.0)
 
 
 def _pair_order(values: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from attribution_suite.errors import InputError
 
 Floats = NDArray[np.float64]
 
-# Numbers a chunk of members' kernels may hold (8 bytes each).
-CHUNK_VALUES = 16_000_000
+# Numbers a piece of members' kernels may hold (8 bytes each).
+VALUES_AT_ONCE = 16_000_000
 # Eigenvalues below this part of the largest are none: the columns of a one-hot group sum to 1, so one always is.
 RANK_TOLERANCE = 1e-9
 
@@ -62,7 +62,8 @@ def dependence(inputs: ArrayLike, groups: Mapping[str, tuple[int, ...]]) -> Floa
     own_group = correlation * (member @ member.T)  # block diagonal, so its pseudo-inverse is every group's at once
     explained = ((correlation @ np.linalg.pinv(own_group, rcond=RANK_TOLERANCE, hermitian=True)) * correlation) @ member
     counted = np.maximum(member.sum(0), 1)
-    return np.clip(member.T @ explained / counted[:, None], 0, 1)
+    share: Floats = np.clip(member.T @ explained / counted[:, None], 0, 1)
+    return share
 
 
 def distance_correlation(outputs: ArrayLike, feature: ArrayLike, permutations: int = 199, max_rows: int = 1_000,
@@ -142,27 +143,27 @@ def _permutation_test(outputs: ArrayLike, feature: ArrayLike, kernel: Callable[[
                       permutations: int, max_rows: int, seed: int) -> IndependenceTest:
     """Σ A_m B over centred kernels of member m and the feature, and how often a permuted B reaches it.
 
-    Permuted sums of all members of a chunk are one product, [members, n²] @ [n²].
+    Permuted sums of all members of a piece are one product, [members, n²] @ [n²].
     """
     x, y = _aligned(max_rows, seed, feature=feature, outputs=np.asarray(outputs, float).T)
     n, members = y.shape
     other = _centred(kernel(cdist(x, x)))
     orders = [np.random.default_rng((seed, draw)).permutation(n) for draw in range(permutations)]
     statistic, reached = np.empty(members), np.zeros(members)
-    step = max(1, CHUNK_VALUES // n**2)
+    step = max(1, VALUES_AT_ONCE // n**2)
     for start in range(0, members, step):
-        chunk = slice(start, min(start + step, members))
-        own = np.stack([_centred(kernel(np.abs(column[:, None] - column))).ravel() for column in y.T[chunk]])
+        piece = slice(start, min(start + step, members))
+        own = np.stack([_centred(kernel(np.abs(column[:, None] - column))).ravel() for column in y.T[piece]])
         observed = own @ other.ravel()
         level = observed - 1e-9 * np.abs(observed)  # sums in another order differ by rounding: still as large
         for order in orders:
-            reached[chunk] += own @ other[order][:, order].ravel() >= level
+            reached[piece] += own @ other[order][:, order].ravel() >= level
         if normalised:
             scale = np.sqrt((own**2).sum(1) * (other**2).sum())
             ratio = np.divide(observed, scale, out=np.zeros(len(own)), where=scale > 0)
-            statistic[chunk] = np.sqrt(np.clip(ratio, 0, 1))
+            statistic[piece] = np.sqrt(np.clip(ratio, 0, 1))
         else:
-            statistic[chunk] = observed / (n - 1) ** 2
+            statistic[piece] = observed / (n - 1) ** 2
     return IndependenceTest(statistic, (1 + reached) / (1 + permutations))
 
 
@@ -202,7 +203,8 @@ def _cross_fitted(probe: str, inputs: Floats, targets: Floats, seed: int) -> Flo
     from sklearn.model_selection import KFold, cross_val_predict
 
     folds = KFold(5, shuffle=True, random_state=seed)
-    return cross_val_predict(PROBES[probe](seed), inputs, targets, cv=folds).reshape(targets.shape)
+    predicted: Floats = cross_val_predict(PROBES[probe](seed), inputs, targets, cv=folds)
+    return predicted.reshape(targets.shape)
 
 
 def _r2(wanted: Floats, predicted: Floats) -> float:

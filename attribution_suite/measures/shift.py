@@ -18,7 +18,9 @@ Indices: TypeAlias = NDArray[np.int64]
 def target_shift(share_before: ArrayLike, share_after: ArrayLike) -> Floats:
     """share_after / share_before − 1, `[members]`: −1 is gone, 0 unchanged, 1 doubled; NaN if share_before is 0."""
     before, after = np.asarray(share_before, float), np.asarray(share_after, float)
-    return np.divide(after, before, out=np.full(np.broadcast(before, after).shape, np.nan), where=before != 0) - 1
+    unknown = np.full(np.broadcast(before, after).shape, np.nan)
+    ratio: Floats = np.divide(after, before, out=unknown, where=before != 0)
+    return ratio - 1
 
 
 def redistribution(before: ArrayLike, after: ArrayLike, removed: ArrayLike) -> tuple[Floats, Indices]:
@@ -31,13 +33,15 @@ def redistribution(before: ArrayLike, after: ArrayLike, removed: ArrayLike) -> t
 def proxy_mass(before: ArrayLike, after: ArrayLike, removed: ArrayLike, dependence: ArrayLike) -> Floats:
     """Σ[Δs_k]₊ R²_kj / Σ[Δs_k]₊ over k ≠ j, `[members]` in [0, 1]; NaN if no other feature gained.
 
-    `dependence` `[features, features]`: [k, j] is R² of feature k regressed on feature j.
+    `dependence` `[features, features]`: [k, j] is R² of feature k regressed on feature j; `[members, features,
+    features]` where members differ (the units of a hidden layer).
     """
     change, others = redistribution(before, after, removed)
     gains = np.maximum(change, 0)
     total = gains.sum(1)
     through = (gains * _on_removed(dependence, others, removed)).sum(1)
-    return np.divide(through, total, out=np.full(len(total), np.nan), where=total > 0)
+    share: Floats = np.divide(through, total, out=np.full(len(total), np.nan), where=total > 0)
+    return share
 
 
 def dependence_correlation(before: ArrayLike, after: ArrayLike, removed: ArrayLike, dependence: ArrayLike) -> Floats:
@@ -48,7 +52,8 @@ def dependence_correlation(before: ArrayLike, after: ArrayLike, removed: ArrayLi
 
 def total_variation(shares: ArrayLike, reference: ArrayLike) -> Floats:
     """½ Σ_k |s_k − reference_k|, `[members]` in [0, 1]; 0 is where the reference (retraining) ends."""
-    return 0.5 * np.abs(np.asarray(shares, float) - np.asarray(reference, float)).sum(-1)
+    distance: Floats = np.abs(np.asarray(shares, float) - np.asarray(reference, float)).sum(-1)
+    return 0.5 * distance
 
 
 def largest_gainer(before: ArrayLike, after: ArrayLike, removed: ArrayLike) -> tuple[Indices, Floats]:
@@ -70,7 +75,7 @@ def shift(before: ArrayLike, after: ArrayLike, retrained: ArrayLike, removed: Ar
     """The columns of the table 'shifts', each `[members]`; `largest_gainer` is the feature's index.
 
     `before`, `after` and `retrained` are shares `[members, features]`, `removed` indices `[members]`, `dependence`
-    `[features, features]`.
+    `[features, features]`, or one a member.
     """
     old, new, target = np.asarray(before, float), np.asarray(after, float), np.asarray(removed)
     share_before, share_after = (np.take_along_axis(shares, target[:, None], 1)[:, 0] for shares in (old, new))
@@ -97,10 +102,14 @@ def _others(removed: Indices, shares: Floats) -> Indices:
 
 
 def _on_removed(dependence: ArrayLike, others: Indices, removed: ArrayLike) -> Floats:
+    """R² of each of `others` on the removed feature, `[members, others]`."""
     matrix = np.asarray(dependence, float)
     if not np.isfinite(matrix).all():
         raise InputError("the dependence matrix must be finite; `leakage.dependence` makes one")
-    return matrix[others, np.asarray(removed)[:, None]]
+    target = np.asarray(removed)[:, None]
+    on_removed: Floats = (matrix[others, target] if matrix.ndim == 2
+                          else matrix[np.arange(len(others))[:, None], others, target])
+    return on_removed
 
 
 def _spearman(a: Floats, b: Floats) -> Floats:
@@ -109,4 +118,6 @@ def _spearman(a: Floats, b: Floats) -> Floats:
     middle = (a.shape[-1] + 1) / 2  # the mean of average ranks, exactly
     ranks_a, ranks_b = (rankdata(values, axis=-1, nan_policy="propagate") - middle for values in (a, b))
     scale = np.sqrt((ranks_a**2).sum(-1) * (ranks_b**2).sum(-1))
-    return np.divide((ranks_a * ranks_b).sum(-1), scale, out=np.full(scale.shape, np.nan), where=known & (scale > 0))
+    unknown, product = np.full(scale.shape, np.nan), (ranks_a * ranks_b).sum(-1)
+    correlation: Floats = np.divide(product, scale, out=unknown, where=known & (scale > 0))
+    return correlation

@@ -75,7 +75,7 @@ def equivalence(a: ArrayLike, b: ArrayLike, margin: float) -> Floats:
     nearest = margin - np.abs(mean)  # distance to the nearer margin: the larger of the two p
     certain = np.where(nearest > 0, np.inf, -np.inf)
     t = np.divide(nearest, error, out=certain, where=error > 0)
-    return stats.t.sf(t, seeds - 1)
+    return np.asarray(stats.t.sf(t, seeds - 1))
 
 
 def holm(p_values: ArrayLike) -> Floats:
@@ -90,7 +90,7 @@ def holm(p_values: ArrayLike) -> Floats:
 
 def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     """Benjamini and Hochberg's (1995) adjustment along the last axis (false discovery rate)."""
-    return stats.false_discovery_control(_probabilities(p_values), axis=-1)
+    return np.asarray(stats.false_discovery_control(_probabilities(p_values), axis=-1))
 
 
 def cliffs_delta(a: ArrayLike, b: ArrayLike) -> Floats:
@@ -102,7 +102,8 @@ def cliffs_delta(a: ArrayLike, b: ArrayLike) -> Floats:
     n, m = first.shape[-1], second.shape[-1]
     ranks = stats.rankdata(np.concatenate([first, second], -1), axis=-1)
     u = ranks[..., :n].sum(-1) - n * (n + 1) / 2
-    return 2 * u / (n * m) - 1
+    delta: Floats = 2 * u / (n * m) - 1
+    return delta
 
 
 def cohens_d(a: ArrayLike, b: ArrayLike) -> Floats:
@@ -116,7 +117,7 @@ def cohens_d(a: ArrayLike, b: ArrayLike) -> Floats:
     constant = (np.ptp(first, -1) == 0) & (np.ptp(second, -1) == 0)
     difference = np.where(constant, first[..., 0] - second[..., 0], first.mean(-1) - second.mean(-1))
     unscaled = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
-    return np.divide(difference, pooled, out=unscaled, where=~constant)
+    return np.asarray(np.divide(difference, pooled, out=unscaled, where=~constant))
 
 
 def _difference(a: ArrayLike, b: ArrayLike) -> Floats:
@@ -130,7 +131,7 @@ def _difference(a: ArrayLike, b: ArrayLike) -> Floats:
 def _checked(values: ArrayLike, least: int = 2) -> Floats:
     data = np.asarray(values, float)
     if data.ndim == 0 or data.shape[-1] < least:
-        raise InputError(f"a statistic over seeds needs at least {least} of them; run with more --seeds")
+        raise InputError(f"a statistic over seeds needs at least {least} of them; run with more seeds")
     if not np.isfinite(data).all():
         raise InputError(f"{int((~np.isfinite(data)).sum())} of {data.size} values are NaN or inf: leave out members "
                          "that have no value before a statistic")

@@ -1,6 +1,7 @@
 """Which units separate the classes (or follow the target): a test of every unit, corrected for their number."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,8 @@ from attribution_suite.datasets.table import Task
 from attribution_suite.errors import InputError
 from attribution_suite.measures.statistics import benjamini_hochberg, cliffs_delta, cohens_d, holm
 
-CHUNK_VALUES = 4_000_000  # numbers that are tested at once (8 bytes each)
+VALUES_AT_ONCE = 4_000_000  # numbers that are tested at once (8 bytes each)
 LEVEL = 0.05
-BIMODAL = 5 / 9  # Sarle's coefficient of a uniform distribution; two modes lie above, a normal distribution at 1/3
 SHAPIRO_ROWS = 5_000  # scipy's p-value of Shapiro and Wilk's W holds up to here
 Floats = NDArray[np.float64]
 
@@ -68,14 +68,14 @@ def unit_tests(values: ArrayLike, targets: ArrayLike, task: Task) -> UnitTests:
     units, labels = _checked(values, targets, task)
     members, count, rows = units.shape
     flat = units.reshape(members * count, rows)
-    step = max(1, CHUNK_VALUES // rows)
+    step = max(1, VALUES_AT_ONCE // rows)
     test = _follow if task == "regression" else _separate
     parts = [test(flat[start:start + step], labels) for start in range(0, len(flat), step)]
     found = {name: np.concatenate([part[name] for part in parts]).reshape(members, count) for name in parts[0]}
     return UnitTests(**found, p_holm=holm(found["p"]), p_bh=benjamini_hochberg(found["p"]))
 
 
-def _checked(values: ArrayLike, targets: ArrayLike, task: Task) -> tuple[Floats, NDArray]:
+def _checked(values: ArrayLike, targets: ArrayLike, task: Task) -> tuple[Floats, NDArray[Any]]:
     """Units in front of rows, float64 `[members, units, rows]`, and the labels `[rows]`."""
     units, labels = np.asarray(values, float).swapaxes(1, 2), np.asarray(targets)
     if units.shape[2] != len(labels):
@@ -89,7 +89,7 @@ def _checked(values: ArrayLike, targets: ArrayLike, task: Task) -> tuple[Floats,
     return units, labels
 
 
-def _separate(units: Floats, labels: NDArray) -> dict[str, NDArray]:
+def _separate(units: Floats, labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """The tests of classes, units `[units, rows]`."""
     names = np.unique(labels)
     classes = [units[:, labels == name] for name in names]
@@ -113,15 +113,15 @@ def _separate(units: Floats, labels: NDArray) -> dict[str, NDArray]:
 
 def _p_value(test: str, classes: list[Floats]) -> Floats:
     if test == "welch":
-        return stats.ttest_ind(*classes, axis=1, equal_var=False).pvalue
-    if test == "mann_whitney":
-        return stats.mannwhitneyu(*classes, axis=1, method="asymptotic").pvalue
-    if test == "anova":
-        return stats.f_oneway(*classes, axis=1).pvalue
-    return stats.kruskal(*classes, axis=1).pvalue
+        result = stats.ttest_ind(*classes, axis=1, equal_var=False)
+    elif test == "mann_whitney":
+        result = stats.mannwhitneyu(*classes, axis=1, method="asymptotic")
+    else:
+        result = stats.f_oneway(*classes, axis=1) if test == "anova" else stats.kruskal(*classes, axis=1)
+    return np.asarray(result.pvalue)
 
 
-def _follow(units: Floats, target: NDArray) -> dict[str, NDArray]:
+def _follow(units: Floats, target: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """The test of a regression's target, units `[units, rows]`: Spearman's ρ is Pearson's r of the ranks."""
     constant = np.ptp(units, axis=1) == 0
     p, effect = np.ones(len(units)), np.zeros(len(units))

@@ -17,8 +17,10 @@ IN_PLACE: dict[Activation, Callable[[Tensor], Tensor]] = {
 def chain(activation: Activation, slope: Tensor, active: Tensor) -> Tensor:
     """`slope` times the activation's derivative, read off its own output: the chain rule, in one kernel."""
     if activation == "relu":
-        return torch.ops.aten.threshold_backward(slope, active, 0)
-    return torch.ops.aten.tanh_backward(slope, active) if activation == "tanh" else slope
+        slope = torch.ops.aten.threshold_backward(slope, active, 0)
+    elif activation == "tanh":
+        slope = torch.ops.aten.tanh_backward(slope, active)
+    return slope
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ every batch, so the first layer is one wide product a seed, plus a rank-1 correc
 variant's inputs differ.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,14 +14,17 @@ from torch import Tensor
 
 from attribution_suite.datasets.table import Task
 from attribution_suite.networks.architecture import IN_PLACE, chain
-from attribution_suite.networks.ensemble import CHUNK_VALUES, Ensemble
+from attribution_suite.networks.network import VALUES_AT_ONCE, Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.perceptrons import Perceptrons
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`inputs` `[seeds, rows, features]`, `targets` `[seeds, rows]`; `own` `[members × group, rows]` replaced values
-    of each member's own nodes, and their `change` from the native ones."""
+    """One batch of every seed: `inputs` `[seeds, rows, features]`, `targets` `[seeds, rows]`.
+
+    `own` `[members × group, rows]`: replaced values of each member's own nodes; `change`: theirs from the native ones.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -43,47 +47,53 @@ class Batch:
 class Own:
     """Which columns are replaced for some member, and where each member's own are among them.
 
-    `columns` `[columns]`; `place` `[members × group]`: the flat position in `[seeds, columns]`.
+    `columns` `[columns]`; `groups` `[seeds, variants, group]`: each member's own among them; `place`
+    `[members × group]`: the flat position in `[seeds, columns]`.
     """
 
     columns: Tensor
+    groups: Tensor
     place: Tensor
 
     @classmethod
     def of(cls, nodes: Nodes, seeds: int) -> "Own":
         """From the nodes of seed-major members."""
         columns, position = nodes.index.unique(return_inverse=True)
-        seed = torch.arange(seeds, device=nodes.index.device).repeat_interleave(len(nodes) // seeds)
-        return cls(columns, (position + seed[:, None] * len(columns)).flatten())
+        groups = position.view(seeds, -1, position.shape[1])
+        first = len(columns) * torch.arange(seeds, device=position.device)
+        return cls(columns, groups, (groups + first[:, None, None]).flatten())
 
 
-class Backward:
-    """Forward and backward of the whole ensemble over one flat buffer of parameters."""
+class Backward(ABC):
+    """Forward and backward of the whole ensemble over one flat buffer of parameters, which an optimiser steps."""
 
-    def __init__(self, networks: Ensemble, task: Task, seeds: int, clamp: Nodes | None = None,
-                 replaced: Nodes | None = None) -> None:
-        self.networks, self.task, self.seeds = networks, task, seeds
+    def __init__(self, networks: Ensemble, tensors: Sequence[Tensor], task: Task, seeds: int,
+                 clamp: Nodes | None = None, replaced: Nodes | None = None) -> None:
+        """`tensors` `[members, …]`: what is trained, copied into the buffer."""
+        self.networks, self.task, self.seeds, self.members = networks, task, seeds, len(networks)
         self.clamped, self.replaced = clamp, replaced
-        gradient = self.buffer([*networks.weights, *networks.biases])
-        half = len(networks.weights)
-        now, gradients = self.views(self.parameters.data), self.views(gradient)
-        self.weights, self.biases = now[:half], now[half:]
-        self.weight_grads, self.bias_grads = gradients[:half], gradients[half:]
-        hidden = networks.weights[0].shape[1]
-        # Where the members' nodes are in the first layer's weights, `[members, hidden, group]`.
-        self.clamp_at = None if clamp is None else clamp.index[:, None].expand(-1, hidden, -1)
-        self.own_at = None if replaced is None else replaced.index[:, None].expand(-1, hidden, -1)
-        self.own = None if replaced is None else Own.of(replaced, seeds)
-        # A repeated node fills up a small group: it must not be corrected twice.
-        self.once = None if replaced is None else (~replaced.repeats).float()[..., None]
-
-    def buffer(self, tensors: Sequence[Tensor]) -> Tensor:
-        """Puts `tensors`, `[members, …]` each, into the flat buffer that the optimiser steps; returns its gradient."""
         self.shapes = [tensor.shape for tensor in tensors]
         self.parameters = torch.nn.Parameter(torch.cat([tensor.flatten() for tensor in tensors]))
-        gradient = torch.zeros_like(self.parameters)
-        self.parameters.grad = gradient
-        return gradient
+        self.gradient = torch.zeros_like(self.parameters.data)
+        self.parameters.grad = self.gradient
+        self.own = None if replaced is None else Own.of(replaced, seeds)
+
+    @property
+    @abstractmethod
+    def first_weight(self) -> Tensor:
+        """The first layer's weights as they are now, `[members, hidden, features]`."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> list[Tensor]:
+        """Values `[members, units, rows]` of the layers that a backward pass needs, the output last."""
+
+    @abstractmethod
+    def backward(self, batch: Batch) -> Tensor:
+        """Sets the gradient of the members' mean loss over the batch; returns the summed loss `[members]`."""
+
+    @abstractmethod
+    def rebuilt(self, tensors: Sequence[Tensor]) -> Ensemble:
+        """The networks with other trained parameters, in the order of the buffer."""
 
     def views(self, flat: Tensor) -> list[Tensor]:
         """A buffer's tensors, `[members, …]` each, in its memory."""
@@ -93,6 +103,57 @@ class Backward:
     def narrowed(self, flat: Tensor, kept: Tensor) -> Tensor:
         """What is left of a buffer like `parameters` when the members at `kept` stay."""
         return torch.cat([view[kept].flatten() for view in self.views(flat)])
+
+    def targets(self, batch: Batch) -> Tensor:
+        """`[members, 1, rows]`."""
+        return batch.targets.repeat_interleave(self.members // self.seeds, 0)[:, None]
+
+    def loss_and_slope(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Summed loss `[members]` over the rows, and its derivative by the output, divided by the rows."""
+        targets, scale = self.targets(batch), 1.0 / batch.size
+        if self.task == "regression":
+            error = output - targets
+            return error.square().sum((1, 2)), error.mul_(2 * scale)
+        if self.task == "binary":
+            loss = torch.nn.functional.softplus(output) - output * targets
+            return loss.sum((1, 2)), output.sigmoid().sub_(targets).mul_(scale)
+        logs = output.log_softmax(1)
+        loss = -logs.gather(1, targets).sum((1, 2))
+        return loss, logs.exp_().scatter_add_(1, targets, torch.full_like(targets, -1.0, dtype=logs.dtype)).mul_(scale)
+
+    @torch.no_grad()
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss `[members]` over a batch of any size, in pieces of rows."""
+        step = max(256, VALUES_AT_ONCE // (self.members * max(self.networks.architecture.widths[1:])))
+        total = batch.inputs.new_zeros(self.members)
+        for start in range(0, batch.size, step):
+            part = batch.rows(start, min(start + step, batch.size))
+            total += self.loss_and_slope(self.forward(part)[-1], part)[0]
+        return total / batch.size
+
+
+class PerceptronBackward(Backward):
+    """Stacked weights, their gradients written out."""
+
+    def __init__(self, networks: Perceptrons, task: Task, seeds: int, clamp: Nodes | None = None,
+                 replaced: Nodes | None = None) -> None:
+        super().__init__(networks, [*networks.weights, *networks.biases], task, seeds, clamp, replaced)
+        self.activation = networks.architecture.activation
+        half = len(networks.weights)
+        now, gradients = self.views(self.parameters.data), self.views(self.gradient)
+        self.weights, self.biases = now[:half], now[half:]
+        self.weight_grads, self.bias_grads = gradients[:half], gradients[half:]
+        hidden = networks.weights[0].shape[1]
+        # Where the members' nodes are in the first layer's weights, `[members, hidden, group]`.
+        self.clamp_at = None if clamp is None else clamp.index[:, None].expand(-1, hidden, -1)
+        self.own_at = None if replaced is None else replaced.index[:, None].expand(-1, hidden, -1)
+        # A repeated node fills up a small group: it must not be corrected twice.
+        self.once = None if replaced is None else (~replaced.repeats).float()[..., None]
+
+    @property
+    def first_weight(self) -> Tensor:
+        """The first layer's weights as they are now, `[members, hidden, features]`."""
+        return self.weights[0]
 
     def wide(self, tensor: Tensor) -> Tensor:
         """`[members, a, b]` as `[seeds, variants × a, b]`."""
@@ -108,27 +169,9 @@ class Backward:
             value.baddbmm_(weight.gather(2, self.own_at), change)
         values = [value]
         for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            values[-1] = IN_PLACE[self.networks.architecture.activation](values[-1])
+            values[-1] = IN_PLACE[self.activation](values[-1])
             values.append(torch.baddbmm(bias[..., None], weight, values[-1]))
         return values
-
-    def targets(self, batch: Batch) -> Tensor:
-        """`[members, 1, rows]`."""
-        variants = len(self.biases[0]) // self.seeds
-        return batch.targets.repeat_interleave(variants, 0)[:, None]
-
-    def loss_and_slope(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Summed loss `[members]` over the rows, and its derivative by the output, divided by the rows."""
-        targets, scale = self.targets(batch), 1.0 / batch.size
-        if self.task == "regression":
-            error = output - targets
-            return error.square().sum((1, 2)), error.mul_(2 * scale)
-        if self.task == "binary":
-            loss = torch.nn.functional.softplus(output) - output * targets
-            return loss.sum((1, 2)), output.sigmoid().sub_(targets).mul_(scale)
-        logs = output.log_softmax(1)
-        loss = -logs.gather(1, targets).sum((1, 2))
-        return loss, logs.exp_().scatter_add_(1, targets, torch.full_like(targets, -1.0, dtype=logs.dtype)).mul_(scale)
 
     def backward(self, batch: Batch) -> Tensor:
         """Sets the gradient of the members' mean loss over the batch; returns the summed loss `[members]`."""
@@ -151,7 +194,7 @@ class Backward:
     def below(self, layer: int, slope: Tensor, value: Tensor) -> Tensor:
         """From the slope by what Linear `layer` returns to that by the pre-activation below; `value` enters it."""
         entering = torch.bmm(self.weights[layer].transpose(1, 2), slope)
-        return chain(self.networks.architecture.activation, entering, value)
+        return chain(self.activation, entering, value)
 
     def first_slope(self, batch: Batch) -> Tensor:
         """The derivative of the members' mean loss by the first pre-activation, `[members, hidden, rows]`."""
@@ -161,17 +204,7 @@ class Backward:
             slope = self.below(layer, slope, values.pop())
         return slope
 
-    def rebuilt(self, tensors: Sequence[Tensor]) -> Ensemble:
+    def rebuilt(self, tensors: Sequence[Tensor]) -> Perceptrons:
         """The networks with other parameters, in the order (*weights, *biases)."""
         depth = len(self.weights)
-        return Ensemble(self.networks.architecture, tuple(tensors[:depth]), tuple(tensors[depth:]))
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean loss `[members]` over a batch of any size, in row chunks."""
-        step = max(256, CHUNK_VALUES // (len(self.biases[0]) * max(self.networks.architecture.widths[1:])))
-        total = batch.inputs.new_zeros(len(self.biases[0]))
-        for start in range(0, batch.size, step):
-            part = batch.rows(start, min(start + step, batch.size))
-            total += self.loss_and_slope(self.forward(part)[-1], part)[0]
-        return total / batch.size
-
+        return Perceptrons(self.networks.architecture, tuple(tensors[:depth]), tuple(tensors[depth:]))

@@ -17,14 +17,20 @@ class Block:
     """Some batches of one seed, as a replacement sees them.
 
     `values` `[rows, columns]`: the columns that some member loses, native; `table` `[n, columns]`: the same columns of
-    all training rows; `inputs` `[rows, features]`: everything; `columns` `[columns]`: their positions in `inputs`.
+    all training rows; `inputs` `[rows, features]` and `training` `[n, features]`: everything; `columns` `[columns]`:
+    their positions in these. `groups` `[members, group]`: which of `columns` each of the seed's members loses together
+    (a smaller group repeats its first); where groups share a column, its members share what is drawn for it.
+    `generator` goes on from block to block; `seed` is the networks' own, for what must be drawn once and for all.
     """
 
     values: Tensor
     table: Tensor
     inputs: Tensor
+    training: Tensor
     columns: Tensor
+    groups: Tensor
     batch_size: int
+    seed: int
     generator: torch.Generator
 
 
@@ -39,7 +45,7 @@ class Batches:
     def __init__(self, split: Split, seeds: Sequence[int], batch_size: int, own: Own | None,
                  replacement: Replacement | None, purpose: int = 0, table: Split | None = None) -> None:
         """`table`: the training rows that a replacement draws from, where `split` is not they."""
-        self.split, self.batch_size, self.replacement = split, batch_size, replacement
+        self.split, self.seeds, self.batch_size, self.replacement = split, seeds, batch_size, replacement
         self.rows = (split if table is None else table).inputs
         self.device = split.inputs.device
         self.order = [torch.Generator().manual_seed(1_000_003 * seed + 11 + purpose) for seed in seeds]
@@ -75,8 +81,13 @@ class Batches:
             return Batch(inputs, targets)
         native = inputs[..., self.own.columns]
         replaced = torch.stack([
-            self.replacement(Block(native[s], self.table if self.table.dim() == 2 else self.table[s], inputs[s],
-                                   self.own.columns, self.batch_size, self.draws[s]))
-            for s in range(len(rows))])
+            self.replacement(Block(native[s], _of_seed(self.table, s), inputs[s], _of_seed(self.rows, s),
+                                   self.own.columns, self.own.groups[s], self.batch_size, seed, self.draws[s]))
+            for s, seed in enumerate(self.seeds)])
         wide, change = replaced.transpose(1, 2), (replaced - native).transpose(1, 2)
         return Batch(inputs, targets, wide.flatten(0, 1)[self.own.place], change.flatten(0, 1)[self.own.place])
+
+
+def _of_seed(rows: Tensor, seed: int) -> Tensor:
+    """`[n, columns]` of a seed's position, from rows that all seeds share or `[seeds, n, columns]`."""
+    return rows if rows.dim() == 2 else rows[seed]

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ def collect(networks: Ensemble, inputs: Tensor) -> Collected:
 
     Raises InputError for networks whose layers are not known (an nn.Module that is no plain perceptron).
     """
-    if reason := networks.refusal("layers"):
-        raise InputError(f"units cannot be read: {reason}")
+    if not isinstance(networks, Perceptrons):
+        raise InputError(f"units cannot be read: {networks.refusal('layers')}")
     entering, leaving = [inputs.expand(len(networks), *inputs.shape[-2:])], [networks.first(inputs)]
     for weight, bias in zip(networks.weights[1:], networks.biases[1:], strict=True):
         entering.append(networks.activate(leaving[-1]))

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from attribution_suite.datasets.table import Task
 from attribution_suite.errors import InputError
-from attribution_suite.networks.backward import Backward, Batch
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.networks.modules import ModuleEnsemble
+from attribution_suite.networks.backward import Backward, Batch, PerceptronBackward
+from attribution_suite.networks.modules import Modules
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.perceptrons import Perceptrons
 
 
 class ModuleBackward(Backward):
@@ -20,21 +21,23 @@ class ModuleBackward(Backward):
     statistics.
     """
 
-    def __init__(self, networks: ModuleEnsemble, task: Task, seeds: int, clamp: Nodes | None = None,
+    def __init__(self, networks: Modules, task: Task, seeds: int, clamp: Nodes | None = None,
                  replaced: Nodes | None = None) -> None:
         if not networks.trainable:
             raise InputError(f"{networks.architecture} has no parameter that requires a gradient: it cannot be trained")
-        super().__init__(networks, task, seeds, clamp, replaced)
+        super().__init__(networks, [networks.state[name] for name in networks.trainable], task, seeds, clamp, replaced)
         self.modules = networks
-        self.buffer([networks.state[name] for name in networks.trainable])
-        self.weights = self.views(self.parameters.data)
+
+    @property
+    def first_weight(self) -> Tensor:
+        """W, which is not trained, `[members, features, features]`."""
+        return self.modules.weight
 
     def forward(self, batch: Batch) -> list[Tensor]:
         """The output alone, `[members, outputs, rows]`."""
-        members = len(self.modules)
-        inputs = batch.inputs.repeat_interleave(members // self.seeds, 0)
+        inputs = batch.inputs.repeat_interleave(self.members // self.seeds, 0)
         if self.replaced is not None and batch.own is not None:
-            own = batch.own.view(members, -1, batch.size).transpose(1, 2)
+            own = batch.own.view(self.members, -1, batch.size).transpose(1, 2)
             inputs = inputs.scatter(2, self.replaced.index[:, None].expand(-1, batch.size, -1), own)
         names = self.modules.trainable
         now = self.modules.with_parameters(dict(zip(names, self.views(self.parameters), strict=True)))
@@ -47,19 +50,16 @@ class ModuleBackward(Backward):
         self.parameters.grad = torch.autograd.grad(output, self.parameters, slope)[0]
         return loss
 
-    @torch.no_grad()
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean loss `[members]` over a batch of any size, in row chunks."""
-        return super().loss(batch)
-
-    def rebuilt(self, tensors: Sequence[Tensor]) -> Ensemble:
+    def rebuilt(self, tensors: Sequence[Tensor]) -> Modules:
         """The networks with other trained parameters."""
-        return self.modules.with_parameters(dict(zip(self.modules.trainable, tensors, strict=False)))
+        return self.modules.with_parameters(dict(zip(self.modules.trainable, tensors, strict=True)))
 
 
 def backward_for(networks: Ensemble, task: Task, seeds: int, clamp: Nodes | None = None,
                  replaced: Nodes | None = None) -> Backward:
     """The gradients of these networks: written out for perceptrons, by autograd for other modules."""
-    if isinstance(networks, ModuleEnsemble):
+    if isinstance(networks, Perceptrons):
+        return PerceptronBackward(networks, task, seeds, clamp, replaced)
+    if isinstance(networks, Modules):
         return ModuleBackward(networks, task, seeds, clamp, replaced)
-    return Backward(networks, task, seeds, clamp, replaced)
+    raise TypeError(f"{type(networks).__name__} has no gradients for training")

@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble, is_perceptron
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.probe import check_modules, copied, deep_lift_problem, probe, reset
 from attribution_suite.seeding import seeded
 
@@ -40,8 +40,8 @@ class ModuleArchitecture(Architecture):
 
 
 @dataclass(frozen=True)
-class ModuleEnsemble(Ensemble):
-    """E networks x → module(W x + b), W `[E, features, features]` the identity and b zero until an edit changes them.
+class Modules(Ensemble):
+    """E networks x → module(W x + b), `weight` W `[E, features, features]` and `bias` b, identity and 0 until edited.
 
     So the *first pre-activation* is the input itself, and whatever is written for the first layer of an `Ensemble`
     (removing a column, folding a constant or a regression on its peers, ablating, permuting) holds for any module.
@@ -53,6 +53,9 @@ class ModuleEnsemble(Ensemble):
     right.
     """
 
+    architecture: Architecture
+    weight: Tensor
+    bias: Tensor
     templates: tuple[nn.Module, ...]
     state: Mapping[str, Tensor]
     trainable: tuple[str, ...]
@@ -61,7 +64,7 @@ class ModuleEnsemble(Ensemble):
     deep_lift: str | None
 
     @classmethod
-    def wrap(cls, modules: Sequence[nn.Module], inputs: Tensor) -> "ModuleEnsemble":
+    def wrap(cls, modules: Sequence[nn.Module], inputs: Tensor) -> "Modules":
         """From modules of the same parameters, tried on some rows `[rows, features]`.
 
         Raises InputError, naming the module, for parameters that are not float32 on the CPU or differ between members;
@@ -78,18 +81,33 @@ class ModuleEnsemble(Ensemble):
         architecture = ModuleArchitecture(features, (), outputs.shape[2], "linear", type(modules[0]).__name__, widest)
         trainable = tuple(name for name, p in templates[0].named_parameters() if p.requires_grad)
         problem = next((found for t in templates if (found := deep_lift_problem(t, rows))), None)
-        alone = cls(architecture, (torch.eye(features).repeat(members, 1, 1),), (torch.zeros(members, features),),
-                    templates, state, trainable, False, "", problem)
+        alone = cls(architecture, torch.eye(features).repeat(members, 1, 1), torch.zeros(members, features), templates,
+                    state, trainable, False, "", problem)
         together = replace(alone, stacked=True)
         reason = _difference(together, alone, rows)
         return together if reason is None else replace(alone, reason=reason)
 
     @property
+    def first_weight(self) -> Tensor:
+        """W, `[E, features, features]`."""
+        return self.weight
+
+    @property
+    def first_bias(self) -> Tensor:
+        """b, `[E, features]`."""
+        return self.bias
+
+    @property
     def tensors(self) -> tuple[Tensor, ...]:
         """Every tensor that decides the outputs."""
-        return *self.weights, *self.biases, *self.state.values()
+        return self.weight, self.bias, *self.state.values()
 
-    def fresh(self, seeds: Sequence[int]) -> "ModuleEnsemble":
+    @property
+    def how(self) -> str:
+        """How the members run, in words."""
+        return "stacked by torch.vmap" if self.stacked else f"one at a time ({self.reason})"
+
+    def fresh(self, seeds: Sequence[int]) -> "Modules":
         """Untrained copies, one a seed: `reset_parameters` of every submodule, W and b as before any edit.
 
         Parameters that require no gradient stay. Raises InputError for a submodule that cannot be reset.
@@ -105,12 +123,12 @@ class ModuleEnsemble(Ensemble):
         state = {name: value if name in frozen else torch.stack([member[name].detach() for member in cold]).to(value)
                  for name, value in ensemble.state.items()}
         identity = torch.eye(self.architecture.features, device=self.device).repeat(len(seeds), 1, 1)
-        return replace(ensemble, state=state, weights=(identity,), biases=(torch.zeros_like(ensemble.biases[0]),))
+        return replace(ensemble, state=state, weight=identity, bias=torch.zeros_like(ensemble.bias))
 
     def to_module(self, member: int = 0) -> nn.Sequential:
         """One member as `Sequential(Linear(W, b), the user's module)`."""
         linear = nn.Linear(self.architecture.features, self.architecture.features)
-        linear.weight.data, linear.bias.data = self.weights[0][member].clone(), self.biases[0][member].clone()
+        linear.weight.data, linear.bias.data = self.weight[member].clone(), self.bias[member].clone()
         return nn.Sequential(linear, self.member_module(member)).eval()
 
     def member_module(self, member: int) -> nn.Module:
@@ -128,34 +146,34 @@ class ModuleEnsemble(Ensemble):
                     f"{type(self.templates[0]).__name__}")
         return self.deep_lift if reads == "activations" else None
 
-    def to(self, device: torch.device) -> "ModuleEnsemble":
+    def to(self, device: torch.device) -> "Modules":
         """The same networks on another device; the templates, of which only the code is called, stay."""
-        return replace(self, weights=(self.weights[0].to(device),), biases=(self.biases[0].to(device),),
-                       state={name: value.to(device) for name, value in self.state.items()})
+        state = {name: value.to(device) for name, value in self.state.items()}
+        return replace(self, weight=self.weight.to(device), bias=self.bias.to(device), state=state)
 
-    def select(self, members: Tensor | Sequence[int] | slice) -> "ModuleEnsemble":
+    def select(self, members: Tensor | Sequence[int] | slice) -> "Modules":
         """The members at these positions, in this order (repeats allowed)."""
         pick = members if isinstance(members, slice | Tensor) else torch.as_tensor(members)
         positions = torch.arange(len(self))[pick].tolist()
-        return replace(self, weights=(self.weights[0][pick],), biases=(self.biases[0][pick],),
-                       templates=tuple(self.templates[position] for position in positions),
+        templates = tuple(self.templates[position] for position in positions)
+        return replace(self, weight=self.weight[pick], bias=self.bias[pick], templates=templates,
                        state={name: value[pick] for name, value in self.state.items()})
 
-    def tail(self, layer: int) -> "ModuleEnsemble":
+    def tail(self, layer: int) -> "Modules":
         """The networks themselves. Raises InputError for a hidden layer."""
         if layer != 0:
             raise InputError(f"layer {layer} cannot be audited: {self.refusal('layers')}")
         return self
 
-    def with_tail(self, tail: Ensemble) -> Ensemble:
+    def with_tail(self, tail: "Modules") -> "Modules":
         """`tail`: there is nothing below it."""
         return tail
 
-    def with_first_layer(self, weight: Tensor, bias: Tensor) -> "ModuleEnsemble":
+    def with_first_layer(self, weight: Tensor, bias: Tensor) -> "Modules":
         """The same modules behind another W `[E, features, features]` and b `[E, features]`."""
-        return replace(self, weights=(weight,), biases=(bias,))
+        return replace(self, weight=weight, bias=bias)
 
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> "ModuleEnsemble":
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Modules":
         """The same code with some parameters `[E, …]` replaced."""
         return replace(self, state={**self.state, **parameters})
 
@@ -163,7 +181,7 @@ class ModuleEnsemble(Ensemble):
         """What the modules make of their inputs `[E, rows, features]`: `[E, rows, outputs]`."""
         first = first.clone(memory_format=torch.contiguous_format)  # a module may call `view` on it, or change it
         if self.stacked:
-            outputs = torch.vmap(lambda state, rows: functional_call(self.templates[0], state, (rows,)))(
+            outputs: Tensor = torch.vmap(lambda state, rows: functional_call(self.templates[0], state, (rows,)))(
                 dict(self.state), first)
         else:
             outputs = torch.stack([
@@ -184,45 +202,17 @@ class ModuleEnsemble(Ensemble):
         raise InputError(f"the layers' activations cannot be read: {self.refusal('layers')}")
 
 
-def as_ensemble(networks: Ensemble | nn.Module | Sequence[nn.Module], inputs: Tensor) -> Ensemble:
-    """The networks as an ensemble that takes rows like `inputs` `[rows, features]`, float32.
-
-    Plain `nn.Sequential`s of Linear and ReLU or Tanh become stacked weights; any other module goes behind an
-    editable layer (`ModuleEnsemble`). Raises InputError where they do not fit together, or not the rows.
-    """
-    if isinstance(networks, Ensemble):
-        found = networks
-    else:
-        modules = [networks] if isinstance(networks, nn.Module) else list(networks)
-        if not modules or not all(isinstance(module, nn.Module) for module in modules):
-            raise InputError("networks are an Ensemble, an nn.Module or a list of nn.Modules")
-        plain = all(is_perceptron(module) and not hooked(module) for module in modules)
-        if plain:
-            check_modules(modules)
-        found = Ensemble.from_modules(modules) if plain else ModuleEnsemble.wrap(modules, inputs)  # type: ignore[arg-type]
-    if found.architecture.features != inputs.shape[1]:
-        raise InputError(f"the networks take {found.architecture.features} inputs, the table has {inputs.shape[1]} "
-                         "columns after encoding: give the table that they were trained on")
-    return found
-
-
-def hooked(module: nn.Module) -> bool:
-    """True if something of the user's runs when the module is called."""
-    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
-
-
 def tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
-def _difference(together: ModuleEnsemble, alone: ModuleEnsemble, rows: Tensor) -> str | None:
+def _difference(together: Modules, alone: Modules, rows: Tensor) -> str | None:
     """Why the members cannot run as one call; None if outputs and gradients are the same as one after the other."""
     explained = alone.outputs(rows).argmax(2)
-    pairs = []
     try:
-        for ensemble in (alone, together):
-            pairs.append((ensemble.outputs(rows), ensemble.gradient(ensemble.first(rows), explained)))
+        pairs = [(ensemble.outputs(rows), ensemble.gradient(ensemble.first(rows), explained))
+                 for ensemble in (alone, together)]
     except Exception as error:  # whatever torch.vmap cannot do, it says so by many kinds of error
         return f"torch.vmap cannot run them together: {str(error).strip().splitlines()[0]}"
     if not all(torch.allclose(a, b, rtol=CLOSE, atol=CLOSE / 10) for a, b in zip(*pairs, strict=True)):

@@ -7,22 +7,31 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from attribution_suite.errors import InputError
 from attribution_suite.seeding import seeded
 
 INCOMPLETE = 1e-3  # relative gap of Σφ to f(x) − f(0) above which DeepLIFT's values are wrong: rounding makes 1e-5
-# What PyTorch computes outside activation modules without bending anything: DeepLIFT's linear rule holds for these.
-# A product of two values that both depend on the input is among them; the sum of φ tells.
+# The activation modules that Captum's DeepLIFT has a rule for that keeps Σφ = f(x) − f(0). (Its softmax rule does not.)
+RESCALED: frozenset[type[nn.Module]] = frozenset((
+    nn.ReLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d))
+# Calls of PyTorch outside activation modules that bend nothing, without the underscores of their names (`add_`,
+# `__radd__`): DeepLIFT's linear rule holds for these. A product of two values that both depend on the input is among
+# them; the sum of φ tells. 'get' reads an attribute (`shape`, `T`).
 LINEAR = frozenset((
-    "add", "add_", "addbmm", "addmm", "addmv", "alias", "arange", "as_strided", "avg_pool1d", "avg_pool2d", "baddbmm",
-    "bmm", "cat", "clone", "constant_pad_nd", "convolution", "copy_", "cumsum", "detach", "diagonal", "div", "div_",
-    "dot", "empty", "expand", "flip", "full", "full_like", "gather", "index", "index_select", "lift_fresh", "mean",
-    "mm", "mul", "mul_", "mv", "native_batch_norm", "_native_batch_norm_legit_no_training", "neg", "new_ones",
-    "new_zeros", "ones", "ones_like", "permute", "repeat", "_reshape_alias", "roll", "rsub", "scalar_tensor", "select",
-    "slice", "split", "split_with_sizes", "squeeze", "stack", "sub", "sub_", "sum", "t", "_to_copy", "transpose",
-    "tril", "triu", "unbind", "_unsafe_view", "unsqueeze", "view", "zeros", "zeros_like",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "add", "addbmm", "addmm", "addmv", "alpha_dropout", "arange",
+    "as_strided", "avg_pool1d", "avg_pool2d", "avg_pool3d", "baddbmm", "batch_norm", "bmm", "cat", "chunk", "clone",
+    "concat", "concatenate", "contiguous", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "copy", "cumsum", "detach", "diagonal", "dim", "div", "divide", "dot", "dropout", "dropout1d", "dropout2d",
+    "dropout3d", "einsum", "empty", "expand", "expand_as", "feature_alpha_dropout", "flatten", "flip", "float", "full",
+    "full_like", "gather", "get", "getitem", "hstack", "index_select", "is_contiguous", "is_floating_point", "iter",
+    "len", "linear", "matmul", "mean", "mm", "movedim", "mul", "multiply", "mv", "narrow", "neg", "new_ones",
+    "new_tensor", "new_zeros", "numel", "ones", "ones_like", "pad", "permute", "radd", "ravel", "repeat",
+    "repeat_interleave", "requires_grad", "reshape", "rmatmul", "rmul", "roll", "rsub", "select", "set_grad_enabled",
+    "setitem", "size", "split", "squeeze", "stack", "stride", "sub", "subtract", "sum", "swapaxes", "t", "tensor",
+    "tile", "to", "transpose", "tril", "triu", "true_divide", "truediv", "unbind", "unflatten", "unsqueeze", "view",
+    "view_as", "vstack", "zeros", "zeros_like",
 ))
 
 
@@ -98,8 +107,8 @@ def _checked(name: str, outputs: Any, again: Tensor, few: Tensor, rows: int) -> 
         raise InputError(f"{name} returns different outputs for the same rows: it draws random numbers in eval mode")
     if not torch.allclose(outputs[:len(few)], few, rtol=1e-3, atol=1e-4):
         raise InputError(f"{name}: a row's output depends on the other rows of its batch, so it cannot be attributed")
-    outputs = outputs.detach()
-    return outputs[:, None] if outputs.dim() == 1 else outputs
+    explained: Tensor = outputs.detach()
+    return explained[:, None] if explained.dim() == 1 else explained
 
 
 def _variable(rows: Tensor) -> Tensor:
@@ -126,11 +135,9 @@ def deep_lift_problem(module: nn.Module, rows: Tensor) -> str | None:
     an `nn.ReLU()` made inside `forward`) silently gets wrong values (captum #1082, #1104). What structure does not
     tell, the sum of φ does: it must be f(x) − f(0).
     """
-    from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
-
-    module = copy.deepcopy(module)
-    with _watched(module, frozenset(SUPPORTED_NON_LINEAR)) as watch, watch:
-        module(_variable(rows))
+    module, variable = copy.deepcopy(module), _variable(rows)
+    with _watched(module) as watch, watch:
+        module(variable)
     for name, calls in watch.calls.items():
         if calls > 1:
             return (f"'{name}' ({type(module.get_submodule(name)).__name__}) is called {calls} times in one forward: "
@@ -146,26 +153,25 @@ def deep_lift_problem(module: nn.Module, rows: Tensor) -> str | None:
     return None
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchFunctionMode):
     """Counts the calls of activation modules, and notes operations that bend values outside of them."""
 
-    def __init__(self, root: nn.Module, kinds: frozenset[type[nn.Module]]) -> None:
+    def __init__(self, root: nn.Module) -> None:
         super().__init__()
-        self.kinds = kinds
         self.inside: list[tuple[str, nn.Module]] = [("", root)]
         self.calls: dict[str, int] = {}
         self.bent: dict[tuple[str, str], nn.Module] = {}
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        (name, part), operation = self.inside[-1], function.overloadpacket.__name__
-        if type(part) not in self.kinds and operation not in LINEAR:
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        (name, part), operation = self.inside[-1], getattr(function, "__name__", str(function)).strip("_")
+        if type(part) not in RESCALED and operation not in LINEAR:
             self.bent.setdefault((name, operation), part)
         return function(*args, **(kwargs or {}))
 
     def enter(self, name: str, part: nn.Module) -> None:
         """A module is called."""
         self.inside.append((name, part))
-        if type(part) in self.kinds:
+        if type(part) in RESCALED:
             self.calls[name] = self.calls.get(name, 0) + 1
 
     def leave(self, *_: object) -> None:
@@ -174,9 +180,9 @@ class _Watch(TorchDispatchMode):
 
 
 @contextmanager
-def _watched(module: nn.Module, kinds: frozenset[type[nn.Module]]) -> Iterator[_Watch]:
+def _watched(module: nn.Module) -> Iterator[_Watch]:
     """Hooks that tell a watch which module runs. `module` is a copy of our own."""
-    watch = _Watch(module, kinds)
+    watch = _Watch(module)
     handles = []
     for name, part in module.named_modules():
         handles.append(part.register_forward_pre_hook(lambda part, _, name=name: watch.enter(name, part)))

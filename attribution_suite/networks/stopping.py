@@ -8,7 +8,7 @@ from torch import Tensor
 from attribution_suite.datasets.preset import Training
 from attribution_suite.errors import InputError
 from attribution_suite.networks.backward import Backward
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 
 HISTORY_VALUES = 128_000_000  # the most numbers a weight history may hold: 512 MB
 # Members are left out of the loop once at most this part of a seed's still runs: the copy costs a few steps.
@@ -22,18 +22,18 @@ class History:
         self.every, self.taken = training.record_every, 0
         if self.every is None:
             return
-        shape = (training.epochs // self.every, *loop.weights[0].shape)
+        shape = (training.epochs // self.every, *loop.first_weight.shape)
         if prod(shape) > HISTORY_VALUES:
             raise InputError(f"a weight history of {' × '.join(map(str, shape))} (epochs × networks × units × inputs) "
                              f"is over the limit of {HISTORY_VALUES:,} values: raise record_every (now {self.every}) "
                              "or train fewer networks at once")
-        self.record = loop.weights[0].new_full(shape, torch.nan)
+        self.record = loop.first_weight.new_full(shape, torch.nan)
 
     def epoch(self, epoch: int, loop: Backward, stopping: "Stopping") -> None:
         """Copies the weights after epoch number `epoch` (from 0) if it is one to record; NaN for a stopped member."""
         if self.every is not None and (epoch + 1) % self.every == 0:
             running = stopping.running[stopping.members]
-            self.record[self.taken, stopping.members[running]] = loop.weights[0][running]
+            self.record[self.taken, stopping.members[running]] = loop.first_weight[running]
             self.taken += 1
 
     def result(self) -> Tensor | None:
@@ -50,7 +50,7 @@ class Stopping:
     def __init__(self, loop: Backward, training: Training) -> None:
         self.whole, self.training = loop, training
         self.best = [tensor.clone() for tensor in loop.views(loop.parameters.data)]
-        count = len(loop.networks)
+        count = loop.members
         self.best_loss = self.best[0].new_full((count,), torch.inf)
         self.kept_loss, self.since_best = self.best_loss, torch.zeros_like(self.best_loss)
         self.members = torch.arange(count, device=self.best_loss.device)

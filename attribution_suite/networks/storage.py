@@ -12,18 +12,19 @@ from torch import Tensor
 from attribution_suite.errors import InputError
 from attribution_suite.files import write_atomically
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 
 FORMAT = "attribution_suite.networks.1"
 
 
-def save(networks: Ensemble, path: Path | str) -> None:
+def save_networks(networks: Ensemble, path: Path | str) -> None:
     """Writes an ensemble: tensors `weight.l` `[E, out, in]`, `bias.l` `[E, out]`; the whole file or nothing.
 
     Raises InputError where the file cannot be written (no permission, full disk, a folder of that name).
     """
-    if reason := networks.refusal("layers"):
-        raise InputError(f"{path}: {reason}; save its state_dict (Ensemble.to_module) instead")
+    if not isinstance(networks, Perceptrons):
+        raise InputError(f"{path}: {networks.refusal('layers')}; save the state_dict of its to_module() instead")
     stacks = {"weight": networks.weights, "bias": networks.biases}
     # Cloned: safetensors refuses tensors that share memory or are not contiguous.
     tensors = {f"{kind}.{layer}": tensor.detach().clone(memory_format=torch.contiguous_format)
@@ -36,11 +37,11 @@ def save(networks: Ensemble, path: Path | str) -> None:
                          "to write") from error
 
 
-def load(path: Path | str) -> Ensemble:
-    """Reads an ensemble that `save` wrote.
+def load_networks(path: Path | str) -> Perceptrons:
+    """Reads an ensemble that `save_networks` wrote.
 
-    Raises InputError, naming the file: missing, unreadable, damaged, not written by `save`, tensors that do not fit
-    the architecture.
+    Raises InputError, naming the file: missing, unreadable, damaged, not written by `save_networks`, tensors
+    that do not fit the architecture.
     """
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
@@ -54,11 +55,11 @@ def load(path: Path | str) -> Ensemble:
         raise InputError(f"{path}: damaged, or not a safetensors file ({error}); save the networks again") from error
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path}: holds no networks of this package (format '{metadata.get('format', '')}', "
-                         f"expected '{FORMAT}'); write it with attribution_suite.networks.storage.save")
+                         f"expected '{FORMAT}'); write it with save_networks")
     return _assembled(Path(path), metadata, tensors)
 
 
-def _assembled(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> Ensemble:
+def _assembled(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> Perceptrons:
     """The ensemble, if its tensors are those of its architecture."""
     try:
         fields = json.loads(metadata["architecture"])
@@ -75,4 +76,4 @@ def _assembled(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor])
                          "save the networks again")
     weights, biases = ([tensors[f"{kind}.{layer}"] for layer in range(architecture.depth)]
                        for kind in ("weight", "bias"))
-    return Ensemble(architecture, tuple(weights), tuple(biases))
+    return Perceptrons(architecture, tuple(weights), tuple(biases))

@@ -12,18 +12,21 @@ from attribution_suite.datasets.table import Split, Task
 from attribution_suite.errors import InputError
 from attribution_suite.networks.backward import Backward, Batch
 from attribution_suite.networks.batches import Batches, Replacement
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.module_backward import backward_for
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.stopping import History, Stopping
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Trained networks. `training_loss`, `validation_loss` `[epochs, members]`, NaN after a member stopped;
-    `steps` `[members]`: optimiser steps until the kept weights; `seconds` of the whole ensemble; `history`
-    `[recorded epochs, members, hidden, features]`: the first layer's weights after epoch k, 2k, … (`record_every` k),
-    NaN after a member stopped; None if not asked for."""
+    """Trained networks.
+
+    `training_loss`, `validation_loss` `[epochs, members]`, NaN after a member stopped; `steps` `[members]`: optimiser
+    steps until the kept weights; `seconds` of the whole ensemble; `history` `[recorded epochs, members, hidden,
+    features]`: the first layer's weights after epoch k, 2k, … (`record_every` k), NaN after a member stopped; None if
+    not asked for.
+    """
 
     networks: Ensemble
     training_loss: Tensor
@@ -59,7 +62,7 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
     batches, held_out = Batches(train, seeds, training.batch_size, loop.own, replacement), hold_out(loop)
     stopping, history = Stopping(loop, training), History(loop, training)
     for epoch in range(training.epochs):
-        loss, rows = loop.biases[0].new_zeros(len(loop.networks)), 0
+        loss, rows = loop.gradient.new_zeros(loop.members), 0
         for batch in batches.epoch():
             loss += loop.backward(batch)
             optimiser.step()
@@ -76,6 +79,14 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
             held_out = hold_out(loop)
     curves = stopping.curves()
     return Trained(stopping.kept(), *curves, stopping.steps, time.perf_counter() - started, history.result())
+
+
+def held_out_loss(networks: Ensemble, train: Split, validation: Split, task: Task, batch_size: int,
+                  seeds: Sequence[int], replaced: Nodes, replacement: Replacement) -> Tensor:
+    """Mean loss `[members]` on `validation` as a training that replaces the nodes `replaced` sees it."""
+    loop = backward_for(networks, task, len(seeds), replaced=replaced)
+    batches = Batches(validation, seeds, batch_size, loop.own, replacement, purpose=2, table=train)
+    return loop.loss(batches.fixed())
 
 
 def _narrowed(loop: Backward, optimiser: torch.optim.Optimizer, training: Training,
@@ -107,7 +118,7 @@ def _check(networks: Ensemble, splits: Mapping[str, Split], seeds: Sequence[int]
             raise InputError(f"{len(nodes)} rows of {kind} nodes do not fit {len(networks)} networks: give one each")
     if (replaced is None) != (replacement is None):
         raise InputError("replaced nodes and their replacement go together: give both or neither")
-    if clamp is not None and bool((networks.weights[0] * clamp.mask(features)[:, None]).any()):
+    if clamp is not None and bool((networks.first_weight * clamp.mask(features)[:, None]).any()):
         raise InputError("clamped nodes must start with zero weights: fold them first (Ensemble.with_nodes_folded)")
 
 

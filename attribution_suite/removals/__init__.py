@@ -15,3 +15,5 @@ REMOVALS = Registry("removal", {
     "subset_fold_dp": f"{_HERE}.subset_fold_dp:SubsetFoldDynamicProgramme",
     "constant": f"{_HERE}.constant:Constant",
 })
+
+REFERENCE = "retrain"  # what every other method is compared with: a network that never had the column

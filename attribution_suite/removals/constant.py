@@ -2,21 +2,23 @@
 
 import time
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from attribution_suite.networks.backward import Batch
 from attribution_suite.networks.batches import Replacement
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.module_backward import backward_for
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
-from attribution_suite.removals.removal import Setting, edited, member_means
+from attribution_suite.options import check_one_of
+from attribution_suite.removals.removal import RemovalTraits, Setting, edited, member_means
 
 GRID = 9  # quantiles of the node that 'best' tries, on at most so many training rows:
 BEST_ROWS = 2000
+Kind = Literal["zero", "mean", "best"]
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,12 @@ class Constant:
     mean and the node's quantiles, the one with the least training loss (a group takes the values of one training row).
     """
 
-    constant: Literal["zero", "mean", "best"] = "mean"
+    constant: Kind = "mean"
     name: ClassVar[str] = "constant"
-    aims: ClassVar[str] = "direct"
+    traits: ClassVar[RemovalTraits] = RemovalTraits()
+
+    def __post_init__(self) -> None:
+        check_one_of(self, "constant", get_args(Kind))
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """The closed form."""

@@ -4,11 +4,11 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
 from attribution_suite.removals.folding import fold_each, regress
-from attribution_suite.removals.removal import Setting, edited
+from attribution_suite.removals.removal import RemovalTraits, Setting, edited
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Fold:
     """
 
     name: ClassVar[str] = "fold"
-    aims: ClassVar[str] = "direct"
+    traits: ClassVar[RemovalTraits] = RemovalTraits()
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """The closed form."""
@@ -39,7 +39,7 @@ class FoldTuning:
     """
 
     name: ClassVar[str] = "fold_tuning"
-    aims: ClassVar[str] = "direct"
+    traits: ClassVar[RemovalTraits] = RemovalTraits()
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes from the closed form."""

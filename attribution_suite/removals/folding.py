@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals.removal import Setting
 
@@ -38,12 +38,12 @@ def fold(networks: Ensemble, nodes: Nodes, mean: Tensor, coefficients: Tensor) -
 
     `mean` `[members, features]`, `coefficients` `[members, features, group]` (zero columns where a group repeats).
     """
-    own = nodes.index[:, None].expand(-1, networks.weights[0].shape[1], -1)
-    lost = networks.weights[0].gather(2, own).double()
+    own = nodes.index[:, None].expand(-1, networks.first_weight.shape[1], -1)
+    lost = networks.first_weight.gather(2, own).double()
     constant = mean.gather(1, nodes.index) - torch.einsum("ef,efg->eg", mean, coefficients)
     once = ~nodes.repeats
-    weight = networks.weights[0] + torch.einsum("ehg,efg->ehf", lost, coefficients).float()
-    bias = networks.biases[0] + torch.einsum("ehg,eg->eh", lost, constant * once).float()
+    weight = networks.first_weight + torch.einsum("ehg,efg->ehf", lost, coefficients).float()
+    bias = networks.first_bias + torch.einsum("ehg,eg->eh", lost, constant * once).float()
     mask = nodes.mask(weight.shape[2])
     return networks.with_first_layer(weight.masked_fill(mask[:, None], 0.0), bias)
 

@@ -7,25 +7,30 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.batches import Block, Replacement
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
-from attribution_suite.removals.removal import Setting
+from attribution_suite.options import check_flags
+from attribution_suite.removals.removal import RemovalTraits, Setting
 
 
 @dataclass(frozen=True)
 class InversionTuning:
     """Warm start; x_j becomes its mirror image 2μ − x_j, so that a weight on it is punished.
 
-    Run to convergence on mirrored data alone the influence would *flip*, not go. Default: each row is mirrored with
-    probability ½, so that no sign of the weight helps. `published`: mean(batch) − 2(x − μ) in every row, as the
-    published code has it (it doubles the column's spread). A one-hot group mostly stays: its mirrored rows are no rows
-    of the data, and a nonlinear network learns to tell them apart.
+    Run to convergence on mirrored data alone the influence would change its *sign*, not go. Default: each row is
+    mirrored with probability ½, so that no sign of the weight helps. `published`: mean(batch) − 2(x − μ) in every row,
+    as the published code has it (it doubles the column's spread). A one-hot group mostly stays: its mirrored rows are
+    no rows of the data, and a nonlinear network learns to tell them apart.
     """
 
     published: bool = False
     name: ClassVar[str] = "inversion_tuning"
-    aims: ClassVar[str] = "direct"
+    traits: ClassVar[RemovalTraits] = RemovalTraits(
+        reads="in training", exact=False, published={"published": True})
+
+    def __post_init__(self) -> None:
+        check_flags(self, "published")
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes within `setting.tuning`."""

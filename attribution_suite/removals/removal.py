@@ -1,17 +1,17 @@
 """What a removal is given and what it returns."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from attribution_suite.datasets.preset import Training
-from attribution_suite.datasets.table import Split, Task
+from attribution_suite.datasets.table import Split, TabularDataset, Task
 from attribution_suite.networks.batches import Replacement
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained, train
 
@@ -33,6 +33,18 @@ class Setting:
     tuning: Training
     fresh: Callable[[Sequence[int]], Ensemble] | None = None
 
+    @classmethod
+    def of(cls, dataset: TabularDataset, networks: Ensemble, layer: int, seeds: Sequence[int], training: Training,
+           tuning: Training) -> "Setting":
+        """What a removal from `networks`, one a seed, sees at a layer: the inputs, or the networks' activations."""
+        train_split, validation = dataset.train.to(networks.device), dataset.validation.to(networks.device)
+        if layer == 0:
+            return cls(train_split, validation, dataset.task, seeds, training, tuning)
+        hidden, hidden_validation = (Split(networks.activations(split.inputs)[layer], split.targets)
+                                     for split in (train_split, validation))
+        return cls(hidden, hidden_validation, dataset.task, seeds, training, tuning,
+                   lambda seeds: networks.fresh(seeds).tail(layer))
+
     def tune(self, networks: Ensemble, training: Training, *, clamp: Nodes | None = None,
              replaced: Nodes | None = None, replacement: Replacement | None = None) -> Trained:
         """Trains `networks` (their weights the start, a fresh optimiser) within a budget."""
@@ -45,11 +57,27 @@ class Setting:
         return self.train.inputs.mean(-2)
 
 
+@dataclass(frozen=True)
+class RemovalTraits:
+    """What a method declares of itself.
+
+    `aims`: 'direct' (the output stops changing with x_j) or 'marginal' (its proxies are taken out too). `reads` x_j:
+    'never', 'in training', or 'at inference'. `exact`: after it the output does not change with x_j at all; a method
+    that only trains the dependence down says False. `published`: the options under which it is what its source
+    published, where the default corrects that; an audit with the preset 'published' takes them.
+    """
+
+    aims: Literal["direct", "marginal"] = "direct"
+    reads: Literal["never", "in training", "at inference"] = "never"
+    exact: bool = True
+    published: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Removal(Protocol):
-    """A removal method. `aims`: 'direct' (the output stops changing with x_j) or 'marginal' (proxies included)."""
+    """A removal method. `name` is its row in every table."""
 
     name: ClassVar[str]
-    aims: ClassVar[Literal["direct", "marginal"]]
+    traits: ClassVar[RemovalTraits]
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Edited copies: member e without `nodes.index[e]`. `networks` is seed-major and stays untouched."""
@@ -62,7 +90,7 @@ class Removal(Protocol):
 
 def edited(networks: Ensemble, started: float) -> Trained:
     """The result of an edit in closed form: no epochs, no steps."""
-    none = networks.biases[0].new_empty(0, len(networks))
+    none = networks.first_bias.new_empty(0, len(networks))
     steps = none.new_zeros(len(networks), dtype=torch.int64)
     return Trained(networks, none, none, steps, time.perf_counter() - started)
 

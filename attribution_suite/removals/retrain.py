@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.batches import Block, Replacement
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
-from attribution_suite.removals.removal import Setting
+from attribution_suite.removals.removal import RemovalTraits, Setting
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Retrain:
     """
 
     name: ClassVar[str] = "retrain"
-    aims: ClassVar[str] = "direct"
+    traits: ClassVar[RemovalTraits] = RemovalTraits()
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """`steps` are those of the cold training."""

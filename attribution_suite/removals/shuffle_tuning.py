@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.batches import Block, Replacement
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
-from attribution_suite.removals.removal import Setting
+from attribution_suite.removals.removal import RemovalTraits, Setting
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ShuffleTuning:
     """Warm start; the column is permuted within each batch, so that it keeps its values and loses its rows."""
 
     name: ClassVar[str] = "shuffle_tuning"
-    aims: ClassVar[str] = "direct"
+    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training", exact=False)
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes within `setting.tuning`."""

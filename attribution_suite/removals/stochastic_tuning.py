@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.batches import Block, Replacement
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
-from attribution_suite.removals.removal import Setting
+from attribution_suite.options import check_flags, check_positive
+from attribution_suite.removals.removal import RemovalTraits, Setting
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,12 @@ class StochasticTuning:
     published: bool = False
     deviation: float = 1.0
     name: ClassVar[str] = "stochastic_tuning"
-    aims: ClassVar[str] = "direct"
+    traits: ClassVar[RemovalTraits] = RemovalTraits(
+        reads="in training", exact=False, published={"published": True})
+
+    def __post_init__(self) -> None:
+        check_flags(self, "published")
+        check_positive(self, "deviation")
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes within `setting.tuning`."""

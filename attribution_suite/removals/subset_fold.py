@@ -4,19 +4,21 @@ import time
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
+from attribution_suite.options import check_one_of, check_whole
 from attribution_suite.removals.folding import fold_each, regress
-from attribution_suite.removals.removal import Setting, edited
+from attribution_suite.removals.removal import RemovalTraits, Setting, edited
 
 EXHAUSTIVE_LIMIT = 100_000
+Search = Literal["omp", "exhaustive"]
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,16 @@ class SubsetFold:
     """
 
     nodes: int = 5
-    search: Literal["omp", "exhaustive"] = "omp"
+    search: Search = "omp"
     name: ClassVar[str] = "subset_fold"
-    aims: ClassVar[str] = "direct"
+    traits: ClassVar[RemovalTraits] = RemovalTraits()
+
+    def __post_init__(self) -> None:
+        check_whole(self, 1, "nodes")
+        check_one_of(self, "search", get_args(Search))
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
-        """The closed form.
-
-        Raises InputError for `nodes` below 1, and where 'exhaustive' would try more than 100,000 subsets.
-        """
-        if self.nodes < 1:
-            raise InputError(f"a subset fold needs at least one compensating node, got {self.nodes}")
+        """The closed form. Raises InputError where 'exhaustive' would try more than 100,000 subsets."""
         started = time.perf_counter()
         choose = matching_pursuit if self.search == "omp" else exhaustive
 

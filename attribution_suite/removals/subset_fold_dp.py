@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
+from attribution_suite.options import check_whole
 from attribution_suite.removals.folding import fold_each, regress
-from attribution_suite.removals.removal import Setting, edited
+from attribution_suite.removals.removal import RemovalTraits, Setting, edited
 
 BUCKETS = 30_000  # of the sums from 0 to `nodes`: 0.0001 wide for the published three peers
 
@@ -33,12 +33,13 @@ class SubsetFoldDynamicProgramme:
 
     nodes: int = 3
     name: ClassVar[str] = "subset_fold_dp"
-    aims: ClassVar[str] = "direct"
+    traits: ClassVar[RemovalTraits] = RemovalTraits()
+
+    def __post_init__(self) -> None:
+        check_whole(self, 1, "nodes")
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
-        """The closed form. Raises InputError for `nodes` below 1."""
-        if self.nodes < 1:
-            raise InputError(f"a subset fold needs at least one compensating node, got {self.nodes}")
+        """The closed form."""
         started = time.perf_counter()
 
         def fit(matrix: Tensor, removed: Tensor, peers: Tensor) -> Tensor:

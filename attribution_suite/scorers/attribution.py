@@ -9,10 +9,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from attribution_suite.datasets.table import Task
+from attribution_suite.datasets.table import TabularDataset, Task
 from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.forward import collect
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
 
 Reads = Literal["network", "layers", "activations", "labels"]
 
@@ -42,6 +43,15 @@ class Evaluation:
     explained: Tensor | None = None
     seed: int = 0
     pre_activations: Tensor | None = None
+
+    @classmethod
+    def of(cls, dataset: TabularDataset, networks: Ensemble, rows: int, background: int) -> "Evaluation":
+        """The first `rows` test rows, the first `background` training rows, the class that each network predicts."""
+        test, training = dataset.test.to(networks.device), dataset.train.to(networks.device)
+        inputs = test.inputs[:rows]
+        explained = networks.outputs(inputs).argmax(2) if dataset.task == "multiclass" else None
+        return cls(inputs, test.targets[:rows], training.inputs[:background], training.targets[:background],
+                   torch.zeros_like(inputs[0]), dataset.groups, dataset.task, explained)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -105,11 +115,10 @@ class Attribution:
     details: Mapping[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def from_columns(cls, scorer: str, columns: Tensor, evaluation: Evaluation,
-                     completeness_gap: Tensor | None = None) -> "Attribution":
+    def from_columns(cls, scorer: str, columns: Tensor, evaluation: Evaluation) -> "Attribution":
         """From φ per encoded column, `[members, rows, columns]`: a group's φ is the sum over its columns."""
         values = sum_groups(columns, evaluation.groups)
-        return cls.from_local(scorer, values, evaluation.features, completeness_gap)
+        return cls.from_local(scorer, values, evaluation.features)
 
     @classmethod
     def from_local(cls, scorer: str, values: Tensor, features: tuple[str, ...],
@@ -136,17 +145,32 @@ class Attribution:
         })
 
 
-class Scorer(Protocol):
-    """An attribution method. `name` is its column in every table.
+@dataclass(frozen=True)
+class ScorerTraits:
+    """What a scorer declares of itself.
 
-    `whole_network`: it needs the layers below the one it scores (conductance); all others see a hidden layer
-    through the tail. `reads`: 'network', the outputs and their gradients; 'layers', a perceptron's weights;
-    'activations', its activation modules, through hooks; 'labels', the training rows (of a hidden layer their
-    activations) and their labels, never the network that is explained: a baseline, which no edit of weights changes.
+    `reads`: 'network', the outputs and their gradients; 'layers', a perceptron's weights; 'activations', its activation
+    modules, through hooks; 'labels', the training rows (of a hidden layer their activations) and their labels, never
+    the network that is explained: a baseline, which no edit of weights changes.
+    `below`: it needs the layers below the one it scores (conductance), so it takes whole networks and an option
+    `layer`, and scores hidden units only; all others see a hidden layer through the tail.
+    `control`: it looks at nothing; a floor to read the others against, without a vote.
+    `rows`: the number of an audit's profile that limits how many rows a costly method explains; `from_profile`: which
+    of its options take which number of the profile.
     """
 
+    reads: Reads = "network"
+    below: bool = False
+    control: bool = False
+    rows: str | None = None
+    from_profile: Mapping[str, str] = field(default_factory=dict)
+
+
+class Scorer(Protocol):
+    """An attribution method. `name` is its column in every table."""
+
     name: ClassVar[str]
-    reads: ClassVar[Reads]
+    traits: ClassVar[ScorerTraits]
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Scores of every member of `networks`, whose inputs are `evaluation.inputs`."""
@@ -155,8 +179,16 @@ class Scorer(Protocol):
 
 def check_applies(scorer: Scorer, networks: Ensemble) -> None:
     """Raises InputError where the networks do not have what the scorer reads."""
-    if reason := networks.refusal(scorer.reads):
+    if reason := networks.refusal(scorer.traits.reads):
         raise InputError(f"{scorer.name} does not apply: {reason}")
+
+
+def perceptrons(scorer: Scorer, networks: Ensemble) -> Perceptrons:
+    """The networks, for a scorer that reads their layers. Raises InputError where these are not known."""
+    check_applies(scorer, networks)
+    if not isinstance(networks, Perceptrons):
+        raise InputError(f"{scorer.name} reads the layers of stacked perceptrons, not {type(networks).__name__}")
+    return networks
 
 
 def sum_groups(columns: Tensor, groups: Mapping[str, tuple[int, ...]]) -> Tensor:

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.architecture import chain
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.networks.modules import ModuleEnsemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies
-from attribution_suite.scorers.chunks import Chunk, attribute_in_chunks
-from attribution_suite.scorers.deep_lift_modules import module_multipliers
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, check_applies
+from attribution_suite.scorers.pieces import Piece, attribute_in_pieces
 
 SAME = 1e-10  # a difference that counts as none (Captum's)
 
@@ -25,23 +24,29 @@ class DeepLift:
     """
 
     name: ClassVar[str] = "deep_lift"
-    reads: ClassVar[Reads] = "activations"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="activations")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""
         check_applies(self, networks)
 
-        def local(chunk: Chunk) -> Tensor:
-            networks = chunk.networks
-            between = networks.first(chunk.inputs), networks.first(chunk.baseline), chunk.explained
-            multiplier = (module_multipliers(networks, *between) if isinstance(networks, ModuleEnsemble)
-                          else multipliers(networks, *between))
-            return chunk.pull_back(multiplier) * (chunk.inputs - chunk.baseline)
+        def local(piece: Piece[Ensemble]) -> Tensor:
+            networks = piece.networks
+            between = networks.first(piece.inputs), networks.first(piece.baseline), piece.explained
+            return piece.pull_back(_multipliers(networks, *between)) * (piece.inputs - piece.baseline)
 
-        return attribute_in_chunks(self.name, networks, evaluation, 2, local, complete=True)
+        return attribute_in_pieces(self.name, networks, evaluation, 2, local, complete=True)
 
 
-def multipliers(networks: Ensemble, first: Tensor, baseline: Tensor, explained: Tensor | None) -> Tensor:
+def _multipliers(networks: Ensemble, first: Tensor, baseline: Tensor, explained: Tensor | None) -> Tensor:
+    if isinstance(networks, Perceptrons):
+        return multipliers(networks, first, baseline, explained)
+    from attribution_suite.scorers.deep_lift_modules import module_multipliers  # Captum is slow to load
+
+    return module_multipliers(networks, first, baseline, explained)
+
+
+def multipliers(networks: Perceptrons, first: Tensor, baseline: Tensor, explained: Tensor | None) -> Tensor:
     """The multipliers of the explained output by the first pre-activation, `[members, rows, hidden]`.
 
     The rescale rule: an activation passes Δout/Δin between the row `first` and `baseline` `[members, 1, hidden]`, its

@@ -6,21 +6,25 @@ import torch
 from captum.attr import DeepLift
 from torch import Tensor, nn
 
-from attribution_suite.networks.modules import ModuleEnsemble
+from attribution_suite.networks.modules import Modules
+from attribution_suite.networks.network import Ensemble
 
 
-def module_multipliers(networks: ModuleEnsemble, first: Tensor, baseline: Tensor, explained: Tensor | None) -> Tensor:
+def module_multipliers(networks: Ensemble, first: Tensor, baseline: Tensor, explained: Tensor | None) -> Tensor:
     """The multipliers of the explained output by what enters the modules, `[members, rows, features]`.
 
     By Captum, through hooks on the modules' own activations, between the rows `first` `[members, rows, features]` and
     `baseline` `[members, 1, features]`; `explained` `[members, rows]` as in `View`.
     """
+    if not isinstance(networks, Modules):
+        raise TypeError(f"{type(networks).__name__} has multipliers of its own")
     view = View(networks, explained)
     rows, reference = (values.detach().transpose(0, 1).requires_grad_() for values in (first, baseline))
     with warnings.catch_warnings():  # Captum announces the hooks that it sets and removes
         warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
         method = DeepLift(view, multiply_by_inputs=False)
-        return method.attribute(rows, reference.expand_as(rows)).detach().transpose(0, 1)
+        multipliers: Tensor = method.attribute(rows, reference.expand_as(rows))
+    return multipliers.detach().transpose(0, 1)
 
 
 class View(nn.Module):
@@ -30,7 +34,7 @@ class View(nn.Module):
     Rows come first, as DeepLIFT's hooks on the modules' own activations need them, and each of these is called once.
     """
 
-    def __init__(self, networks: ModuleEnsemble, explained: Tensor | None) -> None:
+    def __init__(self, networks: Modules, explained: Tensor | None) -> None:
         """`explained` `[members, rows]`: the output explained for each row; None where there is one output."""
         super().__init__()
         self.explained = explained

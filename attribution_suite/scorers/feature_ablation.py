@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation
-from attribution_suite.scorers.chunks import Chunk, attribute_in_chunks
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
+from attribution_suite.scorers.pieces import Piece, attribute_in_pieces
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class FeatureAblation:
     """
 
     name: ClassVar[str] = "feature_ablation"
-    reads: ClassVar[str] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits()
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ per feature, in the units of the explained output."""
@@ -28,26 +28,26 @@ class FeatureAblation:
         place = [(column, feature) for feature, (_, *more) in enumerate(groups) for column in more]
         index = [torch.tensor(numbers, dtype=torch.int64, device=networks.device) for numbers in (
             [group[0] for group in groups], [column for column, _ in place], [feature for _, feature in place])]
-        weights = (networks.weights[0] != 0).any(1)
+        weights = (networks.first_weight != 0).any(1)
         alive = torch.stack([weights[:, list(group)].any(1) for group in groups], 1)[:, None]
 
-        def local(chunk: Chunk) -> Tensor:
+        def local(piece: Piece[Ensemble]) -> Tensor:
             # Two ways to one sum differ in the last bit: a feature without weights falls by exactly nothing.
-            return _ablate(chunk, *index).mul_(alive[chunk.members])
+            return _ablate(piece, *index).mul_(alive[piece.members])
 
-        return attribute_in_chunks(self.name, networks, evaluation, len(groups), local, summed=True)
+        return attribute_in_pieces(self.name, networks, evaluation, len(groups), local, summed=True)
 
 
-def _ablate(chunk: Chunk, columns: Tensor, more: Tensor, feature: Tensor) -> Tensor:
+def _ablate(piece: Piece[Ensemble], columns: Tensor, more: Tensor, feature: Tensor) -> Tensor:
     """`[members, rows, features]`. `columns`: the first of every feature; `more` are the others, of features `feature`.
 
     The changes lie `[members, rows, features, hidden]`.
     """
-    networks, change = chunk.networks, chunk.inputs - chunk.baseline
+    networks, change = piece.networks, piece.inputs - piece.baseline
     change = change.expand(len(networks), -1, -1)[..., None]
-    first, weight = networks.first(chunk.inputs), networks.weights[0].transpose(1, 2)[:, None]
+    first, weight = networks.first(piece.inputs), networks.first_weight.transpose(1, 2)[:, None]
     ablated = torch.addcmul(first[:, :, None], change[:, :, columns], weight[:, :, columns], value=-1)
     if len(more):
         ablated.index_add_(2, feature, change[:, :, more] * weight[:, :, more], alpha=-1)
-    without = networks.explained_output(ablated, chunk.explained)
-    return networks.explained_output(first[:, :, None], chunk.explained) - without
+    without = networks.explained_output(ablated, piece.explained)
+    return networks.explained_output(first[:, :, None], piece.explained) - without

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation
-from attribution_suite.scorers.chunks import Chunk, attribute_in_chunks
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.options import check_whole
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
+from attribution_suite.scorers.pieces import Piece, attribute_in_pieces
 from attribution_suite.seeding import seeded
 
 
@@ -23,7 +24,10 @@ class GradientShap:
 
     samples: int = 5
     name: ClassVar[str] = "gradient_shap"
-    reads: ClassVar[str] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits()
+
+    def __post_init__(self) -> None:
+        check_whole(self, 1, "samples")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""
@@ -36,11 +40,12 @@ class GradientShap:
         difference = inputs - evaluation.background[..., drawn, :]
         point = inputs - (1 - alpha) * difference  # b + α(x − b), once for all members that share their rows
 
-        def local(chunk: Chunk) -> Tensor:
-            part = slice(chunk.rows.start * self.samples, chunk.rows.stop * self.samples)
-            here, change = ((whole if whole.dim() == 2 else whole[chunk.members])[..., part, :]
+        def local(piece: Piece[Ensemble]) -> Tensor:
+            part = slice(piece.rows.start * self.samples, piece.rows.stop * self.samples)
+            here, change = ((whole if whole.dim() == 2 else whole[piece.members])[..., part, :]
                             for whole in (point, difference))
-            gradient = chunk.networks.gradient(chunk.networks.first(here), chunk.explained)
-            return (chunk.pull_back(gradient) * change).unflatten(1, (-1, self.samples)).mean(2)
+            gradient = piece.networks.gradient(piece.networks.first(here), piece.explained)
+            per_row: Tensor = (piece.pull_back(gradient) * change).unflatten(1, (-1, self.samples))
+            return per_row.mean(2)
 
-        return attribute_in_chunks(self.name, networks, evaluation, self.samples, local, samples=self.samples)
+        return attribute_in_pieces(self.name, networks, evaluation, self.samples, local, samples=self.samples)

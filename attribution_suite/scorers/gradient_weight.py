@@ -7,10 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from attribution_suite.networks.backward import Backward, Batch
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies, sum_groups
-from attribution_suite.scorers.chunks import PIECE_VALUES
+from attribution_suite.networks.backward import Batch, PerceptronBackward
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.options import check_whole
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, perceptrons, sum_groups
+from attribution_suite.scorers.pieces import PIECE_VALUES
 
 
 @dataclass(frozen=True)
@@ -22,23 +24,26 @@ class GradientWeight:
 
     batch_size: int = 64
     name: ClassVar[str] = "gradient_weight"
-    reads: ClassVar[Reads] = "layers"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers")
+
+    def __post_init__(self) -> None:
+        check_whole(self, 1, "batch_size")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Scores in units of the loss."""
-        check_applies(self, networks)
+        stacked = perceptrons(self, networks)
         columns = torch.cat([self._products(piece, evaluation, members) for members, piece in
-                             networks.chunks(4 * networks.weights[0][0].numel())])
+                             stacked.pieces(4 * networks.first_weight[0].numel())])
         return Attribution(self.name, evaluation.features, sum_groups(columns, evaluation.groups))
 
-    def _products(self, networks: Ensemble, evaluation: Evaluation, members: slice) -> Tensor:
+    def _products(self, networks: Perceptrons, evaluation: Evaluation, members: slice) -> Tensor:
         """`[members, columns]`."""
         background = evaluation.background
         seeds = len(networks) if background.dim() == 3 else 1  # members that share their rows share one wide product
         inputs = background[members] if background.dim() == 3 else background[None]
         targets = evaluation.background_targets.expand(seeds, -1)
-        backward = Backward(networks, evaluation.task, seeds)
-        weight, rows = networks.weights[0], background.shape[-2]
+        backward = PerceptronBackward(networks, evaluation.task, seeds)
+        weight, rows = networks.first_weight, background.shape[-2]
         total, gradient = torch.zeros_like(weight), torch.empty_like(weight)
         several = self.batch_size * max(1, PIECE_VALUES // (weight[:, :, 0].numel() * self.batch_size))
         for start in range(0, rows, several):

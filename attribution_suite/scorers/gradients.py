@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation
-from attribution_suite.scorers.chunks import Chunk, attribute_in_chunks
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
+from attribution_suite.scorers.pieces import Piece, attribute_in_pieces
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Saliency:
     """φ_k = abs(∂f/∂x_k). Simonyan, Vedaldi & Zisserman (2014), Deep Inside Convolutional Networks."""
 
     name: ClassVar[str] = "saliency"
-    reads: ClassVar[str] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits()
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ ≥ 0, in the explained output's units per unit of the input."""
-        return attribute_in_chunks(self.name, networks, evaluation, 1, lambda chunk: _gradient(chunk).abs())
+        return attribute_in_pieces(self.name, networks, evaluation, 1, lambda piece: _gradient(piece).abs())
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class InputXGradient:
     """φ_k = x_k ∂f/∂x_k. Shrikumar et al. (2016), Not Just a Black Box."""
 
     name: ClassVar[str] = "input_x_gradient"
-    reads: ClassVar[str] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits()
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""
-        return attribute_in_chunks(self.name, networks, evaluation, 1, lambda chunk: _gradient(chunk) * chunk.inputs)
+        return attribute_in_pieces(self.name, networks, evaluation, 1, lambda piece: _gradient(piece) * piece.inputs)
 
 
-def _gradient(chunk: Chunk) -> Tensor:
+def _gradient(piece: Piece[Ensemble]) -> Tensor:
     """∂f/∂x, `[members, rows, columns]`."""
-    return chunk.pull_back(chunk.networks.gradient(chunk.networks.first(chunk.inputs), chunk.explained))
+    return piece.pull_back(piece.networks.gradient(piece.networks.first(piece.inputs), piece.explained))

@@ -11,9 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation
-from attribution_suite.scorers.chunks import Chunk, attribute_in_chunks, quadrature, straight_path
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.options import check_positive, check_whole
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
+from attribution_suite.scorers.pieces import Piece, attribute_in_pieces, quadrature, straight_path
 from attribution_suite.seeding import seeded
 
 
@@ -26,15 +27,18 @@ class IntegratedGradients:
 
     steps: int = 50
     name: ClassVar[str] = "integrated_gradients"
-    reads: ClassVar[str] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits()
+
+    def __post_init__(self) -> None:
+        check_whole(self, 1, "steps")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""
 
-        def local(chunk: Chunk) -> Tensor:
-            return mean_gradient(chunk, chunk.inputs, self.steps) * (chunk.inputs - chunk.baseline)
+        def local(piece: Piece[Ensemble]) -> Tensor:
+            return mean_gradient(piece, piece.inputs, self.steps) * (piece.inputs - piece.baseline)
 
-        return attribute_in_chunks(self.name, networks, evaluation, self.steps, local, complete=True)
+        return attribute_in_pieces(self.name, networks, evaluation, self.steps, local, complete=True)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,11 @@ class SmoothIntegratedGradients:
     deviation: float = 0.1
     steps: int = 50
     name: ClassVar[str] = "smooth_integrated_gradients"
-    reads: ClassVar[str] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits()
+
+    def __post_init__(self) -> None:
+        check_whole(self, 1, "samples", "steps")
+        check_positive(self, "deviation")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""
@@ -57,20 +65,21 @@ class SmoothIntegratedGradients:
         with seeded(evaluation.seed):
             noise = torch.normal(0.0, torch.full((rows * self.samples, columns), self.deviation)).to(evaluation.inputs)
 
-        def local(chunk: Chunk) -> Tensor:
-            part = slice(chunk.rows.start * self.samples, chunk.rows.stop * self.samples)
-            noisy = chunk.inputs.repeat_interleave(self.samples, -2) + noise[part]
-            values = mean_gradient(chunk, noisy, self.steps) * (noisy - chunk.baseline)
-            return values.unflatten(1, (-1, self.samples)).mean(2)
+        def local(piece: Piece[Ensemble]) -> Tensor:
+            part = slice(piece.rows.start * self.samples, piece.rows.stop * self.samples)
+            noisy = piece.inputs.repeat_interleave(self.samples, -2) + noise[part]
+            values = mean_gradient(piece, noisy, self.steps) * (noisy - piece.baseline)
+            per_row: Tensor = values.unflatten(1, (-1, self.samples))
+            return per_row.mean(2)
 
         points = self.samples * self.steps
-        return attribute_in_chunks(self.name, networks, evaluation, points, local, samples=self.samples)
+        return attribute_in_pieces(self.name, networks, evaluation, points, local, samples=self.samples)
 
 
-def mean_gradient(chunk: Chunk, inputs: Tensor, steps: int) -> Tensor:
+def mean_gradient(piece: Piece[Ensemble], inputs: Tensor, steps: int) -> Tensor:
     """∫₀¹ ∂f/∂x(b + α(x − b)) dα at `inputs`, `[members, rows, columns]`."""
-    path = straight_path(chunk, inputs, steps)
-    explained = None if chunk.explained is None else chunk.explained.repeat(1, steps)
-    gradient = chunk.networks.gradient(path.flatten(1, 2), explained)
+    path = straight_path(piece, inputs, steps)
+    explained = None if piece.explained is None else piece.explained.repeat(1, steps)
+    gradient = piece.networks.gradient(path.flatten(1, 2), explained)
     mean = quadrature(steps)[0].to(gradient) @ gradient.reshape(*path.shape[:2], -1)
-    return chunk.pull_back(mean.unflatten(1, path.shape[2:]))
+    return piece.pull_back(mean.unflatten(1, path.shape[2:]))

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies
-from attribution_suite.scorers.chunks import Chunk, chunks, completeness_gap, straight_path
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.options import check_whole
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, perceptrons
+from attribution_suite.scorers.pieces import Piece, completeness_gap, pieces, straight_path
 
 
 @dataclass(frozen=True)
@@ -23,29 +25,33 @@ class LayerConductance:
     layer: int = 1
     steps: int = 50
     name: ClassVar[str] = "layer_conductance"
-    reads: ClassVar[Reads] = "layers"
-    whole_network: ClassVar[bool] = True
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", below=True)
+
+    def __post_init__(self) -> None:
+        check_whole(self, 0, "layer")  # which of them a network has is known when it is asked
+        check_whole(self, 1, "steps")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ per unit, in the units of the explained output. Raises InputError for the input layer."""
-        check_applies(self, networks)
+        stacked = perceptrons(self, networks)
         if not 1 <= self.layer < networks.architecture.depth:
             raise InputError(f"layer_conductance scores hidden units: layers 1 to {networks.architecture.depth - 1}, "
                              f"not {self.layer}; for the input use integrated_gradients")
         units = networks.architecture.widths[self.layer]
         values = evaluation.inputs.new_empty(len(networks), evaluation.inputs.shape[-2], units)
-        for chunk in chunks(networks, evaluation, self.steps + 1):
-            values[chunk.members, chunk.rows] = self._conductance(chunk)
+        for piece in pieces(stacked, evaluation, self.steps + 1):
+            values[piece.members, piece.rows] = self._conductance(piece)
         gap = completeness_gap(values, networks, evaluation)
         return Attribution.from_local(self.name, values, tuple(f"unit:{unit}" for unit in range(units)), gap)
 
-    def _conductance(self, chunk: Chunk) -> Tensor:
+    def _conductance(self, piece: Piece[Perceptrons]) -> Tensor:
         """Captum's sum over the path's points p of ∂f/∂h(p) (h(p + 1) − h(p)), `[members, rows, units]`."""
-        networks, points = chunk.networks, self.steps + 1
-        path = straight_path(chunk, chunk.inputs, points)
+        networks, points = piece.networks, self.steps + 1
+        path = straight_path(piece, piece.inputs, points)
         hidden = networks.hidden(path.flatten(1, 2))[self.layer - 1]
         tail = networks.tail(self.layer)
-        explained = None if chunk.explained is None else chunk.explained.repeat(1, points)
+        explained = None if piece.explained is None else piece.explained.repeat(1, points)
         gradient = torch.bmm(tail.gradient(tail.first(hidden), explained), tail.weights[0])
         hidden, gradient = (values.unflatten(1, path.shape[1:3]) for values in (hidden, gradient))
-        return (gradient[:, :-1] * hidden.diff(dim=1)).sum(1)
+        conductance: Tensor = (gradient[:, :-1] * hidden.diff(dim=1)).sum(1)
+        return conductance

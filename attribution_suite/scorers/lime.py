@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,15 +11,16 @@ from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.outputs import explained_output
-from attribution_suite.scorers.attribution import Attribution, Evaluation
+from attribution_suite.options import check_flags, check_whole
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
 
 KERNEL_WIDTH = 0.75  # times √features, as in the package
 RIDGE = 1.0
-# Outputs held at once, in an ensemble's chunks: few numbers a member, and the more members share a factorisation the
+# Outputs held at once, in an ensemble's pieces: few numbers a member, and the more members share a factorisation the
 # less each pays for it.
-CHUNKS_AT_ONCE = 8
+PIECES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,15 @@ class Lime:
     """
 
     name: ClassVar[str] = "lime"
-    reads: ClassVar[Literal["network", "labels"]] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(rows="lime_rows", from_profile={"samples": "lime_samples"})
     samples: int = 5000
     neighbourhoods: int = 10
     published: bool = False
 
     def __post_init__(self) -> None:
-        if self.samples < 2:
-            raise InputError(f"lime needs at least 2 samples (the row and one neighbour), got samples={self.samples}")
-        if self.neighbourhoods < 1:
-            raise InputError(f"lime needs at least one neighbourhood, got neighbourhoods={self.neighbourhoods}")
+        check_whole(self, 2, "samples")  # the row and one neighbour
+        check_whole(self, 1, "neighbourhoods")
+        check_flags(self, "published")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """φ `[members, rows, features]`, in units of the explained output; all in float64 but the networks."""
@@ -63,7 +63,7 @@ class Lime:
         else:  # a hidden layer: each member has its own distribution, so its own neighbourhood
             members = torch.arange(len(networks)).split(1)
             values = torch.cat([self._explain(networks.select(one), _alone(evaluation, one)) for one in members])
-        return Attribution.from_local(self.name, values.to(networks.weights[0]), evaluation.features)
+        return Attribution.from_local(self.name, values.to(networks.first_weight), evaluation.features)
 
     def _explain(self, networks: Ensemble, evaluation: Evaluation) -> Tensor:
         background, rows = (part.double().numpy(force=True) for part in (evaluation.background, evaluation.inputs))
@@ -162,14 +162,14 @@ def _coefficients(networks: Ensemble, neighbours: Tensor, places: Tensor, rows: 
     """φ of rows that share a neighbourhood, `[members, rows, features]`; the networks predict it once."""
     values = torch.empty(len(networks), *own.shape, dtype=torch.float64, device=own.device)
     held = len(neighbours) * networks.architecture.outputs
-    for chunk, part in networks.chunks(held // CHUNKS_AT_ONCE):
-        classes = None if explained is None else explained[chunk]
+    for piece, part in networks.pieces(held // PIECES_AT_ONCE):
+        classes = None if explained is None else explained[piece]
         at_rows = explained_output(part.outputs(rows), classes).double()
         at_neighbours = part.outputs(neighbours).transpose(1, 2).contiguous()
         for row, place in enumerate(own):
             output = 0 if classes is None else classes[:, row]
             outputs = at_neighbours[torch.arange(len(part), device=own.device), output].double()
-            values[chunk, row] = _ridge(places != place[:, None], outputs, at_rows[:, row])
+            values[piece, row] = _ridge(places != place[:, None], outputs, at_rows[:, row])
     return values
 
 

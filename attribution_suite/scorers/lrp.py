@@ -7,10 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from attribution_suite.networks.ensemble import Ensemble
 from attribution_suite.networks.forward import collect
-from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies
-from attribution_suite.scorers.chunks import Chunk, chunks
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.options import check_positive
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, perceptrons
+from attribution_suite.scorers.pieces import Piece, pieces
 
 STABILISER = 1e-9
 Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # inputs, weight, pre-activation, relevance: one layer down
@@ -28,12 +30,11 @@ class LRP:
     """
 
     name: ClassVar[str] = "lrp"
-    reads: ClassVar[Reads] = "layers"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local relevance in the units of the explained output."""
-        check_applies(self, networks)
-        return _attribute(self.name, networks, evaluation, positive_rule)
+        return _attribute(self.name, perceptrons(self, networks), evaluation, positive_rule)
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,17 @@ class LRPEpsilon:
 
     epsilon: float = 1e-6
     name: ClassVar[str] = "lrp_epsilon"
-    reads: ClassVar[Reads] = "layers"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers")
+
+    def __post_init__(self) -> None:
+        check_positive(self, "epsilon")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local relevance in the units of the explained output."""
-        check_applies(self, networks)
-
         def rule(inputs: Tensor, weight: Tensor, pre_activation: Tensor, relevance: Tensor) -> Tensor:
             return epsilon_rule(inputs, weight, pre_activation, relevance, self.epsilon)
 
-        return _attribute(self.name, networks, evaluation, rule)
+        return _attribute(self.name, perceptrons(self, networks), evaluation, rule)
 
 
 def positive_rule(inputs: Tensor, weight: Tensor, _: Tensor, relevance: Tensor) -> Tensor:
@@ -83,30 +85,30 @@ def epsilon_rule(inputs: Tensor, weight: Tensor, pre_activation: Tensor, relevan
     return inputs * torch.bmm(passed, weight)
 
 
-def relevance(chunk: Chunk, rule: Rule) -> list[Tensor]:
+def relevance(piece: Piece[Perceptrons], rule: Rule) -> list[Tensor]:
     """Relevance `[members, rows, width]` of every layer, the input first; the last is the explained output's."""
-    networks = chunk.networks
-    collected = collect(networks, chunk.inputs)
-    inputs, output = [chunk.inputs, *collected.entering[1:]], collected.outputs  # the inputs as the members share them
-    if chunk.explained is not None:
-        output = output * torch.nn.functional.one_hot(chunk.explained, output.shape[2])
+    networks = piece.networks
+    collected = collect(networks, piece.inputs)
+    inputs, output = [piece.inputs, *collected.entering[1:]], collected.outputs  # the inputs as the members share them
+    if piece.explained is not None:
+        output = output * torch.nn.functional.one_hot(piece.explained, output.shape[2])
     layers = [output]
     for values, weight, leaving in zip(inputs[::-1], networks.weights[::-1], collected.leaving[::-1], strict=True):
         layers.insert(0, rule(values, weight, leaving, layers[0]))
     return layers
 
 
-def _attribute(name: str, networks: Ensemble, evaluation: Evaluation, rule: Rule) -> Attribution:
+def _attribute(name: str, networks: Perceptrons, evaluation: Evaluation, rule: Rule) -> Attribution:
     rows, widths = evaluation.inputs.shape[-2], networks.architecture.widths[:-1]
     columns = evaluation.inputs.new_empty(len(networks), rows, widths[0])
     absorbed = columns.new_zeros(len(networks))
     means = {f"layer {layer}": columns.new_zeros(len(networks), width) for layer, width in enumerate(widths)}
-    for chunk in chunks(networks, evaluation, 2):
-        layers = relevance(chunk, rule)
-        columns[chunk.members, chunk.rows] = layers[0]
+    for piece in pieces(networks, evaluation, 2):
+        layers = relevance(piece, rule)
+        columns[piece.members, piece.rows] = layers[0]
         for layer, mean in enumerate(means.values()):
-            mean[chunk.members] += layers[layer].abs().sum(1) / rows
-        absorbed[chunk.members] += (layers[-1].sum(2) - layers[0].sum(2)).abs().sum(1) / rows
+            mean[piece.members] += layers[layer].abs().sum(1) / rows
+        absorbed[piece.members] += (layers[-1].sum(2) - layers[0].sum(2)).abs().sum(1) / rows
     attribution = Attribution.from_columns(name, columns, evaluation)
     return Attribution(name, attribution.features, attribution.scores, attribution.values, attribution.signed,
                        details=means | {"absorbed": absorbed})

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.outputs import task_loss
-from attribution_suite.scorers.attribution import Attribution, Evaluation
+from attribution_suite.options import check_whole
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,19 @@ class Permutation:
     """
 
     name: ClassVar[str] = "permutation"
-    reads: ClassVar[Literal["network", "labels"]] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits()
     repeats: int = 5
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise InputError(f"permutation needs at least one repeat, got repeats={self.repeats}")
+        check_whole(self, 1, "repeats")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
-        """Global scores; the memory held at once is bounded by chunks of members."""
+        """Global scores; the memory held at once is bounded by pieces of members."""
         orders = [order.to(networks.device)
                   for order in _orders(evaluation.inputs.shape[-2], self.repeats, evaluation.seed)]
         members, per_member = torch.arange(len(networks)), len(orders[0]) * sum(networks.architecture.widths[1:])
-        rise = torch.cat([_rises(part, evaluation.for_members(members[chunk]), orders)
-                          for chunk, part in networks.chunks(per_member)])
+        rise = torch.cat([_rises(part, evaluation.for_members(members[piece]), orders)
+                          for piece, part in networks.pieces(per_member)])
         return Attribution(self.name, evaluation.features, rise.abs(), signed=rise)
 
 
@@ -64,7 +63,7 @@ def _rises(networks: Ensemble, evaluation: Evaluation, orders: Sequence[Tensor])
     base = task_loss(networks.finish(first), evaluation.targets, evaluation.task)
     rises = []
     for group in evaluation.groups.values():
-        weight, values = networks.weights[0][:, :, list(group)], evaluation.inputs[..., list(group)]
+        weight, values = networks.first_weight[:, :, list(group)], evaluation.inputs[..., list(group)]
         rise = torch.zeros_like(base)
         for order in orders:
             change = (values[..., order, :] - values).expand(len(networks), -1, -1)

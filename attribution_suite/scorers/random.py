@@ -1,13 +1,13 @@
 """The control: random scores, the floor that every measure is read against."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Random:
     """
 
     name: ClassVar[str] = "random"
-    reads: ClassVar[Literal["network", "labels"]] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(control=True)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Scores and local values, the same at every call for the same seed and position in the ensemble."""

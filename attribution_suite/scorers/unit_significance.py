@@ -1,7 +1,7 @@
 """How well each unit alone separates the classes, as a score."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from attribution_suite.measures.statistics import holm
 from attribution_suite.measures.unit_tests import unit_tests
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_groups
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, sum_groups
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class UnitSignificance:
     """
 
     name: ClassVar[str] = "unit_significance"
-    reads: ClassVar[Literal["network", "labels"]] = "labels"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="labels")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Global scores; `signed` (up with class 1, or with the target) for binary and regression."""

@@ -59,7 +59,8 @@ def density_table(history: Tensor, feature_names: Sequence[str]) -> pd.DataFrame
 
 
 def _divided(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> np.ndarray:
-    return np.divide(a, b, out=np.full(a.shape, np.nan), where=where)
+    ratio: np.ndarray = np.divide(a, b, out=np.full(a.shape, np.nan), where=where)
+    return ratio
 
 
 def _checked(history: Tensor, feature_names: Sequence[str] | None = None) -> np.ndarray:

@@ -5,9 +5,9 @@ from typing import ClassVar, Literal, get_args
 
 import torch
 
-from attribution_suite.errors import InputError
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation, Reads, check_applies, sum_groups
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.options import check_one_of
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, perceptrons, sum_groups
 
 Variant = Literal["mean_abs", "first_unit"]
 
@@ -23,17 +23,15 @@ class Weights:
     """
 
     name: ClassVar[str] = "weights"
-    reads: ClassVar[Reads] = "layers"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers")
     variant: Variant = "mean_abs"
 
     def __post_init__(self) -> None:
-        if self.variant not in get_args(Variant):
-            raise InputError(f"unknown variant '{self.variant}' of weights; known: {', '.join(get_args(Variant))}")
+        check_one_of(self, "variant", get_args(Variant))
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Scores of every member; `signed` for `first_unit` alone."""
-        check_applies(self, networks)
-        weight = networks.weights[0]
+        weight = perceptrons(self, networks).first_weight
         columns = weight.abs().mean(1) if self.variant == "mean_abs" else weight[:, 0]
         norm = columns.abs().sum(1, keepdim=True)
         shares = sum_groups(columns / torch.where(norm > 0, norm, 1.0), evaluation.groups)

@@ -1,12 +1,12 @@
 """XGBoost's gain: how much the splits on a feature reduce the loss of a boosted model."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation, sum_groups
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, sum_groups
 from attribution_suite.scorers.xgboost_fit import XGBoostScorer, fidelity, gains, rows_by_output
 
 
@@ -19,7 +19,7 @@ class XGBoostGain(XGBoostScorer):
     """
 
     name: ClassVar[str] = "xgboost_gain"
-    reads: ClassVar[Literal["network", "labels"]] = "labels"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="labels")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Global scores; equal for all members that share a background."""
@@ -38,7 +38,7 @@ class XGBoostGainSurrogate(XGBoostScorer):
     """
 
     name: ClassVar[str] = "xgboost_gain_surrogate"
-    reads: ClassVar[Literal["network", "labels"]] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits()
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Global scores, in squared units of the explained output summed over the fitted rows."""

@@ -1,12 +1,12 @@
 """TreeSHAP of a boosted model: exact Shapley values of its margin (Lundberg et al. 2020)."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 
-from attribution_suite.networks.ensemble import Ensemble
-from attribution_suite.scorers.attribution import Attribution, Evaluation
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
 from attribution_suite.scorers.xgboost_fit import (
     XGBoostScorer,
     contributions,
@@ -24,7 +24,7 @@ class XGBoostShap(XGBoostScorer):
     """
 
     name: ClassVar[str] = "xgboost_shap"
-    reads: ClassVar[Literal["network", "labels"]] = "labels"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="labels")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """φ of every member: TreeSHAP runs once for all members that share background and rows."""
@@ -49,7 +49,7 @@ class XGBoostShapSurrogate(XGBoostScorer):
     """
 
     name: ClassVar[str] = "xgboost_shap_surrogate"
-    reads: ClassVar[Literal["network", "labels"]] = "network"
+    traits: ClassVar[ScorerTraits] = ScorerTraits()
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """φ of every member, in units of the explained output."""

@@ -1,0 +1,239 @@
+"""The library: an audit in one call, or its steps one by one."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attribution_suite.calls import in_own_words
+from attribution_suite.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from attribution_suite.datasets.preset import Training
+    from attribution_suite.datasets.table import TabularDataset
+    from attribution_suite.networks.given import Networks
+    from attribution_suite.networks.network import Ensemble
+    from attribution_suite.networks.training import Trained
+    from attribution_suite.results import Audit
+    from attribution_suite.scorers.attribution import Attribution
+
+    Data = str | Path | TabularDataset
+
+DEFAULT_OUT = "attribution-audit"
+
+
+@in_own_words
+def train(dataset: "Data", *, seeds: int | Sequence[int] = 5, preset: str | None = None,
+          training: "Training | None" = None, device: str = "cpu") -> "Trained":
+    """One network a seed, of the data set's architecture, as `Trained.networks`.
+
+    `dataset`: a table (which brings its own preset), or a name of the catalogue. `seeds`: how many (0, 1, …), or which.
+    `preset`: 'default', or 'published' for the network and training of the source that docs/methods.md names;
+    `training` instead of the preset's. `device`: 'cpu', 'cuda' or 'auto', where they are trained and stay.
+
+    Raises InputError for anything that cannot be trained.
+    """
+    from attribution_suite.devices import choose
+    from attribution_suite.networks.originals import train_originals
+    from attribution_suite.options import seed_numbers
+
+    table = _table(dataset, preset)
+    return train_originals(table, table.preset, seed_numbers(seeds), choose(device), _budget(training))
+
+
+@in_own_words
+def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int = 500, background: int = 2000,
+              layer: int = 0, explained_by: "Networks | None" = None, **options: Any) -> "Attribution":
+    """What one scorer says of every network: shares `[members, features]`, local values where it has them.
+
+    The first `rows` test rows are explained, by the class that `explained_by` predicts (the networks themselves, if it
+    is not given; give the originals to compare edited networks with). `background`: how many training rows the scorer
+    may draw from. `layer` 0 is the input, l > 0 a hidden one. `options` are the scorer's own, as `steps=20` of
+    integrated_gradients.
+
+    Raises InputError for unknown names and options, and where the scorer does not apply to the networks.
+    """
+    from attribution_suite.networks.given import as_ensemble
+    from attribution_suite.options import whole_number
+    from attribution_suite.scorers.attribution import Evaluation
+    from attribution_suite.scorers.choice import Choice
+
+    for option, value, least in (("rows", rows, 2), ("background", background, 10), ("layer", layer, 0)):
+        whole_number(option, value, least)
+    table = _table(dataset)
+    ensemble, choice = as_ensemble(networks, table), Choice(scorer, options)
+    original = ensemble if explained_by is None else as_ensemble(explained_by, table).to(ensemble.device)
+    if len(original) != len(ensemble):
+        raise InputError(f"explained_by has {len(original)} networks, {len(ensemble)} are attributed: give one each")
+    return choice.attribute(ensemble, Evaluation.of(table, original, rows, background), layer)
+
+
+@in_own_words
+def remove(networks: "Networks", dataset: "Data", feature: str, method: str, *, layer: int = 0,
+           seeds: Sequence[int] | None = None, preset: str | None = None, training: "Training | None" = None,
+           tuning: float = 1.0, **options: Any) -> "Ensemble":
+    """Copies of the networks without a feature (at a hidden layer: without a unit, 'unit:3').
+
+    `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
+    budget of a retraining instead of the preset's; `tuning`: the fine-tuning epochs as a fraction of the full ones.
+    `options` are the method's own, as `deviation=0.5` of stochastic_tuning.
+
+    Raises InputError for unknown names and options, and for a number of seeds other than that of the networks.
+    """
+    from dataclasses import replace
+
+    from attribution_suite.networks.given import as_ensemble
+    from attribution_suite.networks.nodes import Nodes
+    from attribution_suite.options import checked_options, positive, seed_numbers, whole_number
+    from attribution_suite.removals import REMOVALS
+    from attribution_suite.removals.removal import Removal, Setting
+
+    table = _table(dataset, preset)
+    original = as_ensemble(networks, table)
+    numbers = seed_numbers(len(original) if seeds is None else seeds)
+    if len(numbers) != len(original):
+        raise InputError(f"{len(original)} networks need as many seeds, got {len(numbers)}")
+    checked_options(REMOVALS, method, options)
+    edit: Removal = REMOVALS.load(method)(**options)
+    columns = _columns(table, original, feature, whole_number("layer", layer, 0))
+    nodes = Nodes.of([columns]).repeat(len(original)).to(original.device)
+    cold = _budget(training) or table.preset.training
+    warm = replace(cold, epochs=max(1, round(table.preset.tuning_epochs * positive("tuning", tuning))))
+    setting = Setting.of(table, original, layer, numbers, cold, warm)
+    return original.with_tail(edit.remove(original.tail(layer), nodes, setting).networks)
+
+
+@in_own_words
+def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
+          training: "Training | None" = None, target: str | None = None, task: str | None = None,
+          remove: str | Sequence[str] | None = None, removals: Sequence[str] | None = None,
+          scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
+          pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
+          inside: str | int | None = None, seeds: int | None = None, rows: int | None = None,
+          background: int | None = None, lime_rows: int | None = None, lime_samples: int | None = None,
+          tuning: float | None = None, out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto",
+          fresh: bool = False, say: Callable[[str], None] = print) -> "Audit":
+    """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
+
+    `datasets`: names of the catalogue (default: the four of the main job), CSV files (with `target`, and `task` instead
+    of the inferred one), or tables (`from_arrays`). `preset`: 'default' or 'published', `pca`: the first k principal
+    components as the inputs, `data_dir` and `real_only`: as for `load_dataset`.
+    `networks`: trained networks of one's own for the one data set, in the place of those that the audit would train:
+    an nn.Module or a list of them, one a seed, that take its encoded inputs and return `[rows, outputs]`, logits for
+    classes. They stay as they are. `training`: the budget of their retraining and, in part, of their fine-tuning.
+    `remove`: features (or 'unit:3' of a hidden `layer`), 'top:K' or 'all'; default: what each data set declares.
+    `removals`, `scorers`: which methods; default: all. `inside`: 'all' hidden layers, or one, to look into.
+    `profile`: 'quick' or 'full', whose numbers `seeds` … `tuning` replace: networks trained, test rows explained,
+    training rows that scorers may draw from, rows and samples of LIME, fine-tuning epochs as a fraction.
+    `jobs`: worker processes, one a core if not given; `device`: 'cpu', 'cuda', or 'auto': a GPU if there is one.
+    `fresh`: repeats what `out` holds. `say` is told of the progress, line by line.
+
+    Returns the tables. Raises InputError for anything that cannot be run.
+    """
+    from attribution_suite.auditing.pool import each_in_pool
+    from attribution_suite.auditing.run import open_run, prepare, run_audit
+    from attribution_suite.auditing.spec import make_spec
+    from attribution_suite.datasets.table import TabularDataset
+    from attribution_suite.networks.given import count_networks
+    from attribution_suite.reporting.page import draw_report
+    from attribution_suite.results import Audit
+
+    wanted = list(datasets) if isinstance(datasets, list | tuple) else [datasets]
+    for dataset in wanted:
+        if not isinstance(dataset, str | Path | TabularDataset):
+            raise _no_data(dataset)
+    tables = [dataset for dataset in wanted if isinstance(dataset, TabularDataset)]
+    names = [dataset.name if isinstance(dataset, TabularDataset) else str(dataset) for dataset in wanted]
+    if not callable(say):
+        raise InputError(f"option 'say' is a function that takes a line of text, got {say!r}")
+    if networks is not None and seeds is None:
+        seeds = count_networks(networks)
+    spec = make_spec(
+        names, target=target, task=task, remove=remove, removals=removals, scorers=scorers, profile=profile,
+        preset=preset, pca=pca, data_dir=data_dir, real_only=real_only, layer=layer, inside=inside,
+        given=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows, background=background,
+        lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning)
+    folder = _folder("out", out)
+    prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training), say=say)
+    with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:
+        failed = run_audit(prepared, context, folder)
+        draw_report(folder, prepared.datasets, each_in_pool(context.workers))
+    return Audit(folder, failed)
+
+
+@in_own_words
+def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
+            inside: str | int = "all", target: str | None = None, task: str | None = None, profile: str = "quick",
+            preset: str = "default", pca: int | None = None, data_dir: str | Path | None = None,
+            real_only: bool = False, seeds: int | None = None, rows: int | None = None, background: int | None = None,
+            out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
+            say: Callable[[str], None] = print) -> "Audit":
+    """Looks inside the networks: units, masking, paths, how weights grew. Nothing is removed.
+
+    `inside`: 'all' hidden layers, or one by its number. The other words are those of `audit`.
+
+    Returns the tables, those of `tables.NEURON_TABLES` with them. Raises InputError for anything that cannot be run.
+    """
+    from attribution_suite.auditing.work.look import SCORERS
+
+    return audit(datasets, networks=networks, removals=[], scorers=SCORERS, inside=inside, target=target, task=task,
+                 profile=profile, preset=preset, pca=pca, data_dir=data_dir, real_only=real_only, seeds=seeds,
+                 rows=rows, background=background, out=out, jobs=jobs, device=device, fresh=fresh, say=say)
+
+
+@in_own_words
+def report(run_dir: str | Path) -> Path:
+    """Draws the report of a finished run again; returns the page's path.
+
+    Raises InputError for a folder that holds no finished run.
+    """
+    from attribution_suite.reporting.redraw import redraw
+
+    return redraw(_folder("run_dir", run_dir))
+
+
+def _table(dataset: "Data", preset: str | None = None) -> "TabularDataset":
+    """The data set; a table that the caller has brings its own preset. Raises InputError where `preset` differs."""
+    from attribution_suite.datasets.load import load_dataset
+    from attribution_suite.datasets.table import TabularDataset
+
+    if not isinstance(dataset, str | Path | TabularDataset):
+        raise _no_data(dataset)
+    if not isinstance(dataset, TabularDataset):
+        return load_dataset(dataset, preset=preset or "default")
+    if preset not in (None, dataset.preset.name):
+        raise InputError(f"'{dataset.name}' is a table with the preset '{dataset.preset.name}': option 'preset' is for "
+                         "what is yet to be loaded")
+    return dataset
+
+
+def _no_data(value: object) -> InputError:
+    return InputError("a data set is a name, a file or a table made by `from_arrays`, got a "
+                      f"{type(value).__name__}: {' '.join(repr(value).split())[:60]}")
+
+
+def _budget(training: object) -> "Training | None":
+    """The caller's own. Raises InputError for what is no `Training`."""
+    from attribution_suite.datasets.preset import Training
+
+    if not isinstance(training, Training | None):
+        raise InputError(f"option 'training' is a Training(epochs, batch_size, learning_rate), got {training!r}")
+    return training
+
+
+def _folder(option: str, path: object) -> Path:
+    """The caller's folder. Raises InputError for what is no path."""
+    if not isinstance(path, str | Path):
+        raise InputError(f"option '{option}' is the path of a folder, got {path!r}")
+    return Path(path)
+
+
+def _columns(dataset: "TabularDataset", networks: "Ensemble", feature: str, layer: int) -> tuple[int, ...]:
+    """The nodes of a feature, or of a unit of a hidden layer. Raises InputError for a name that it does not have."""
+    if not isinstance(feature, str):
+        raise InputError(f"a feature is named by a string, got {feature!r}")
+    if layer == 0:
+        return dataset.columns(feature)
+    units = {f"unit:{unit}": (unit,) for unit in range(networks.tail(layer).architecture.features)}
+    if feature not in units:
+        raise unknown_name(f"unit of layer {layer}", feature, units)
+    return units[feature]

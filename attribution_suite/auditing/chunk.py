@@ -1,0 +1,187 @@
+"""The three kinds of work an audit is made of. A chunk knows its key, its inputs, its work and its tables.
+
+A chunk is one unit of scheduling, resumption and distribution; it is plain data, so it travels to a worker process.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
+
+import pandas as pd
+import torch
+
+from attribution_suite.auditing import frames
+from attribution_suite.auditing.code_digest import plug_in_digest
+from attribution_suite.auditing.store import Arrays, Store, Stored, content_key
+from attribution_suite.auditing.subject import Subject
+from attribution_suite.auditing.work.edit import EDITED, remove_features
+from attribution_suite.auditing.work.look import look_inside
+from attribution_suite.auditing.work.train import score_originals, stored_names
+from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.removals import REFERENCE, REMOVALS
+from attribution_suite.tables import NEURON_TABLES
+from attribution_suite.tables.audit import ORIGINAL
+
+Frames = Iterator[tuple[str, pd.DataFrame]]
+
+
+@dataclass(frozen=True)
+class TrainOriginals:
+    """Trains one network a seed, unless they are given, and scores them.
+
+    `record_every`: the epochs from one record of the first layer's weights to the next; None records nothing.
+    """
+
+    subject: Subject
+    record_every: int | None = None
+    removal: ClassVar[str] = ORIGINAL
+
+    @cached_property
+    def key(self) -> str:
+        """The chunk's name in the store."""
+        return content_key([type(self).__name__, self.subject.content(), self.record_every])
+
+    @property
+    def title(self) -> str:
+        """For progress and errors."""
+        return f"{self.subject.name} {ORIGINAL}"
+
+    @property
+    def members(self) -> pd.DataFrame:
+        """The key columns of its tables, one row a network."""
+        return frames.member_keys(self.subject, ORIGINAL, (("",),) * len(self.subject.seeds), (0,))
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """What a finished chunk holds."""
+        return frozenset(stored_names(self.subject, self.record_every))
+
+    def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
+        """The networks, what scorers say of them, how they trained."""
+        return score_originals(self.subject, dataset, device, self.record_every)
+
+    def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
+        """Rows of attributions, agreement, training and failures."""
+        yield from frames.scored(self.subject, dataset, arrays, self.members)
+
+
+@dataclass(frozen=True)
+class RemoveFeatures:
+    """Removes features (or hidden units) from the originals by one method, then scores and measures what is left.
+
+    `features` `[seeds][variants]`: what each network loses, one network a variant. `ranks` `[variants]`: the places
+    of 'top:K', 0 for what was named.
+    """
+
+    originals: TrainOriginals
+    removal: str
+    features: tuple[tuple[str, ...], ...]
+    ranks: tuple[int, ...]
+
+    @property
+    def subject(self) -> Subject:
+        """The originals'."""
+        return self.originals.subject
+
+    @cached_property
+    def key(self) -> str:
+        """The chunk's name in the store."""
+        return content_key([type(self).__name__, self.originals.key, self.removal,
+                            plug_in_digest(REMOVALS, self.removal), self.features])
+
+    @property
+    def members(self) -> pd.DataFrame:
+        """The key columns of its tables, one row a network."""
+        return frames.member_keys(self.subject, self.removal, self.features, self.ranks)
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """What some network loses, each name once."""
+        return tuple(dict.fromkeys(name for names in self.features for name in names))
+
+    @property
+    def title(self) -> str:
+        """For progress and errors: data set, removal and features."""
+        few = ", ".join(self.removed[:3]) + (" …" if len(self.removed) > 3 else "")
+        return f"{self.subject.name} {self.removal} ({few})"
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """What a finished chunk holds."""
+        return frozenset(EDITED)
+
+    def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
+        """The edited networks' scores, losses and effects."""
+        originals = finished(self.originals, store)
+        return remove_features(self.subject, dataset, device, originals.arrays, self.removal, self.features)
+
+    def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
+        """Rows of attributions, agreement, training, failures, shifts and outcomes."""
+        members = self.members
+        yield from frames.scored(self.subject, dataset, arrays, members)
+        originals, twin = finished(self.originals, store).arrays, replace(self, removal=REFERENCE)
+        reference = load(twin, store) if twin in chunks else None
+        retrained = None if reference is None else reference.arrays
+        yield "shifts", frames.shifts(self.subject, dataset, arrays, originals, retrained, members)
+        yield "outcomes", frames.outcomes(arrays, retrained, members)
+
+
+@dataclass(frozen=True)
+class LookInside:
+    """Looks into hidden `layers` of the originals: units, masking, paths, how weights grew. Nothing is removed."""
+
+    originals: TrainOriginals
+    layers: tuple[int, ...]
+    removal: ClassVar[str] = ORIGINAL
+
+    @property
+    def subject(self) -> Subject:
+        """The originals'."""
+        return self.originals.subject
+
+    @cached_property
+    def key(self) -> str:
+        """The chunk's name in the store."""
+        return content_key([type(self).__name__, self.originals.key, self.layers])
+
+    @property
+    def members(self) -> pd.DataFrame:
+        """The key columns of its tables, one row a network."""
+        return frames.member_keys(self.subject, ORIGINAL, (("",),) * len(self.subject.seeds), (0,))
+
+    @property
+    def title(self) -> str:
+        """For progress and errors."""
+        return f"{self.subject.name} inside (layers {', '.join(map(str, self.layers))})"
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """What a finished chunk holds: every table of `NEURON_TABLES`."""
+        return frozenset(NEURON_TABLES)
+
+    def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
+        """A matter of seconds, of scipy and of tables: it stays on the CPU."""
+        originals = finished(self.originals, store)
+        return look_inside(self.subject, dataset, originals.arrays, self.layers, self.originals.record_every)
+
+    def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
+        """Every table of `NEURON_TABLES`."""
+        return frames.unpacked(arrays)
+
+
+Chunk = TrainOriginals | RemoveFeatures | LookInside
+
+
+def load(chunk: Chunk, store: Store) -> Stored | None:
+    """A finished chunk; None if the store does not hold it whole, with all that a chunk of its kind holds today."""
+    stored = store.load(chunk.key)
+    return stored if stored is not None and chunk.outputs <= stored.arrays.keys() else None
+
+
+def finished(chunk: Chunk, store: Store) -> Stored:
+    """A chunk that must have run before."""
+    stored = load(chunk, store)
+    if stored is None:
+        raise RuntimeError(f"{chunk.title} is missing: that chunk must run first")
+    return stored

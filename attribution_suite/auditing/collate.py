@@ -1,0 +1,64 @@
+"""From the chunks of a run to its tidy tables, chunk by chunk: memory holds one chunk's rows at a time."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from attribution_suite.auditing.chunk import Chunk, LookInside, load
+from attribution_suite.auditing.context import RunContext
+from attribution_suite.auditing.frames import failed
+from attribution_suite.auditing.pool import Done
+from attribution_suite.files import TEMPORARY
+from attribution_suite.tables import ALL_TABLES, NEURON_TABLES, TABLES
+from attribution_suite.tables.column import schema, tidy
+
+
+def collate(chunks: Sequence[Chunk], done: Sequence[Done], context: RunContext, out: Path) -> None:
+    """Writes every table of the finished chunks to `out`, each whole or not at all.
+
+    The tables of a look inside are written where there was one, and removed where there was not. The files' metadata
+    name, under 'simulated', the data sets that are stand-ins.
+    """
+    looked = any(isinstance(chunk, LookInside) for chunk in chunks)
+    tables = {**TABLES, **(NEURON_TABLES if looked else {})}
+    stand_ins = ", ".join(name for name, dataset in context.datasets.items() if dataset.provenance.simulated)
+    schemas = {table: schema(columns, {"simulated": stand_ins}) for table, columns in tables.items()}
+    temporary = {table: out / f".{table}.parquet{TEMPORARY}" for table in tables}
+    try:
+        with ExitStack() as stack:
+            writers = {table: stack.enter_context(pq.ParquetWriter(path, schemas[table], compression="zstd"))
+                       for table, path in temporary.items()}
+            for table, rows in rows_of(chunks, done, context):
+                writers[table].write_table(_arrow(table, rows, schemas[table]))
+        for table, path in temporary.items():
+            path.replace(out / f"{table}.parquet")
+        for table in ALL_TABLES.keys() - tables.keys():
+            (out / f"{table}.parquet").unlink(missing_ok=True)
+    except BaseException as error:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(out)  # Parquet's own errors name no file
+        raise
+
+
+def rows_of(chunks: Sequence[Chunk], done: Sequence[Done],
+            context: RunContext) -> Iterator[tuple[str, pd.DataFrame | pa.Table]]:
+    """The tables' rows of every finished chunk; of one that failed, the failure."""
+    for chunk in chunks:
+        stored = load(chunk, context.store)
+        if stored is not None:
+            yield from chunk.tables(stored.arrays, context.datasets[chunk.subject.name], context.store, chunks)
+    for ended in done:
+        if ended.error:
+            yield "failures", failed(ended.chunk.members, {"": ended.error})
+
+
+def _arrow(table: str, rows: pd.DataFrame | pa.Table, kinds: pa.Schema) -> pa.Table:
+    if isinstance(rows, pa.Table):
+        return rows.cast(kinds)
+    return pa.Table.from_pandas(tidy(ALL_TABLES[table], rows), kinds, preserve_index=False)

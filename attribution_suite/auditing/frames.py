@@ -1,0 +1,143 @@
+"""From the arrays of one finished chunk to rows of its tables."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from attribution_suite.auditing.store import Arrays
+from attribution_suite.auditing.subject import Subject
+from attribution_suite.auditing.work.outcomes import OUTCOMES
+from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.measures.agreement import METRICS, READINGS
+from attribution_suite.measures.losses import cost_ratio
+from attribution_suite.measures.shift import shift
+from attribution_suite.tables import NEURON_TABLES
+
+Rows = tuple[str, pd.DataFrame | pa.Table]
+
+
+def member_keys(subject: Subject, removal: str, features: Sequence[Sequence[str]],
+                ranks: Sequence[int]) -> pd.DataFrame:
+    """The key columns, one row a member; `features` `[seeds][variants]`, `ranks` `[variants]`."""
+    variants = len(ranks)
+    return pd.DataFrame({
+        "dataset": subject.name, "seed": np.repeat(subject.seeds, variants), "removal": removal,
+        "removed": [name for names in features for name in names], "layer": subject.layer,
+        "rank": list(ranks) * len(features)})
+
+
+def spread(members: pd.DataFrame, columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
+    """Repeats each member's keys to the length of `columns` (member-major)."""
+    length = len(next(iter(columns.values())))
+    return members.loc[members.index.repeat(length // len(members))].reset_index(drop=True).assign(**columns)
+
+
+def scored(subject: Subject, dataset: TabularDataset, arrays: Arrays, members: pd.DataFrame) -> Iterator[Rows]:
+    """What every chunk that scores networks has."""
+    yield "attributions", attributions(subject, dataset, arrays, members)
+    yield "agreement", agreements(subject, arrays, members)
+    yield "training", training(arrays, members)
+    yield "failures", failures(arrays, members)
+
+
+def attributions(subject: Subject, dataset: TabularDataset, arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member, measured scorer and feature."""
+    scorers, names = np.array(subject.scorers), np.array(feature_names(subject, dataset, arrays))
+    measured = arrays["measured"]
+    count, features = len(members), len(names)
+    return spread(members, {
+        "scorer": np.tile(np.repeat(scorers[measured], features), count),
+        "feature": np.tile(names, count * measured.sum()),
+        **{column: arrays[name][:, measured].ravel() for column, name in
+           (("share", "share"), ("mean_abs", "mean_abs"), ("signed_mean", "signed"))},
+    })
+
+
+def feature_names(subject: Subject, dataset: TabularDataset, arrays: Arrays) -> list[str]:
+    """The features of the subject's layer."""
+    if subject.layer:
+        return [f"unit:{unit}" for unit in range(arrays["share"].shape[2])]
+    return list(dataset.groups)
+
+
+def agreements(subject: Subject, arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member, pair of scorers, reading and metric that applies to the pair."""
+    scorers = np.array(subject.scorers)
+    first, second = np.triu_indices(len(scorers), 1)
+    values = arrays["agreement"][:, :, first, second].transpose(3, 2, 0, 1)  # [members, pairs, readings, metrics]
+    readings = np.repeat(np.array(READINGS), len(METRICS))
+    each = len(readings)
+    rows = spread(members, {
+        "scorer_a": np.tile(np.repeat(scorers[first], each), len(members)),
+        "scorer_b": np.tile(np.repeat(scorers[second], each), len(members)),
+        "reading": np.tile(readings, len(members) * len(first)),
+        "metric": np.tile(np.array(METRICS), len(members) * len(first) * len(READINGS)),
+        "value": values.ravel(),
+    })
+    return rows[rows["value"].notna()]
+
+
+def training(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member and epoch it trained."""
+    epochs = len(arrays["training_loss"])
+    if not epochs:
+        return members.iloc[:0].assign(epoch=0, training_loss=0.0, validation_loss=0.0)
+    rows = spread(members, {
+        "epoch": np.tile(np.arange(1, epochs + 1), len(members)),
+        "training_loss": arrays["training_loss"].T.ravel(), "validation_loss": arrays["validation_loss"].T.ravel()})
+    return rows[rows["training_loss"].notna()]
+
+
+def failures(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a scorer that failed and node removed."""
+    errors: dict[str, str] = json.loads(arrays["failures"].tobytes())
+    return failed(members, errors)
+
+
+def failed(members: pd.DataFrame, errors: Mapping[str, str]) -> pd.DataFrame:
+    """One row an error and node removed; `errors` by scorer, '' for the whole chunk."""
+    nodes = members.drop(columns="seed").drop_duplicates()
+    return nodes.merge(pd.DataFrame({"scorer": list(errors), "error": list(errors.values())}, dtype=str), how="cross")
+
+
+def shifts(subject: Subject, dataset: TabularDataset, arrays: Arrays, originals: Arrays, retrained: Arrays | None,
+           members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member and scorer. Total variation is NaN where no retrained network is in the run."""
+    names = feature_names(subject, dataset, arrays)
+    positions = np.array([names.index(feature) for feature in members.removed])
+    variants = len(members) // len(subject.seeds)
+    before = originals["share"].repeat(variants, 0)
+    reference = np.full_like(before, np.nan) if retrained is None else retrained["share"]
+    matrices = originals["dependence"]  # one for all networks, or, of a hidden layer, one each
+    matrix = matrices[0] if len(matrices) == 1 else matrices.repeat(variants, 0)
+    pieces = []
+    for position, scorer in enumerate(subject.scorers):
+        changes = shift(before[:, position], arrays["share"][:, position], reference[:, position], positions, matrix)
+        gainer = np.array([*names, ""], dtype=object)[changes["largest_gainer"]]
+        pieces.append(members.assign(scorer=scorer, applicable=bool(arrays["applicable"][position]),
+                                     **{**changes, "largest_gainer": gainer}))
+    return pd.concat(pieces, ignore_index=True)
+
+
+def outcomes(arrays: Arrays, retrained: Arrays | None, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member."""
+    measured = {name: arrays[name] for name in (*OUTCOMES, "seconds", "steps")}
+    if retrained is None:
+        return members.assign(**measured, cost_ratio=np.nan)
+    ratio = cost_ratio(*(torch.from_numpy(values) for values in
+                         (arrays["loss_before"], arrays["loss_native"], retrained["loss_native"])))
+    return members.assign(**measured, cost_ratio=ratio.numpy())
+
+
+def unpacked(arrays: Arrays) -> Iterator[Rows]:
+    """The tables that a look inside keeps as Parquet files."""
+    for table in NEURON_TABLES:
+        yield table, pq.read_table(io.BytesIO(arrays[table].tobytes()))

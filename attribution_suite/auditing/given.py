@@ -1,0 +1,64 @@
+"""Networks that a user trained, in the place of those that an audit would train."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from attribution_suite.datasets.preset import GENERIC, Training
+from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.devices import CPU
+from attribution_suite.errors import InputError
+from attribution_suite.networks.given import Networks, as_ensemble
+from attribution_suite.networks.modules import PROBE_ROWS
+from attribution_suite.networks.network import Ensemble
+
+
+@dataclass(frozen=True)
+class Given:
+    """`networks`: one a seed. `training`: the budget of retraining, its epochs that of a warm start too (a fraction).
+
+    `digest`: of every parameter and of the outputs on some training rows, so of the code as well.
+    """
+
+    networks: Ensemble
+    training: Training
+    digest: str
+
+    @classmethod
+    def of(cls, networks: Networks, dataset: TabularDataset, seeds: int, training: Training | None = None) -> "Given":
+        """One network a seed. Raises InputError where they do not fit the table, each other or the seeds."""
+        ensemble = as_ensemble(networks, dataset).to(CPU)
+        if len(ensemble) != seeds:
+            raise InputError(f"{len(ensemble)} networks are given for {seeds} seeds: leave out option 'seeds', for "
+                             "each network given is one")
+        return cls(ensemble, training or GENERIC.training, _digest(ensemble, dataset.train.inputs[:PROBE_ROWS]))
+
+    def describe(self) -> dict[str, Any]:
+        """For run.json."""
+        return {"count": len(self.networks), "digest": self.digest, "training": asdict(self.training),
+                "architecture": str(self.networks.architecture), "how": self.networks.how}
+
+    def sentences(self, dataset: TabularDataset) -> list[str]:
+        """What the user is told of how their networks run, and of outputs that look like no logits."""
+        count = len(self.networks)
+        lines = [f"{count} given network{'s' * (count > 1)}, {self.networks.architecture}, run {self.networks.how}"]
+        outputs = self.networks.outputs(dataset.train.inputs[:PROBE_ROWS])
+        if dataset.task != "regression" and outputs.min() >= 0 and outputs.max() <= 1:
+            lines.append("the networks' outputs all lie in [0, 1] and are taken as logits: if they are probabilities, "
+                         "leave out the last sigmoid or softmax")
+        return lines
+
+
+def _digest(networks: Ensemble, rows: torch.Tensor) -> str:
+    digest = hashlib.sha256(str(networks.architecture).encode())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the last bits of a sum depend on it, and the same networks must be found again
+    try:
+        outputs = networks.outputs(rows)
+    finally:
+        torch.set_num_threads(threads)
+    for tensor in (*networks.tensors, outputs):
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:24]

@@ -1,0 +1,150 @@
+"""From a spec to its chunks: what is known before anything runs, and what follows from the trained originals."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from attribution_suite.auditing.chunk import Chunk, LookInside, RemoveFeatures, TrainOriginals, finished
+from attribution_suite.auditing.given import Given
+from attribution_suite.auditing.spec import Spec
+from attribution_suite.auditing.store import Store
+from attribution_suite.auditing.subject import Subject, fingerprint
+from attribution_suite.auditing.work.train import record_every
+from attribution_suite.datasets.preset import GENERIC
+from attribution_suite.datasets.table import DECOY, TabularDataset
+from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.originals import architecture_of
+from attribution_suite.scorers.choice import traits_of
+
+# What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
+FEATURES_AT_ONCE = 26
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known before anything runs: the chunks that train originals and those that look inside them."""
+
+    originals: Sequence[TrainOriginals]
+    looks: Sequence[LookInside]
+
+
+def make_plan(spec: Spec, datasets: Mapping[str, TabularDataset], given: Given | None, device: torch.device,
+              say: Callable[[str], None]) -> Plan:
+    """Checks all that can be checked. Raises InputError for what cannot be run.
+
+    `given`: the user's networks in the place of originals trained here; `say` is told what is left out, and why.
+    """
+    originals = [plan_originals(spec, dataset, given, device) for dataset in datasets.values()]
+    for original, dataset in zip(originals, datasets.values(), strict=True):
+        if not original.subject.scorers:
+            raise InputError(f"{', '.join(spec.scorers)}: scores hidden units only: add layer 1, or other scorers")
+        named_nodes(spec, original.subject, dataset)
+    looks = [] if spec.inside is None else [
+        look for original, dataset in zip(originals, datasets.values(), strict=True)
+        if (look := plan_look(original, dataset, spec.inside, say)) is not None]
+    if spec.inside and not looks and not spec.removals:
+        raise InputError("there is nothing to look into: name a data set whose network has hidden layers")
+    return Plan(originals, looks)
+
+
+def plan_originals(spec: Spec, dataset: TabularDataset, given: Given | None, device: torch.device) -> TrainOriginals:
+    """The chunk that trains a data set's originals; their weights are recorded where the run looks inside."""
+    preset = dataset.preset if given is None else replace(
+        GENERIC, name=dataset.preset.name, training=given.training)
+    subject = Subject(dataset.name, fingerprint(dataset), preset, spec.profile, spec.scorers, spec.layer, device.type,
+                      given)
+    if spec.inside is None or given is not None:
+        return TrainOriginals(subject)
+    return TrainOriginals(subject, record_every(preset.training.epochs, spec.profile.seeds,
+                                                architecture_of(dataset, preset)))
+
+
+def plan_look(original: TrainOriginals, dataset: TabularDataset, layer: str,
+              say: Callable[[str], None]) -> LookInside | None:
+    """The chunk that looks into a hidden layer, 'all' or its number.
+
+    None, and `say` is told why, for a network that has none or whose layers are not known. Raises InputError for a
+    layer that the network does not have.
+    """
+    given, architecture = original.subject.given, architecture_for(original.subject, dataset)
+    reason = None if given is None else given.networks.refusal("layers")
+    if architecture.depth == 1 and reason is None:
+        reason = "its network has no hidden units"
+    if reason:
+        say(f"{dataset.name}: no look inside: {reason}")
+        return None
+    hidden = range(1, architecture.depth)
+    if layer != "all" and int(layer) not in hidden:
+        raise InputError(f"layer {layer}: the network of {dataset.name} has hidden layers 1 to {hidden[-1]}")
+    return LookInside(original, tuple(hidden) if layer == "all" else (int(layer),))
+
+
+def plan_edits(spec: Spec, original: TrainOriginals, dataset: TabularDataset, store: Store,
+               say: Callable[[str], None]) -> list[Chunk]:
+    """The chunks that edit one data set's originals, whose own chunk is finished; `say` is told if there are none."""
+    subject = original.subject
+    if spec.top is None:
+        names = named_nodes(spec, subject, dataset)
+        features, ranks = [names] * len(subject.seeds), [0] * len(names)
+    else:
+        features = top_nodes(original, dataset, store, spec.top)
+        if not features:
+            say(f"{subject.name}: nothing is removed: no scorer was measured, so the strongest nodes are not known")
+            return []
+        ranks = list(range(1, len(features[0]) + 1))
+    return [RemoveFeatures(original, removal, tuple(names[start:start + FEATURES_AT_ONCE] for names in features),
+                           tuple(ranks[start:start + FEATURES_AT_ONCE]))
+            for removal in spec.removals for start in range(0, len(ranks), FEATURES_AT_ONCE)]
+
+
+def named_nodes(spec: Spec, subject: Subject, dataset: TabularDataset) -> tuple[str, ...]:
+    """What `remove` names for this data set, unless 'top:K'. Raises InputError for a node that it does not have."""
+    names = [name for name in node_names(subject, dataset) if name != DECOY]
+    if spec.profile.remove == ("default",) and spec.layer == 0 and dataset.default_removals:
+        return dataset.default_removals
+    if spec.top or spec.profile.remove in (("default",), ("all",)):
+        return tuple(names)
+    # A name with a comma in it is taken whole where the data set has it.
+    named = dict.fromkeys(name.strip() for words in spec.profile.remove
+                          for name in ([words] if words in names else words.split(",")))
+    for name in named:
+        if spec.layer == 0:
+            dataset.columns(name)
+        elif name not in names:
+            raise unknown_name(f"unit of {dataset.name} at layer {spec.layer}", name, names)
+    return tuple(named)
+
+
+def node_names(subject: Subject, dataset: TabularDataset) -> list[str]:
+    """The features, or the units of the hidden layer that is audited. Raises InputError if there is no such layer."""
+    if subject.layer == 0:
+        return list(dataset.groups)
+    units = architecture_for(subject, dataset).tail(subject.layer).features
+    return [f"unit:{unit}" for unit in range(units)]
+
+
+def architecture_for(subject: Subject, dataset: TabularDataset) -> Architecture:
+    """The originals'."""
+    return architecture_of(dataset, subject.preset) if subject.given is None else subject.given.networks.architecture
+
+
+def top_nodes(original: TrainOriginals, dataset: TabularDataset, store: Store, count: int) -> list[tuple[str, ...]]:
+    """The `count` nodes with the largest share of each original, the strongest first, `[seeds][count]`.
+
+    The median over scorers (the control has no vote). Inputs are ranked by the mean over networks, so that each loses
+    the same; hidden units, which have no identity across networks, in each network on its own. Empty where no scorer
+    was measured.
+    """
+    subject, arrays = original.subject, finished(original, store).arrays
+    votes = arrays["measured"] & [not traits_of(name).control for name in subject.scorers]
+    if not votes.any():
+        return []
+    shares = arrays["share"][:, votes]
+    if subject.layer == 0:
+        shares = np.broadcast_to(shares.mean(0), shares.shape)
+    names = node_names(subject, dataset)
+    ranking = np.argsort(-np.nanmedian(shares, 1), axis=1, kind="stable")
+    return [tuple(names[node] for node in order if names[node] != DECOY)[:count] for order in ranking]

@@ -1,0 +1,72 @@
+"""run.json: what was run, on what, with which versions, where, and what failed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attribution_suite.auditing.chunk import Chunk, RemoveFeatures, TrainOriginals, load
+from attribution_suite.auditing.code_digest import VERSIONS, code_digest
+from attribution_suite.auditing.context import RunContext
+from attribution_suite.auditing.machine import available_cores, describe_machine
+from attribution_suite.auditing.plan import architecture_for
+from attribution_suite.auditing.spec import Spec
+from attribution_suite.scorers.choice import inapplicable
+
+
+def describe(spec: Spec, context: RunContext, chunks: Sequence[Chunk],
+             failed: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """run.json but its times: what was run, on what, with which versions, on which machines, and what failed."""
+    machine = describe_machine(context.device)
+    return {
+        "spec": spec.to_json(),
+        "versions": {"python": machine["python"], **VERSIONS}, "code": code_digest(),
+        "machine": {**machine, "cores": available_cores()},
+        "made_by": made_by(chunks, context),
+        "datasets": {chunk.subject.name: about(chunk, chunks, context)
+                     for chunk in chunks if isinstance(chunk, TrainOriginals)},
+        "failed": [{"chunk": chunk, "error": error} for chunk, error in failed],
+    }
+
+
+def made_by(chunks: Sequence[Chunk], context: RunContext) -> list[dict[str, Any]]:
+    """Which machines and devices computed the chunks, and how many each: a resumed run may hold several."""
+    counts: Counter[tuple[tuple[str, str], ...]] = Counter()
+    for chunk in chunks:
+        stored = load(chunk, context.store)
+        if stored is not None:
+            counts[tuple((name, stored.made[name]) for name in ("cpu", "system", "python", "device"))] += 1
+    return [{**dict(machine), "chunks": count} for machine, count in counts.items()]
+
+
+def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext) -> dict[str, Any]:
+    """One data set in run.json."""
+    subject, stored = original.subject, load(original, context.store)
+    dataset = context.datasets[subject.name]
+    removed = dict.fromkeys(name for chunk in chunks if isinstance(chunk, RemoveFeatures) and
+                            chunk.originals == original for name in chunk.removed)
+    networks = {} if subject.given is None else {"networks": subject.given.describe() | {
+        "not_applicable": inapplicable(subject.scorers, subject.given.networks)}}
+    return {
+        **networks,
+        **asdict(dataset.provenance), "simulated": dataset.provenance.simulated, "fingerprint": subject.data,
+        "rows": {"train": len(dataset.train_rows), "validation": len(dataset.validation_rows),
+                 "test": len(dataset.test_rows)},
+        "features": dataset.features, "groups": {name: len(columns) for name, columns in dataset.groups.items()},
+        "task": dataset.task, "target": dataset.target_name, "classes": list(dataset.classes),
+        "notes": list(dataset.notes), "removals": list(removed),
+        "architecture": str(architecture_for(subject, dataset)),
+        "training": asdict(subject.preset.training), "tuning": asdict(subject.tuning),
+        "scorers": {} if stored is None else {
+            name: {"seconds": round(float(stored.arrays["scorer_seconds"][k]), 4),
+                   "completeness_gap": _mean(stored.arrays["gap"][:, k]),
+                   "fidelity": _mean(stored.arrays["fidelity"][:, k])}
+            for k, name in enumerate(subject.scorers)},
+    }
+
+
+def _mean(values: NDArray[np.float32]) -> float | None:
+    return None if np.isnan(values).all() else round(float(np.nanmean(values)), 6)

@@ -1,0 +1,165 @@
+"""One run from its spec to its tables: plan, run what is missing, write."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from attribution_suite.auditing.chunk import Chunk, load
+from attribution_suite.auditing.collate import collate
+from attribution_suite.auditing.context import RunContext
+from attribution_suite.auditing.given import Given
+from attribution_suite.auditing.machine import available_cores
+from attribution_suite.auditing.plan import Plan, make_plan, plan_edits
+from attribution_suite.auditing.pool import Done, run_chunks
+from attribution_suite.auditing.progress import Progress
+from attribution_suite.auditing.record import describe
+from attribution_suite.auditing.spec import Spec
+from attribution_suite.auditing.store import Store
+from attribution_suite.datasets.load import load_request
+from attribution_suite.datasets.preset import Training
+from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.devices import choose
+from attribution_suite.errors import InputError
+from attribution_suite.files import exclusive, sweep, write_atomically
+from attribution_suite.networks.given import Networks
+from attribution_suite.options import whole_number
+from attribution_suite.scorers.choice import inapplicable, scorers_at
+
+LEAST_SPACE = 2**20  # bytes that must fit on the disk for a run to begin
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that has been checked: nothing is computed or written yet."""
+
+    spec: Spec
+    datasets: Mapping[str, TabularDataset]
+    plan: Plan
+    device: torch.device
+
+
+def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), networks: Networks | None = None,
+            training: Training | None = None, say: Callable[[str], None] = print) -> Prepared:
+    """Loads every data set and checks all that can be checked.
+
+    `tables`: the caller's own; `networks`: the caller's in the place of originals trained here, with the budget
+    `training` of their retraining; `device`: 'auto', 'cpu' or 'cuda'. Raises InputError for what cannot be run.
+    """
+    datasets, computer = load_all(spec, tables), choose(device)
+    given = None if networks is None else given_networks(networks, spec, datasets, training, say)
+    plan = make_plan(spec, datasets, given, computer, say)
+    for dataset in datasets.values():
+        for note in dataset.notes:
+            say(f"{dataset.name}: {note}")
+    return Prepared(spec, datasets, plan, computer)
+
+
+@contextmanager
+def open_run(prepared: Prepared, out: Path, *, jobs: int | None = None, fresh: bool = False,
+             say: Callable[[str], None] = print) -> Iterator[RunContext]:
+    """What a run needs, while it holds its output folder. Raises InputError for a folder or option that cannot be."""
+    workers = available_cores() if jobs is None else whole_number("jobs", jobs, 1)
+    with open_store(out, fresh) as store:
+        yield RunContext(store, prepared.datasets, prepared.device, workers, say)
+
+
+def run_audit(prepared: Prepared, context: RunContext, out: Path) -> list[str]:
+    """Runs what the store does not hold yet, writes every table and run.json; returns what failed, a line each."""
+    started, begun = time.perf_counter(), datetime.now(UTC)
+    chunks, done = carry_out(prepared.spec, prepared.plan, context)
+    collate(chunks, done, context, out)
+    failed = failures(chunks, done, context.store)
+    record = describe(prepared.spec, context, chunks, failed) | {
+        "started": begun.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "timings": {"seconds": round(time.perf_counter() - started, 2), "jobs": context.workers,
+                    "chunks_run": sum(d.fresh for d in done), "chunks_found": sum(not d.fresh for d in done)}}
+    write_atomically(out / "run.json", (json.dumps(record, indent=1) + "\n").encode())
+    return [f"{chunk}: {error}" for chunk, error in failed]
+
+
+def carry_out(spec: Spec, plan: Plan, context: RunContext) -> tuple[list[Chunk], list[Done]]:
+    """Trains the originals, then edits them and looks inside; all chunks, and how they ended."""
+    progress = Progress(context.say)
+    progress.expect(len(plan.originals))
+    done = run_chunks(plan.originals, context, progress.done)
+    trained = {original for original in plan.originals if load(original, context.store) is not None}
+    after: list[Chunk] = [chunk for original in plan.originals if original in trained
+                          for chunk in plan_edits(spec, original, context.datasets[original.subject.name],
+                                                  context.store, context.say)]
+    after += [look for look in plan.looks if look.originals in trained]
+    progress.expect(len(after))
+    done += run_chunks(after, context, progress.done)
+    progress.close()
+    return [*plan.originals, *after], done
+
+
+def failures(chunks: Sequence[Chunk], done: Sequence[Done], store: Store) -> list[tuple[str, str]]:
+    """What failed, and why: whole chunks, then scorers within the finished ones."""
+    failed = [(ended.chunk.title, ended.error) for ended in done if ended.error]
+    for chunk in chunks:
+        stored = load(chunk, store)
+        if stored is not None and "failures" in stored.arrays:
+            errors: dict[str, str] = json.loads(stored.arrays["failures"].tobytes())
+            failed += [(f"{chunk.title}, {scorer}", error) for scorer, error in errors.items()]
+    return failed
+
+
+def given_networks(networks: Networks, spec: Spec, datasets: Mapping[str, TabularDataset], training: Training | None,
+                   say: Callable[[str], None]) -> Given:
+    """The user's networks as the originals, and lines on how they run and on the scorers that do not apply.
+
+    Raises InputError for networks that do not fit the one data set, or that have no such layer.
+    """
+    if len(datasets) != 1:
+        raise InputError(f"networks belong to one data set, {len(datasets)} are named: audit them one by one")
+    dataset = next(iter(datasets.values()))
+    given = Given.of(networks, dataset, spec.profile.seeds, training)
+    given.networks.tail(spec.layer)
+    reasons = inapplicable(scorers_at(spec.scorers, spec.layer), given.networks)
+    lines = [f"not applicable: {', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"
+             for reason in dict.fromkeys(reasons.values())]
+    for line in (*given.sentences(dataset), *lines):
+        say(f"{dataset.name}: {line}")
+    return given
+
+
+def load_all(spec: Spec, tables: Sequence[TabularDataset] = ()) -> dict[str, TabularDataset]:
+    """Every data set by its name. Raises InputError where two have one name."""
+    datasets: dict[str, TabularDataset] = {}
+    own_tables = {table.name: table for table in tables}
+    for request in spec.requests:
+        dataset = load_request(request, own_tables.get(request.name))
+        if dataset.name in datasets:
+            raise InputError(f"two data sets are named '{dataset.name}': leave out or rename {request.name}")
+        datasets[dataset.name] = dataset
+    return datasets
+
+
+@contextmanager
+def open_store(out: Path, fresh: bool) -> Iterator[Store]:
+    """The chunks of an output folder, which no other run may write to meanwhile. Raises InputError if it cannot be."""
+    store = Store(out / "chunks")
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(out))
+            if fresh and store.folder.exists():
+                shutil.rmtree(store.folder)
+            store.folder.mkdir(exist_ok=True)
+            for folder in (store.folder, out, out / "figures"):
+                sweep(folder)
+            write_atomically(store.folder / ".writable", bytes(LEAST_SPACE))
+            (store.folder / ".writable").unlink()
+        except BlockingIOError as error:
+            raise InputError(f"{out}: another run is writing there; wait until it has ended, or name another "
+                             "folder") from error
+        except OSError as error:
+            raise InputError(f"{out}: cannot write there: {error.strerror}") from error
+        yield store

@@ -1,0 +1,133 @@
+"""What to run: everything that decides an audit's numbers, and nothing that does not."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from attribution_suite.datasets import DATASETS, is_file_name
+from attribution_suite.datasets.request import DatasetRequest
+from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.options import checked_options, names, positive, whole_number, word
+from attribution_suite.removals import REMOVALS
+from attribution_suite.scorers import SCORERS
+from attribution_suite.scorers.choice import Choice, traits_of
+
+MAIN_JOB = ("boston", "iris", "heart", "prudential")
+NUMBERS = {"seeds": 1, "rows": 2, "lime_rows": 1, "lime_samples": 10, "background": 10}  # a profile's, each at least
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much work an audit does.
+
+    `tuning`: fine-tuning epochs as a fraction of the full budget; `published_tuning`: that of a data set's published
+    preset, which is published whole.
+    """
+
+    seeds: int
+    rows: int
+    lime_rows: int
+    lime_samples: int
+    background: int
+    tuning: float
+    remove: tuple[str, ...]
+    published_tuning: float = 1.0
+
+
+PROFILES: Mapping[str, Profile] = {
+    "quick": Profile(5, rows=500, lime_rows=50, lime_samples=1000, background=2000, tuning=0.25, remove=("default",)),
+    "full": Profile(10, rows=1000, lime_rows=200, lime_samples=5000, background=2000, tuning=1.0, remove=("all",)),
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An audit: data sets × removals × scorers, each number of the profile overridable.
+
+    `profile.remove`: 'default' (what each data set declares), 'all', 'top:K' (by the median share over scorers), or
+    names, each of them one feature or several separated by commas. `layer` 0 removes inputs, l > 0 hidden units
+    (`unit:7`). `inside`: the hidden layer to look into, 'all' for every one, None not to look. Raises InputError for
+    unknown names.
+    """
+
+    requests: tuple[DatasetRequest, ...]
+    removals: tuple[str, ...] = ()
+    scorers: tuple[str, ...] = ()
+    profile: Profile = field(default_factory=lambda: PROFILES["quick"])
+    layer: int = 0
+    inside: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.requests:
+            raise InputError("name at least one data set")
+        for request in self.requests:
+            if not request.given and not is_file_name(request.name) and request.name not in DATASETS.names:
+                raise unknown_name("data set", request.name, [*DATASETS.names, "FILE.csv"])
+        for removal in self.removals:
+            checked_options(REMOVALS, removal, {})
+        for scorer in self.scorers:
+            Choice.of(scorer, self.profile)
+        for option, least in NUMBERS.items():
+            whole_number(option, getattr(self.profile, option), least)
+        positive("tuning", self.profile.tuning)
+        if not isinstance(self.layer, int) or isinstance(self.layer, bool):
+            raise InputError(f"option 'layer' is 0 for the input, or the number of a hidden layer, got {self.layer!r}")
+        if all(traits_of(name).control for name in self.scorers):
+            raise InputError("option 'scorers': name at least one beside the control")
+        if self.inside not in (None, "all") and not (self.inside.isdecimal() and int(self.inside) > 0):
+            raise InputError(f"hidden layer '{self.inside}': name one by its number (1 is the first), or all")
+        if not self.profile.remove:
+            raise InputError("option 'remove': name at least one feature, or top:K, or all")
+        self.top  # noqa: B018 - raises InputError for a K that is no number
+
+    @property
+    def top(self) -> int | None:
+        """K of 'top:K', None if `remove` is something else."""
+        words = self.profile.remove[0]
+        if len(self.profile.remove) > 1 or not words.startswith("top:"):
+            return None
+        if not words[4:].isdecimal() or int(words[4:]) < 1:
+            raise InputError(f"option 'remove' {words}: 'top:' needs a whole number of at least 1, as in top:5")
+        return int(words[4:])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for run.json."""
+        return asdict(self)
+
+
+def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: str | None = None,
+              remove: str | Sequence[str] | None = None, removals: Sequence[str] | None = None,
+              scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
+              pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
+              inside: str | int | None = None, given: Collection[str] = (), decoy: bool = True,
+              tuning: float | None = None, **overrides: int | None) -> Spec:
+    """The spec of the command line's words.
+
+    `inside`: the hidden layer to look into, or 'all', which a full audit does unasked.
+    `given`: which names are tables that the caller has; `decoy`: a column of noise joins every table (not where the
+    networks are the caller's own, which know no such column). `overrides`: numbers of the profile (None keeps the
+    profile's). Raises InputError for an unknown option.
+    """
+    for option in overrides:
+        if option not in NUMBERS:
+            words = [word.name for word in signature(make_spec).parameters.values() if word.kind is word.KEYWORD_ONLY]
+            raise unknown_name("option", option, [*NUMBERS, *words])
+    word("profile", profile, list(PROFILES))
+    numbers: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+    if tuning is not None:
+        numbers |= {"tuning": tuning, "published_tuning": tuning}
+    if remove is not None:
+        numbers["remove"] = (remove,) if isinstance(remove, str) else names("remove", remove)
+    requests = tuple(DatasetRequest.of(name, target=target, task=task, preset=preset, pca=pca, data_dir=data_dir,
+                                      real_only=real_only, given=name in given, decoy=decoy)
+                    for name in datasets or MAIN_JOB)
+    return Spec(
+        requests,
+        tuple(REMOVALS.names) if removals is None else names("removals", removals),
+        tuple(SCORERS.names) if scorers is None else names("scorers", scorers),
+        replace(PROFILES[profile], **numbers),
+        layer,
+        "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),
+    )

@@ -1,0 +1,1 @@
+"""What each kind of chunk computes: originals trained and scored, features removed, networks looked into."""

@@ -1,0 +1,130 @@
+"""What an edit did to the networks: losses, direct effect, flips, and what a hidden unit's peers still know of it."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attribution_suite.auditing.store import Arrays
+from attribution_suite.datasets.table import Split, Task
+from attribution_suite.errors import InputError
+from attribution_suite.measures.leakage import linear_r2
+from attribution_suite.measures.losses import direct_effect, flip_rate
+from attribution_suite.networks.batches import Replacement
+from attribution_suite.networks.gate import finite_outputs, require_finite
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.outputs import explained_output, predicted_class, task_loss
+from attribution_suite.networks.training import held_out_loss
+from attribution_suite.removals.removal import Setting, member_means
+from attribution_suite.scorers.attribution import Evaluation
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+LOSSES = ("loss_before", "loss_native", "loss_mean_filled", "loss_shuffled", "validation_before", "validation_native",
+          "validation_perturbed")
+EFFECTS = ("direct_effect_before", "direct_effect", "direct_effect_max")
+OUTCOMES = (*LOSSES, *EFFECTS, "flip_rate", "recoverability_before", "recoverability")
+
+
+def measure(before: Ensemble, after: Ensemble, nodes: Nodes, seen: Evaluation, setting: Setting, test: Split,
+            layer: int, replacement: Replacement | None) -> Arrays:
+    """Every array of `OUTCOMES`, `[members]`: losses on the test rows, effects on the evaluated ones.
+
+    At a hidden layer both are on the evaluated rows. Raises InputError for a loss or effect that is not finite.
+    """
+    layer_rows, task = seen.at_layer(before, layer), seen.task
+    data = test if layer == 0 else Split(layer_rows.inputs, seen.targets)
+    old, new, means = before.tail(layer), after.tail(layer), member_means(setting, nodes)
+    arrays = losses(new, nodes, means, data, task, seen.seed)
+    arrays |= effects(new, nodes, layer_rows.inputs, layer_rows.background, seen.explained, task, seen.seed)
+    arrays["loss_before"] = losses(old, nodes, means, data, task, seen.seed)["loss_native"]
+    arrays["direct_effect_before"] = effects(
+        old, nodes, layer_rows.inputs, layer_rows.background, seen.explained, task, seen.seed)["direct_effect"]
+    arrays |= validation_losses(old, new, nodes, setting, replacement)
+    for name in (*LOSSES, *EFFECTS):
+        if not np.isfinite(arrays[name]).all():
+            member = int((~np.isfinite(arrays[name])).argmax())
+            raise InputError(f"{name} of network {member} is {arrays[name][member]}: it could not be measured")
+    return arrays | recoverability(before, after, layer, nodes, seen)
+
+
+def validation_losses(before: Ensemble, after: Ensemble, nodes: Nodes, setting: Setting,
+                      replacement: Replacement | None) -> Arrays:
+    """Mean validation loss `[members]` before and after on native rows, and after on rows as the method trains them."""
+    rows, variants = setting.validation, len(after) // len(setting.seeds)
+    inputs = rows.inputs if rows.inputs.dim() == 2 else rows.inputs.repeat_interleave(variants, 0)
+    old, native = (task_loss(finite_outputs(networks, inputs, "validation"), rows.targets, setting.task)
+                   for networks in (before, after))
+    perturbed = native if replacement is None else held_out_loss(
+        after, setting.train, rows, setting.task, setting.tuning.batch_size, setting.seeds, nodes, replacement)
+    return {name: loss.numpy(force=True) for name, loss in (
+        ("validation_before", old), ("validation_native", native), ("validation_perturbed", perturbed))}
+
+
+def recoverability(before: Ensemble, after: Ensemble, layer: int, nodes: Nodes, seen: Evaluation) -> Arrays:
+    """What a ridge probe reads of each member's hidden unit from what leaves the next Linear, before and after.
+
+    The unit's peers are the same before and after (the layers below are frozen): what the rest of the network can know
+    of the unit is in the next pre-activations. NaN at layer 0.
+    """
+    names = ("recoverability_before", "recoverability")
+    if layer == 0:
+        return {name: np.full(len(after), np.nan) for name in names}
+    entering = before.activations(seen.background)[layer]
+    known: Arrays = {}
+    for name, networks in zip(names, (before, after), strict=True):
+        leaving = networks.tail(layer).first(entering).numpy(force=True)
+        known[name] = np.array([linear_r2(leaving[member], entering[member][:, unit].numpy(force=True))
+                                for member, unit in enumerate(nodes.index[:, 0].tolist())])
+    return known
+
+
+def losses(networks: Ensemble, nodes: Nodes, means: Tensor, data: Split, task: Task, seed: int) -> Arrays:
+    """Mean loss `[members]` on `data` native, with the nodes at their training mean, and with the nodes permuted."""
+    order = torch.randperm(len(data.targets), generator=torch.Generator().manual_seed(seed)).to(nodes.index)
+    filled = means[:, None].expand(-1, len(order), -1)
+    shuffled = node_values(data.inputs[..., order, :], nodes)
+    outputs = {
+        "loss_native": finite_outputs(networks, data.inputs, "test"),
+        "loss_mean_filled": networks.outputs_with(data.inputs, nodes, filled),
+        "loss_shuffled": networks.outputs_with(data.inputs, nodes, shuffled),
+    }
+    return {name: task_loss(values, data.targets, task).numpy(force=True) for name, values in outputs.items()}
+
+
+def effects(networks: Ensemble, nodes: Nodes, inputs: Tensor, training: Tensor, explained: Tensor | None,
+            task: Task, seed: int) -> Arrays:
+    """How the outputs move when the nodes alone do: `direct_effect`, `direct_effect_max`, `flip_rate`, `[members]`."""
+    order = torch.randperm(inputs.shape[-2], generator=torch.Generator().manual_seed(seed)).to(nodes.index)
+    native = require_finite(networks.outputs_with(inputs, nodes, node_values(inputs, nodes)), "test")
+    permuted = networks.outputs_with(inputs, nodes, node_values(inputs[..., order, :], nodes))
+    before = explained_output(native, explained)
+    grid = torch.stack([
+        explained_output(networks.outputs_with(inputs, nodes, values[:, None].expand(-1, len(order), -1)), explained)
+        for values in node_grid(training, nodes, seed)])
+    flips = np.full(len(networks), np.nan) if task == "regression" else \
+        flip_rate(predicted_class(native, task), predicted_class(permuted, task)).numpy(force=True)
+    return {
+        "direct_effect": direct_effect(before, explained_output(permuted, explained)).numpy(force=True),
+        "direct_effect_max": direct_effect(before, grid).numpy(force=True),
+        "flip_rate": flips,
+    }
+
+
+def node_values(inputs: Tensor, nodes: Nodes) -> Tensor:
+    """Each member's nodes in `inputs` (`[rows, features]` or `[members, rows, features]`), `[members, rows, group]`."""
+    if inputs.dim() == 2:
+        return inputs[:, nodes.index].transpose(0, 1)
+    return inputs.gather(2, nodes.index[:, None].expand(-1, inputs.shape[1], -1))
+
+
+def node_grid(training: Tensor, nodes: Nodes, seed: int) -> Tensor:
+    """Values that the nodes are moved to, `[7, members, group]`.
+
+    A single node takes its training quantiles; a group, whose columns only make sense together, the values of seven
+    training rows drawn at random.
+    """
+    values = node_values(training, nodes)
+    quantiles = torch.quantile(values, values.new_tensor(QUANTILES), dim=1)
+    rows = torch.randint(values.shape[1], (len(QUANTILES),), generator=torch.Generator().manual_seed(seed))
+    single = (nodes.repeats.sum(1) == nodes.index.shape[1] - 1)[None, :, None]
+    return torch.where(single, quantiles, values[:, rows].transpose(0, 1))

@@ -1,0 +1,118 @@
+"""The work of a chunk that trains originals: the networks, what scorers say of them, how they trained."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attribution_suite.auditing.store import Arrays
+from attribution_suite.auditing.subject import Subject
+from attribution_suite.auditing.work.score import SCORED, score_all
+from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.measures.leakage import dependence
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.gate import finite_outputs
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.originals import architecture_of, train_originals
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.networks.training import Trained
+from attribution_suite.removals.removal import edited
+from attribution_suite.scorers.attribution import Evaluation
+
+CURVES = ("training_loss", "validation_loss", "steps", "seconds")
+TRAINED = (*SCORED, *CURVES, "dependence")
+HISTORY_VALUES = 8_000_000  # numbers of a weight history in the store (32 MB)
+DEPENDENCE_ROWS = 5000
+
+
+def original_networks(subject: Subject, dataset: TabularDataset, device: torch.device,
+                      record_every: int | None) -> Trained:
+    """One network a seed: trained here, or those given."""
+    if subject.given is not None:
+        return edited(subject.given.networks.to(device), time.perf_counter())
+    training = replace(subject.preset.training, record_every=record_every)
+    return train_originals(dataset, subject.preset, subject.seeds, device, training)
+
+
+def score_originals(subject: Subject, dataset: TabularDataset, device: torch.device,
+                    record_every: int | None) -> Arrays:
+    """Trains one network a seed, unless they are given, checks their outputs on every row in use, and scores them."""
+    trained = original_networks(subject, dataset, device, record_every)
+    networks = trained.networks
+    evaluation = evaluation_of(subject, dataset, networks)
+    for rows, inputs in (("training", evaluation.background), ("validation", dataset.validation.inputs.to(device)),
+                         ("test", dataset.test.inputs.to(device)), ("baseline", evaluation.baseline[None])):
+        finite_outputs(networks, inputs, rows)
+    arrays = score_all(subject.choices, networks, evaluation, subject.layer, evaluation, subject.profile.lime_rows)
+    arrays |= curves(trained) | {"dependence": feature_dependence(subject, dataset, networks)}
+    if trained.history is not None:
+        arrays["history"] = trained.history.numpy(force=True)
+    return arrays | weights(networks) if isinstance(networks, Perceptrons) and subject.given is None else arrays
+
+
+def stored_names(subject: Subject, record_every: int | None) -> Iterator[str]:
+    """The arrays of `score_originals`: given networks are not stored, and their training is not recorded."""
+    yield from TRAINED
+    if subject.given is None:
+        yield from (f"{kind} {layer}" for kind in ("weight", "bias") for layer in range(len(subject.preset.hidden) + 1))
+        if record_every is not None:
+            yield "history"
+
+
+def evaluation_of(subject: Subject, dataset: TabularDataset, networks: Ensemble) -> Evaluation:
+    """The rows to explain, with the class that each original predicts."""
+    return Evaluation.of(dataset, networks, subject.profile.rows, subject.profile.background)
+
+
+def stored_originals(subject: Subject, dataset: TabularDataset, arrays: Arrays, device: torch.device) -> Ensemble:
+    """The originals of a finished chunk."""
+    if subject.given is not None:
+        return subject.given.networks.to(device)
+    return networks_of(arrays, architecture_of(dataset, subject.preset)).to(device)
+
+
+def feature_dependence(subject: Subject, dataset: TabularDataset, networks: Ensemble) -> np.ndarray:
+    """R² of every feature on every other, on training rows, `[1, features, features]`.
+
+    Of a hidden layer `[networks, units, units]`: units have no identity across networks.
+    """
+    rows = dataset.train.inputs[:DEPENDENCE_ROWS]
+    if subject.layer == 0:
+        return dependence(rows, dataset.groups)[None]
+    units = networks.activations(rows.to(networks.device))[subject.layer].numpy(force=True)
+    groups = {str(unit): (unit,) for unit in range(units.shape[2])}
+    return np.stack([dependence(member, groups) for member in units])
+
+
+def curves(trained: Trained) -> Arrays:
+    """Losses `[epochs, members]`, steps and seconds `[members]`."""
+    return {
+        "training_loss": trained.training_loss.numpy(force=True),
+        "validation_loss": trained.validation_loss.numpy(force=True),
+        "steps": trained.steps.numpy(force=True),
+        "seconds": np.full(len(trained.networks), trained.seconds / len(trained.networks)),
+    }
+
+
+def record_every(epochs: int, seeds: int, architecture: Architecture) -> int:
+    """Epochs from one record of the first layer's weights to the next: a record holds `HISTORY_VALUES` at most."""
+    return max(1, ceil(epochs * seeds * architecture.widths[0] * architecture.widths[1] / HISTORY_VALUES))
+
+
+def weights(networks: Perceptrons) -> Arrays:
+    """The stacked weights and biases, by layer."""
+    return {f"weight {layer}": w.numpy(force=True) for layer, w in enumerate(networks.weights)} | {
+        f"bias {layer}": b.numpy(force=True) for layer, b in enumerate(networks.biases)}
+
+
+def networks_of(arrays: Arrays, architecture: Architecture) -> Perceptrons:
+    """The networks that `weights` stored."""
+
+    def stack(kind: str) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(arrays[f"{kind} {layer}"]) for layer in range(architecture.depth))
+
+    return Perceptrons(architecture, stack("weight"), stack("bias"))

@@ -1,0 +1,75 @@
+"""How a number is written in sentences, tables and figures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+MINUS = "\N{MINUS SIGN}"
+UNMEASURED = "not measured"
+
+
+def percent(value: float) -> str:
+    """A part of one as per cent: '0 %' only for what is nothing (below 1e-6), '–' for what does not exist.
+
+    An infinite part is 'new': there was nothing before.
+    """
+    if np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "new"
+    if abs(value) < 1e-6:
+        return "0 %"
+    if abs(value) < 0.001:
+        return "<0.1 %"
+    digits = 1 if abs(value) < 0.0995 else 0
+    return f"{100 * value:,.{digits}f} %".replace("-", MINUS)
+
+
+def signed_percent(value: float) -> str:
+    """A relative change as per cent, with its sign."""
+    if np.isnan(value):
+        return "–"
+    digits = 1 if abs(value) < 0.0995 else 0
+    text = f"{100 * value:+,.{digits}f} %"
+    return "0 %" if float(text[:-2].replace(",", "")) == 0 else text.replace("-", MINUS)
+
+
+def seconds(value: float) -> str:
+    """Seconds with about two significant digits; '<0.001' below a millisecond."""
+    if np.isnan(value):
+        return "–"
+    if value < 0.001:
+        return "<0.001"
+    return f"{value:.{3 if value < 0.1 else 2 if value < 1 else 1 if value < 10 else 0}f}"
+
+
+def number(value: float) -> str:
+    """A quantity in its own units, two significant digits."""
+    if np.isnan(value):
+        return "–"
+    return "0" if abs(value) < 1e-9 else f"{value:.2g}".replace("-", MINUS)
+
+
+def rounded(value: float, digits: int = 3) -> str:
+    """A number with so many significant digits and a real minus sign."""
+    return f"{value:.{digits}g}".replace("-", MINUS)
+
+
+def measured(text: str) -> str:
+    """The text of a number that should be there: 'not measured' in the place of '–'."""
+    return UNMEASURED if text == "–" else text
+
+
+def arrow(before: float, after: float) -> str:
+    """'12 % → 0 %'; 'not measured' where there is neither."""
+    if np.isnan(before) and np.isnan(after):
+        return UNMEASURED
+    return f"{measured(percent(before))} → {measured(percent(after))}"
+
+
+def listed(names: Sequence[str], word: str, most: int = 4) -> str:
+    """'a, b and c'; beyond `most` names 'a, b, c and 4 more'."""
+    names = list(names)
+    if len(names) > most:
+        return f"{', '.join(names[:most - 1])} and {len(names) - most + 1} more"
+    return f"{', '.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else "".join(names)

@@ -1,0 +1,64 @@
+"""From a request to its table: a data set of the catalogue, a CSV file, or the caller's own table."""
+
+from pathlib import Path
+from typing import Any
+
+from attribution_suite.datasets import DATASETS, FILE_ENDINGS, is_file_name
+from attribution_suite.datasets.request import DatasetRequest
+from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.errors import InputError
+
+
+def load_dataset(name_or_path: str | Path, **options: Any) -> TabularDataset:
+    """A data set of the catalogue, or a table of one's own: a path ending in .csv, .csv.gz or .zip.
+
+    `options` are those of `DatasetRequest`: target and task (of a file), preset, pca, data_dir, real_only, seed.
+    Raises InputError for an unknown name, option, preset or task, and for a file that cannot be used as it is.
+    """
+    return load_request(DatasetRequest.of(name_or_path, **options))
+
+
+def load_request(request: DatasetRequest, table: TabularDataset | None = None) -> TabularDataset:
+    """The data set; `table` is the caller's own, where the request says that one is given.
+
+    Raises InputError for an unknown name, preset or task, for options that the data set has no use for, and for
+    a file that cannot be used as it is.
+    """
+    dataset = _given(request, table) if request.given else _found(request)
+    return dataset.with_decoy() if request.decoy and dataset.preset.name != "published" else dataset
+
+
+def _found(request: DatasetRequest) -> TabularDataset:
+    """The file or the catalogue's data set, as it is prepared."""
+    if is_file_name(request.name):
+        from attribution_suite.datasets.csv_table import load_csv
+
+        dataset = load_csv(request)
+    else:
+        _check_name(request)
+        dataset = DATASETS.load(request.name)(request)
+    if request.pca is None:
+        return dataset
+    from attribution_suite.datasets.pca import principal_components
+
+    return principal_components(dataset, request.pca)
+
+
+def _given(request: DatasetRequest, table: TabularDataset | None) -> TabularDataset:
+    if table is None:
+        raise InputError(f"'{request.name}' was given as an object: it cannot be loaded again")
+    for option in ("target", "task", "pca"):
+        if getattr(request, option) is not None:
+            raise InputError(f"'{request.name}' is a table already: option '{option}' is for what is yet to be loaded")
+    if request.preset not in ("default", table.preset.name):
+        raise InputError(f"'{request.name}' is a table with the preset '{table.preset.name}': option 'preset' is for "
+                         "what is yet to be loaded")
+    return table
+
+
+def _check_name(request: DatasetRequest) -> None:
+    """Raises InputError for a name that is no data set, and for file options beside a data set's name."""
+    if request.name not in DATASETS.names and Path(request.name).exists():
+        raise InputError(f"{request.name}: only files that end in {', '.join(FILE_ENDINGS)} are read")
+    if request.name in DATASETS.names and (request.target is not None or request.task is not None):
+        raise InputError(f"{request.name} has its own target and task: options 'target' and 'task' are for CSV files")

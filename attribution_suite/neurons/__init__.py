@@ -1,3 +1,0 @@
-"""Inside a network: what its units do, which of them matter, and the ways from the inputs to an output."""
-
-CHUNK_VALUES = 4_000_000  # numbers that one vectorised pass holds at once (16 MB as float32)

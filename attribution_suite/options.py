@@ -1,0 +1,101 @@
+"""What a caller gives, validated in one way: an InputError names the option and what it takes, in the caller's words.
+
+A scorer or removal checks its values in `__post_init__`, so that a bad one is refused where it is given, not deep
+inside.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from numbers import Integral, Real
+from typing import Any, NoReturn
+
+from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.registry import Registry
+
+
+def checked_options(family: Registry, name: object, options: Mapping[str, Any]) -> None:
+    """Raises InputError for a name that the family does not have, and for an option that its class does not take.
+
+    The values are the class's own to check, when it is made.
+    """
+    if not isinstance(name, str):
+        raise InputError(f"a {family.kind} is named by a string such as '{family.names[0]}', got {name!r}")
+    kind = family.load(name)
+    known = [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of {name}", option, known)
+
+
+def check_whole(method: object, least: int, *options: str) -> None:
+    """Raises InputError for an option of `method` that is no whole number of at least `least`."""
+    for option in options:
+        whole_number(option, getattr(method, option), least, _of(method))
+
+
+def check_positive(method: object, *options: str) -> None:
+    """Raises InputError for an option of `method` that is no finite number above 0."""
+    for option in options:
+        positive(option, getattr(method, option), _of(method))
+
+
+def check_one_of(method: object, option: str, known: Sequence[str]) -> None:
+    """Raises InputError for an option of `method` that is none of the words `known`."""
+    value = getattr(method, option)
+    if value not in known:
+        _refuse(option, value, f"one of {', '.join(known)}", _of(method))
+
+
+def check_flags(method: object, *options: str) -> None:
+    """Raises InputError for an option of `method` that is neither True nor False."""
+    for option in options:
+        value = getattr(method, option)
+        if not isinstance(value, bool):
+            _refuse(option, value, "True or False", _of(method))
+
+
+def whole_number(option: str, value: object, least: int, of: str = "") -> int:
+    """The value. Raises InputError unless it is a whole number of at least `least`."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
+        _refuse(option, value, f"a whole number of at least {least}", of)
+    return int(value)
+
+
+def positive(option: str, value: object, of: str = "") -> float:
+    """The value. Raises InputError unless it is a finite number above 0."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < math.inf:
+        _refuse(option, value, "a finite number above 0", of)
+    return float(value)
+
+
+def word(option: str, value: object, known: Sequence[str]) -> str:
+    """The value. Raises InputError unless it is one of the words that are known."""
+    if not isinstance(value, str) or value not in known:
+        raise unknown_name(option, value, known)
+    return value
+
+
+def names(option: str, values: object) -> tuple[str, ...]:
+    """A list of names, each once. Raises InputError for anything else."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise InputError(f"option '{option}' is a list of names, got {values!r}")
+    for value in values:
+        if not isinstance(value, str):
+            raise InputError(f"option '{option}' is a list of names, and {value!r} is none")
+    return tuple(dict.fromkeys(values))
+
+
+def seed_numbers(seeds: object) -> list[int]:
+    """`seeds` networks 0, 1, …, or the seeds of a list. Raises InputError for anything else, and for none at all."""
+    if isinstance(seeds, range | list | tuple) and seeds:
+        return [whole_number("seeds", seed, 0) for seed in seeds]
+    return list(range(whole_number("seeds", seeds, 1)))
+
+
+def _of(method: object) -> str:
+    return f" of {getattr(method, 'name', type(method).__name__)}"
+
+
+def _refuse(option: str, value: object, allowed: str, of: str) -> NoReturn:
+    raise InputError(f"option '{option}'{of} must be {allowed}, got {value!r}")

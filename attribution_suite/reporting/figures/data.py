@@ -1,0 +1,152 @@
+"""Figures of training and of the rows themselves."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from attribution_suite.conclusions.numbers import MINUS
+from attribution_suite.datasets.table import DECOY
+from attribution_suite.reporting.figures.style import (
+    CLASS_COLOURS,
+    PALETTE,
+    WIDTH,
+    LeftOut,
+    Picture,
+    canvas,
+    label,
+    picture,
+    styled,
+)
+from attribution_suite.reporting.reading import Subject
+from attribution_suite.tables.audit import ORIGINAL
+
+MOST_PANELS, MOST_ROWS = 20, 2000
+COMPONENT = re.compile(r"PC \d+")  # as datasets/pca.py names its columns
+FITS, COMPONENTS = "Each feature against the target", "The first three components"
+REFERENCE = "retrain"
+
+
+@styled
+def training(subject: Subject) -> Picture | None:
+    """Training and validation loss over epochs, of the originals and of the networks retrained without a feature."""
+    table = subject.tables["training"]
+    panels = [name for name in (ORIGINAL, REFERENCE) if name in set(table.removal)]
+    if not panels:
+        return None
+    figure = canvas(WIDTH * 0.5 * max(len(panels), 1.2), 3.1)
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, removal in zip(grid, panels, strict=True):
+        rows = table[table.removal == removal]
+        _curve(axes, rows, "training_loss", PALETTE["accent"])
+        _curve(axes, rows, "validation_loss", PALETTE["still"])
+        axes.set_title("original networks" if removal == ORIGINAL else "retrained without the feature")
+        axes.set_xlabel("epoch")
+        axes.grid()
+    grid[0].set_ylabel("loss")
+    _loss_legend(grid[0])
+    over = "the networks, and over removed features on the right" if subject.networks > 1 else \
+        "removed features on the right; one network on the left"
+    caption = (f"Mean (line) and range (band) over {over}. A network stops early on its own; a curve goes on while at "
+               "least half of the networks train.")
+    alt = "Training and validation loss over epochs."
+    return picture(figure, subject, "training", "How the networks trained", caption, alt)
+
+
+def _curve(axes: Any, rows: pd.DataFrame, column: str, colour: str) -> None:
+    stats = rows.groupby("epoch")[column].agg(["mean", "min", "max", "count"])
+    stats = stats[stats["count"] >= stats["count"].max() / 2]
+    axes.fill_between(stats.index, stats["min"], stats["max"], color=colour, alpha=0.16, linewidth=0)
+    axes.plot(stats.index, stats["mean"], color=colour, linewidth=1.8)
+
+
+def _loss_legend(axes: Any) -> None:
+    lines = [Line2D([], [], color=PALETTE[name], linewidth=1.8) for name in ("accent", "still")]
+    axes.legend(lines, ["training", "validation"], loc="upper right")
+
+
+@styled
+def fits(subject: Subject) -> Picture | LeftOut | None:
+    """Each feature against the target with its least-squares line; regression with few features, at the input."""
+    if subject.layer or subject.info["task"] != "regression" or subject.info["features"] > MOST_PANELS:
+        return None
+    if subject.data is None:
+        return LeftOut(FITS, f"left out: it needs the rows of {subject.name}, which were not found here")
+    names = [name for name in subject.data.feature_names if name != DECOY]  # the decoy is the last column
+    inputs, targets = subject.data.inputs, subject.data.targets
+    across = 5 if len(names) > 4 else max(len(names), 2)
+    down = -(-len(names) // across)
+    figure = canvas(WIDTH, 0.3 + 2.0 * down)
+    grid = list(figure.subplots(down, across, sharey=True, squeeze=False).flat)
+    rows = _sample(len(inputs))
+    for axes, name, column in zip(grid, names, inputs.T.astype(np.float64), strict=False):
+        _fit(axes, column, targets.astype(np.float64), rows)
+        axes.set_title(label(name, 20), fontsize=9)
+    grid[0].set_ylim(targets.min() - 0.05 * np.ptp(targets), targets.max() + 0.05 * np.ptp(targets))
+    for axes in grid[::across]:
+        axes.set_ylabel(label(subject.data.target_name, 18))
+    for axes in grid[len(names):]:
+        axes.set_visible(False)
+    caption = "All rows, features in their own units, with the least-squares line and Pearson's r." + _sampled(inputs)
+    alt = f"Scatter plots of {len(names)} features against {subject.data.target_name}, each with its fitted line."
+    return picture(figure, subject, "fits", FITS, caption, alt)
+
+
+def _fit(axes: Any, values: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> None:
+    axes.scatter(values[rows], targets[rows], s=7, color=PALETTE["accent"], alpha=0.35, linewidths=0)
+    axes.grid()
+    axes.tick_params(labelsize=7.5)
+    if np.ptp(values) == 0:
+        return
+    slope, intercept = np.polyfit(values, targets, 1)
+    ends = np.array([values.min(), values.max()])
+    axes.plot(ends, intercept + slope * ends, color=PALETTE["still"], linewidth=1.8)
+    r = np.corrcoef(values, targets)[0, 1] if np.ptp(targets) else 0.0
+    axes.set_title(f"r = {r:.2f}".replace("-", MINUS), loc="right", fontsize=8, fontweight="normal",
+                   color=PALETTE["muted"])
+
+
+@styled
+def components(subject: Subject) -> Picture | LeftOut | None:
+    """The first three principal components in space, coloured by class (by target for regression)."""
+    found = [name for name in subject.info["groups"] if COMPONENT.fullmatch(name)]
+    if subject.layer or len(found) < 3:
+        return None
+    if subject.data is None:
+        return LeftOut(COMPONENTS, f"left out: it needs the rows of {subject.name}, which were not found here")
+    data, rows = subject.data, _sample(len(subject.data.inputs))
+    figure = canvas(7.6, 5.6)
+    axes = figure.add_subplot(projection="3d")
+    axes.set_box_aspect((4, 4, 3), zoom=1.05)
+    points, targets = data.inputs[rows, :3].T, data.targets[rows]
+    if data.task == "regression":
+        drawn_points = axes.scatter(*points, c=targets, s=9, alpha=0.7, cmap="viridis", linewidths=0,
+                                    depthshade=False)
+        figure.colorbar(drawn_points, ax=axes, shrink=0.6, label=label(data.target_name))
+    else:
+        _classes(axes, points, targets, data.classes or ("0", "1"))
+    for setter, name in zip((axes.set_xlabel, axes.set_ylabel, axes.set_zlabel), data.feature_names, strict=False):
+        setter(label(name, 20))
+    axes.tick_params(labelsize=7.5)
+    caption = "The inputs of this network are principal components: the first three." + _sampled(data.inputs)
+    alt = f"Three-dimensional scatter plot of the first three components, coloured by {data.target_name}."
+    return picture(figure, subject, "components", COMPONENTS, caption, alt)
+
+
+def _classes(axes: Any, points: np.ndarray, targets: np.ndarray, classes: tuple[str, ...]) -> None:
+    colour = [CLASS_COLOURS[place % len(CLASS_COLOURS)] for place in range(len(classes))]
+    for place, shade in enumerate(colour):
+        axes.scatter(*points[:, targets == place], s=10, alpha=0.75, color=shade, linewidths=0, depthshade=False)
+    handles = [Line2D([], [], color=shade, marker="o", linestyle="") for shade in colour]
+    axes.figure.legend(handles, [label(name) for name in classes], loc="outside right center")
+
+
+def _sample(rows: int) -> np.ndarray:
+    """At most MOST_ROWS row numbers, always the same ones."""
+    return np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
+
+
+def _sampled(inputs: np.ndarray) -> str:
+    return f" Points: a sample of {MOST_ROWS:,} rows." if len(inputs) > MOST_ROWS else ""

@@ -1,0 +1,149 @@
+"""Figures of masking: what units cost, by significance and by the rankings of scorers."""
+
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from attribution_suite.conclusions.inside import measure_of
+from attribution_suite.conclusions.numbers import rounded
+from attribution_suite.errors import InputError
+from attribution_suite.reporting.figures.style import (
+    GREY,
+    PALETTE,
+    SCORER_COLOURS,
+    WIDTH,
+    LeftOut,
+    Picture,
+    attempt,
+    canvas,
+    label,
+    styled,
+)
+from attribution_suite.reporting.reading import Subject
+from attribution_suite.units.masking import RANDOM, areas, summary
+
+POOLS = {"significant": "#b4431f", "as many as significant": "#e8a488", "non-significant": "#1d5c8f",
+         "as many as non-significant": "#93b8d6", RANDOM: GREY}
+
+
+def masking(subject: Subject) -> list[Picture | LeftOut]:
+    """What masking costs: the pools of significance, and the rankings by scorers."""
+    found: list[Picture | LeftOut] = []
+    if subject.neurons is None:
+        return found
+    deepest = int(subject.neurons["units"].layer.max())
+    measure = measure_of(subject.info["task"])
+    over = "the draws of one network" if subject.networks == 1 else "networks"
+    for layer, table in subject.by_layer("masking"):
+        curves = table[table["fill"] == "zero"].rename(columns={"seed": "member"})
+        last = layer == deepest
+        found.append(attempt(
+            subject, partial(masking_pools, curves, measure), f"masking-{layer}",
+            f"Do significant units of layer {layer} matter more than random ones?",
+            f"Test {measure} with a fraction of the units of a pool at zero, ten draws a network; band: 95 % "
+            f"interval over {over}. Each pool has its control: as many units, drawn from all (dashed).", last))
+        if curves.selection.str.startswith("top:").any():
+            found.append(attempt(
+                subject, partial(masking_rankings, curves, measure), f"rankings-{layer}",
+                f"Whose ranking of the units of layer {layer} finds what matters?",
+                f"Units at zero, highest score first. Bars: the mean {measure} over the curve, "
+                f"{'lower' if measure == 'accuracy' else 'higher'} finds what matters; bold: the interval against "
+                "random draws leaves out zero.", last))
+    return found
+
+
+@styled
+def masking_pools(curves: pd.DataFrame, measure: Literal["accuracy", "loss"] = "accuracy") -> Figure:
+    """The published question: a measure over the masked fraction of significant, other and random units.
+
+    Each pool stands beside its control, as many units drawn from all; the band is the 95 % interval. `curves`: the
+    table of `Masking.curves`, one layer and fill, with the selections of `by_significance`.
+    """
+    found = summary(_one_curve(curves), measure)
+    figure = canvas(WIDTH, 3.9)
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
+    for name, colour in POOLS.items():
+        rows = found[found.selection == name]
+        if rows.empty:
+            continue
+        dashed = name.startswith("as many")
+        left.fill_between(rows.fraction, rows.low, rows.high, color=colour, alpha=0.14, linewidth=0)
+        left.plot(rows.fraction, rows["mean"], color=colour, linewidth=1.6 if dashed else 2.2,
+                  linestyle=(0, (4, 2)) if dashed else "-", marker="o", markersize=3, label=name)
+    left.set(xlabel="fraction of the pool masked", ylabel=measure)
+    left.grid()
+    left.legend(loc="lower left" if measure == "accuracy" else "upper left")
+    left.set_title(f"layer {curves.layer.iloc[0]}, units at {curves['fill'].iloc[0]}")
+    _pool_bars(right, curves, found, measure)
+    return figure
+
+
+def _pool_bars(axes: Any, curves: pd.DataFrame, found: pd.DataFrame, measure: str) -> None:
+    """The last fraction as dots with intervals, and how many units each masks."""
+    last = found[found.fraction == found.fraction.max()].set_index("selection")
+    names = [name for name in POOLS if name in last.index]
+    counts = curves[curves.fraction == curves.fraction.max()].groupby("selection").units.mean()
+    intact = found.loc[found.fraction == found.fraction.min(), "mean"].mean()
+    if found.fraction.min() == 0:
+        axes.axvline(intact, color=PALETTE["muted"], linewidth=1, linestyle=(0, (2, 2)))
+        axes.text(intact, -0.72, "nothing masked ", ha="right", fontsize=7.5, color=PALETTE["muted"], va="center")
+    for place, name in enumerate(names):
+        row = last.loc[name]
+        axes.plot([row.low, row.high], [place, place], color=POOLS[name], linewidth=4, alpha=0.4, solid_capstyle="butt")
+        axes.plot(row["mean"], place, "o", color=POOLS[name], markersize=7)
+        axes.text(row["mean"], place - 0.24, rounded(row["mean"]), ha="center", va="bottom", fontsize=8)
+    axes.set_yticks(range(len(names)), [f"{name}\n{counts[name]:.0f} units" for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.95)
+    axes.set_xlabel(f"{measure} at fraction {found.fraction.max():g}")
+    axes.margins(x=0.12)
+    axes.grid(axis="x")
+
+
+@styled
+def masking_rankings(curves: pd.DataFrame, measure: Literal["accuracy", "loss"] = "accuracy") -> Figure:
+    """Which scorer's ranking makes a measure fall (or the loss rise) first: curves, and areas against random."""
+    top = curves.selection.str.startswith("top:") & (curves.selection != f"top:{RANDOM}")  # one draw says too little
+    chosen = _one_curve(curves[top | (curves.selection == RANDOM)])
+    found, area = summary(chosen, measure), areas(chosen, measure)
+    area = area.sort_values("mean", ascending=measure == "accuracy", kind="stable")
+    ranked = [name for name in area.selection if name != RANDOM]
+    palette = {name: SCORER_COLOURS[place % len(SCORER_COLOURS)] for place, name in enumerate(ranked)} | {RANDOM: GREY}
+    figure = canvas(WIDTH, max(3.9, 1.4 + 0.27 * len(ranked)))
+    left, right = figure.subplots(1, 2, width_ratios=[1.35, 1])
+    for name in [RANDOM, *ranked]:
+        rows = found[found.selection == name]
+        left.fill_between(rows.fraction, rows.low, rows.high, color=palette[name], alpha=0.14, linewidth=0)
+        left.plot(rows.fraction, rows["mean"], color=palette[name], linewidth=3 if name == RANDOM else 1.8)
+    left.set(xlabel="fraction of all units masked, highest score first", ylabel=measure)
+    left.set_title(f"layer {curves.layer.iloc[0]}, units at {curves['fill'].iloc[0]}")
+    left.grid()
+    _area_bars(right, area, palette, measure)
+    return figure
+
+
+def _area_bars(axes: Any, area: pd.DataFrame, palette: dict[str, str], measure: str) -> None:
+    rows: list[Any] = list(area.itertuples())
+    for place, row in enumerate(rows):
+        axes.barh(place, row.mean, color=palette[row.selection], height=0.72)
+        if np.isfinite(row.low):
+            axes.plot([row.low, row.high], [place, place], color=PALETTE["ink"], linewidth=1.2)
+        interval = f"  {row.against_random:+.3f} against random".replace("-", "\N{MINUS SIGN}")
+        clear = row.against_low > 0 or row.against_high < 0
+        text = "" if row.selection == RANDOM else interval
+        axes.text(np.nanmax([row.mean, row.high]), place, text, va="center", fontsize=7.5,
+                  fontweight="bold" if clear else "normal", color=PALETTE["ink"] if clear else PALETTE["muted"])
+    axes.set_yticks(range(len(area)), ["random draws" if name == RANDOM else label(name.removeprefix("top:"), 30)
+                                       for name in area.selection])
+    axes.set_ylim(len(area) - 0.4, -0.6)
+    axes.set_xlim(0, 1.5 * area["mean"].max())
+    axes.set_xlabel(f"mean {measure} over the curve")
+    axes.grid(axis="x")
+
+
+def _one_curve(curves: pd.DataFrame) -> pd.DataFrame:
+    if curves.empty or len(curves[["layer", "fill"]].drop_duplicates()) != 1:
+        raise InputError("a masking figure shows one layer and one fill: choose the rows of the table first")
+    return curves

@@ -1,0 +1,185 @@
+"""The report: summarise, draw, render, and only then write, so that a failure leaves the last report as it was."""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from matplotlib.colors import to_hex
+
+from attribution_suite.conclusions import inside, numbers, verdicts, words
+from attribution_suite.conclusions.summary import CONTROL, summary_table, unit_ranks
+from attribution_suite.files import write_atomically
+from attribution_suite.reporting import figures
+from attribution_suite.reporting.figures.matrix import EFFECT, NORM, Matrix, shift_matrix, shift_text
+from attribution_suite.reporting.figures.style import PALETTE, SHIFT_COLOURS, LeftOut, Picture, ink_on
+from attribution_suite.reporting.reading import Run, Subject
+
+if TYPE_CHECKING:
+    from attribution_suite.datasets.table import TabularDataset
+
+LARGEST = 2_000_000  # characters of a page with its animations inside; of a longer one they lie beside it
+OPEN = 3  # removed features whose answer is open; those of a longer list fold
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the page says first of one removed feature: a sentence, the findings, a table's rows, one a method."""
+
+    removed: str
+    headline: str
+    findings: list[words.Finding]
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that the page says of one subject. `headline`: where nothing was removed, '' elsewhere."""
+
+    subject: Subject
+    headline: str
+    answers: list[Answer]
+    findings: list[words.Finding]
+    features: list["FeatureTable"]
+    chapters: Mapping[str, Sequence[Picture | LeftOut]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a heat table: its text, background and ink."""
+
+    text: str
+    back: str
+    ink: str
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """One removed feature: removals × (direct effect, scorers), `cells[row][column]`."""
+
+    feature: str
+    columns: list[str]
+    cells: dict[str, list[Cell]]
+
+
+def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" = None,
+                each: "Callable[[Callable[[Subject], Section], list[Subject]], Iterable[Section]]" = map) -> Path:
+    """Writes `figures/*.png`, `*.gif` and `report.html` into `run_dir` from its tables and `run.json`; its path.
+
+    `datasets` gives the rows for the figures that show them (each feature against the target; the components); for a
+    data set that is not in it the page says what was left out. Figures of an earlier report that are not drawn any
+    more are removed. `each` maps a function over the sections, a pool of workers perhaps.
+    Raises InputError where a file of the run is missing, damaged or of another version, and OSError
+    where it cannot write.
+    """
+    run = Run(Path(run_dir))
+    sections = list(each(section, run.subjects(datasets)))
+    page = render(run, sections)
+    if len(page) > LARGEST:
+        page = render(run, sections, beside=True)
+    pictures = {found.file: found.png for part in sections for chapter in part.chapters.values()
+                for found in chapter if isinstance(found, Picture)}
+    folder = run.path / "figures"
+    folder.mkdir(exist_ok=True)
+    for name, content in pictures.items():
+        write_atomically(folder / name, content)
+    for stale in (*folder.glob("*.png"), *folder.glob("*.gif")):
+        if stale.name not in pictures:
+            stale.unlink()
+    write_atomically(run.path / "report.html", page.encode())
+    return run.path / "report.html"
+
+
+def section(subject: Subject) -> Section:
+    """Words, tables and figures of one subject."""
+    found = answers(subject)
+    task, look = subject.info["task"], subject.neurons
+    headline = "" if found else inside.headline(look, task) if look else _without_answers(subject)
+    findings = [] if look is None else inside.findings(look, subject.originals, task)
+    return Section(subject, headline, found, findings,
+                   [feature_table(subject, feature) for feature in subject.shown], figures.draw(subject))
+
+
+def _without_answers(subject: Subject) -> str:
+    return "Nothing was removed here: below is what the networks use." if len(subject.originals) else "No results."
+
+
+def answers(subject: Subject) -> list[Answer]:
+    """One a removed feature, in the order of the run; none where nothing was removed."""
+    summary = summary_table(subject.tables)
+    if summary.empty:
+        return []
+    judged, votes = verdicts.verdicts(subject.tables), verdicts.votes(subject.tables)
+    found = []
+    for removed, own in judged.groupby("removed", sort=False):
+        rows = summary[summary.removed == removed]
+        sentences = words.findings(subject.tables, own, votes[votes.removed == removed], rows)
+        both = rows.merge(own.drop(columns=["removed", "effect_left"]), on="removal").to_dict("records")
+        found.append(Answer(str(removed), words.headline(own), sentences,
+                            [{str(column): value for column, value in row.items()} for row in both]))
+    return found
+
+
+def feature_table(subject: Subject, feature: str) -> FeatureTable:
+    """The matrix of one removed feature as a heat table: mean over networks; 'n/a' where a method does not apply.
+
+    Hidden units that each network picked for itself have a row a removal and network, with the unit's name.
+    """
+    outcomes = unit_ranks(subject.tables["outcomes"])
+    units = subject.tables["outcomes"][(outcomes.removed == feature) & (outcomes["rank"] > 0)]
+    if not subject.layer or units.empty:
+        return FeatureTable(feature, [EFFECT, *subject.scorers], _heat(shift_matrix(subject, feature)))
+    cells: dict[str, list[Cell]] = {}
+    for seed, own in units.groupby("seed"):
+        found = _heat(shift_matrix(subject, feature, int(str(seed))))
+        cells |= {f"{removal}, network {seed} ({unit})": found[str(removal)]
+                  for removal, unit in own.set_index("removal").removed.items()}
+    return FeatureTable(feature, [EFFECT, *subject.scorers], cells)
+
+
+def _heat(matrix: Matrix) -> dict[str, list[Cell]]:
+    """removal → its cells."""
+    missing = matrix.missing.to_numpy()
+    return {str(removal): [_cell(value, bool(missing[line, place]), column != CONTROL)
+                           for place, (column, value) in enumerate(row.items())]
+            for line, (removal, row) in enumerate(matrix.mean.iterrows())}
+
+
+def _cell(value: float, missing: bool, coloured: bool) -> Cell:
+    if np.isnan(value) or not coloured:
+        return Cell(numbers.UNMEASURED if missing else shift_text(value), PALETTE["panel"], PALETTE["muted"])
+    colour = SHIFT_COLOURS(NORM(value))
+    return Cell(shift_text(value), to_hex(colour), ink_on(colour))
+
+
+def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
+    """The page, with figures and style inside; every name in it is escaped. `beside`: animations are linked."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("attribution_suite.reporting"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(
+        percent=numbers.percent, signed_percent=numbers.signed_percent, number=numbers.number, seconds=numbers.seconds,
+        measured=numbers.measured, unbroken=lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
+        foldable=lambda name: Markup("_<wbr>").join(name.split("_")),
+        source=lambda found: f"figures/{found.file}" if found.moving and beside else data_uri(found),
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
+    environment.tests["left_out"] = lambda found: isinstance(found, LeftOut)
+    removals = list(dict.fromkeys(name for part in sections for name in part.subject.removals))
+    scorers = list(dict.fromkeys(name for part in sections for name in part.subject.scorers))
+    networks = max((part.subject.networks for part in sections), default=0)
+    failures = [sentence for part in sections for sentence in words.failure_sentences(part.subject.tables["failures"])]
+    looks = any(part.subject.neurons for part in sections) and not removals
+    return environment.get_template("report.html").render(
+        run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
+        gone=verdicts.GONE, stays=verdicts.STAYS, arrow=numbers.arrow, open=OPEN, failures=failures,
+        removals=removals, scorers=scorers, networks=networks, networks_words=words.networks_words, looks=looks)
+
+
+def data_uri(found: Picture) -> str:
+    """The picture inside a page."""
+    return f"data:image/{'gif' if found.moving else 'png'};base64,{base64.b64encode(found.png).decode()}"

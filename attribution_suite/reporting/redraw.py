@@ -1,0 +1,38 @@
+"""Draws the report of a finished run again."""
+
+import json
+import warnings
+from pathlib import Path
+
+from attribution_suite.auditing.subject import fingerprint
+from attribution_suite.datasets.load import load_request
+from attribution_suite.datasets.request import DatasetRequest
+from attribution_suite.datasets.sources import StandInWarning
+from attribution_suite.errors import InputError
+from attribution_suite.reporting.page import draw_report
+
+
+def redraw(run_dir: Path) -> Path:
+    """The page, from the tables of a run; the figures that show rows need the data to be found again.
+
+    Raises InputError for a folder that holds no finished run.
+    """
+    try:
+        record = json.loads((run_dir / "run.json").read_text())
+        requests = [DatasetRequest(**request) for request in record["spec"]["requests"]]
+        known = {about["fingerprint"] for about in record["datasets"].values()}
+    except FileNotFoundError as error:
+        raise InputError(f"{run_dir} holds no run.json: name the output folder of a finished run") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{run_dir}/run.json is not a run's record ({error}): run the audit again") from error
+    datasets = {}
+    for request in requests:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", StandInWarning)  # the page marks what is simulated
+                dataset = load_request(request)
+        except InputError:
+            continue  # the page says which figures are left out for want of the data
+        if fingerprint(dataset) in known:  # not another table, or a stand-in, that is found in its place by now
+            datasets[dataset.name] = dataset
+    return draw_report(run_dir, datasets)

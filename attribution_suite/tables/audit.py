@@ -1,0 +1,93 @@
+"""The tables that every audit writes. One row is one fact.
+
+`removal` is 'original' and `removed` '' for the networks before any edit. `layer` 0 is the input. A scorer that an edit
+cannot change (one that reads the labels, where weights are edited) has `applicable` False and NaN values, never zero;
+one that failed has NaN values and a row in `failures`.
+"""
+
+from collections.abc import Mapping
+
+from attribution_suite.tables.column import Column, flag, number, text, whole
+
+ORIGINAL = "original"
+
+KEYS: Mapping[str, Column] = {
+    "dataset": text("the data set's name"),
+    "seed": whole("which network: initialisation and batch order; everything is paired by it"),
+    "removal": text("the removal method, or 'original'"),
+    "removed": text("the feature (or hidden unit) removed, '' for 'original'"),
+    "layer": whole("0 is the input, l is what enters Linear l + 1"),
+    "rank": whole("with top:K the place of the removed node, 1 the strongest (of a hidden layer in its own network: "
+                  "units have no identity across networks); 0 if it was named, and for 'original'"),
+}
+
+TABLES: Mapping[str, Mapping[str, Column]] = {
+    "attributions": {
+        **KEYS,
+        "scorer": text("the attribution method"),
+        "feature": text("an original column, or 'unit:u'"),
+        "share": number("s_k / Σ s", "in [0, 1]"),
+        "mean_abs": number("s_k, in the units of the explained output (or the method's own)", "≥ 0"),
+        "signed_mean": number("mean over rows of φ_k; NaN where the method has no sign"),
+    },
+    "shifts": {
+        **KEYS,
+        "scorer": text("the attribution method"),
+        "applicable": flag("False where this removal cannot change what the scorer reads"),
+        "share_before": number("the removed feature's share in the original network", "in [0, 1]"),
+        "share_after": number("its share after the removal; 0 is gone", "in [0, 1]"),
+        "target_shift": number(
+            "share_after / share_before − 1; −1 is gone, 0 unchanged; NaN if share_before is 0", "≥ −1"),
+        "proxy_mass": number("Σ[Δs_k]₊R²_kj / Σ[Δs_k]₊ (k ≠ j): the gain's part at proxies, NaN if none", "in [0, 1]"),
+        "dependence_correlation": number(
+            "Spearman of Δs_k (k ≠ j) with R²_kj; NaN if either is constant", "in [−1, 1]"),
+        "total_variation": number("½‖s′ − s_retrain‖₁; 0 is where retraining without the feature ends", "in [0, 1]"),
+        "largest_gainer": text("the feature whose share grew most"),
+        "largest_gain": number("by how much (difference of shares)"),
+    },
+    "outcomes": {
+        **KEYS,
+        "loss_before": number("test loss of the original network on native data (the task's loss)"),
+        "loss_native": number("test loss after, native data"),
+        "loss_mean_filled": number("test loss after, the removed feature at its training mean"),
+        "loss_shuffled": number("test loss after, the removed feature permuted"),
+        "direct_effect_before": number("direct_effect of the original network", "≥ 0"),
+        "direct_effect": number("mean abs(f(x) − f(x with x_j permuted)), explained output; 0 is gone", "≥ 0"),
+        "direct_effect_max": number("maximum over a grid of training quantiles of x_j, mean over rows", "≥ 0"),
+        "flip_rate": number("rows whose predicted class changes when x_j is permuted; NaN for regression", "in [0, 1]"),
+        "cost_ratio": number("(L′ − L) / (L_retrain − L) on native test data; NaN if retraining costs nothing"),
+        "validation_before": number("validation loss of the original network on native data"),
+        "validation_native": number("validation loss after, native data"),
+        "validation_perturbed": number(
+            "validation loss after, the removed feature as the method's training replaces it (what published tables "
+            "report: it hides weights that survive); equal to validation_native where nothing is replaced"),
+        "recoverability_before": number(
+            "R² of a cross-fitted ridge probe for the removed unit's activation (the original's, background rows) "
+            "from what leaves the next Linear; NaN at layer 0", "≤ 1"),
+        "recoverability": number(
+            "the same from the edited network: what the layers above can still know of the unit through its peers; 0 "
+            "is nothing. NaN at layer 0 and for a unit that is constant", "≤ 1"),
+        "seconds": number("of the removal, this member's share of its ensemble's time"),
+        "steps": whole("optimiser steps until the member's best weights"),
+    },
+    "agreement": {
+        **KEYS,
+        "scorer_a": text("one attribution method"),
+        "scorer_b": text("another one"),
+        "reading": text("'row': of the local φ of each row, then averaged over the rows that LIME explains; "
+                        "'global': of the magnitudes mean abs(φ) over rows"),
+        "metric": text("one of the six of Krishna et al. (2022)"),
+        "value": number("1 is full agreement", "in [−1, 1]"),
+    },
+    "training": {
+        **KEYS,
+        "epoch": whole("of the training or fine-tuning", "from 1"),
+        "training_loss": number("mean over the epoch's batches"),
+        "validation_loss": number("after the epoch, on what the removal trains on"),
+    },
+    "failures": {
+        **{name: column for name, column in KEYS.items() if name != "seed"},
+        "scorer": text("the attribution method that failed, '' where the whole chunk did"),
+        "error": text("what went wrong, in one line"),
+    },
+}

@@ -1,0 +1,54 @@
+"""A column of a table: its type, unit and meaning, which travel with the Parquet files and make their documentation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+
+Kind = Literal["str", "int64", "bool", "float64"]
+_PARQUET: Mapping[Kind, pa.DataType] = {
+    "str": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "float64": pa.float64()}
+
+
+@dataclass(frozen=True)
+class Column:
+    """`dtype` is pandas', `unit` the range or unit of the values ('' where there is none), `meaning` one sentence."""
+
+    dtype: Kind
+    unit: str
+    meaning: str
+
+
+def text(meaning: str) -> Column:
+    """A column of names."""
+    return Column("str", "", meaning)
+
+
+def whole(meaning: str, unit: str = "") -> Column:
+    """A column of whole numbers."""
+    return Column("int64", unit, meaning)
+
+
+def number(meaning: str, unit: str = "") -> Column:
+    """A column of real numbers, NaN where a value does not apply or could not be measured."""
+    return Column("float64", unit, meaning)
+
+
+def flag(meaning: str) -> Column:
+    """A column of True and False."""
+    return Column("bool", "", meaning)
+
+
+def tidy(columns: Mapping[str, Column], rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with exactly the documented `columns`, in their order and types."""
+    frame = rows.reindex(columns=list(columns))
+    return frame.astype({name: column.dtype for name, column in columns.items()})
+
+
+def schema(columns: Mapping[str, Column], about: Mapping[str, str]) -> pa.Schema:
+    """The Parquet types of a table, each column with its unit and meaning, the file with `about` as metadata."""
+    return pa.schema([
+        pa.field(name, _PARQUET[column.dtype], metadata={"unit": column.unit, "meaning": column.meaning})
+        for name, column in columns.items()], dict(about))

@@ -1,0 +1,202 @@
+"""What masking units costs: curves of accuracy and loss over the fraction of units that are silenced."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from attribution_suite.datasets.table import Split, Task
+from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.measures.statistics import bootstrap_mean
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.outputs import predicted_class, task_loss
+from attribution_suite.scorers.attribution import Attribution
+from attribution_suite.units import VALUES_AT_ONCE
+
+FRACTIONS = tuple(round(0.1 * step, 1) for step in range(10))
+REPEATS = 10  # of a random draw, as published
+RANDOM = "random"
+Fill = Literal["zero", "mean"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """An order in which units are masked.
+
+    `order` `[members, repeats, units]`: unit order[e, r, 0] goes first; `size` `[members]`: how many of them are the
+    whole, so that a fraction f masks the first round(f · size). Masks of one order are nested: a curve is paired.
+    """
+
+    name: str
+    order: Tensor
+    size: Tensor
+
+    def kept(self, fractions: Sequence[float]) -> Tensor:
+        """`[members, repeats × fractions, units]`: 1 where a unit stays, 0 where it is masked."""
+        place = self.order.argsort(2)[:, :, None]
+        return (place >= self.counts(fractions)[:, None, :, None]).float().flatten(1, 2)
+
+    def counts(self, fractions: Sequence[float]) -> Tensor:
+        """How many units each fraction masks, `[members, fractions]`."""
+        return (torch.tensor(fractions, dtype=torch.float64) * self.size[:, None]).round().long()
+
+
+def drawn(name: str, pool: Tensor, repeats: int = REPEATS, seed: int = 0, size: Tensor | None = None) -> Selection:
+    """Units of `pool` (bool `[members, units]`) in random order, drawn anew for each repeat and member.
+
+    The whole is the pool, or `size` `[members]` units of it.
+    """
+    draws = torch.from_numpy(np.random.default_rng(seed).random((len(pool), repeats, pool.shape[1])))
+    order = draws.masked_fill(~pool[:, None], torch.inf).argsort(2)
+    return Selection(name, order, pool.sum(1) if size is None else size)
+
+
+def by_significance(significant: Tensor, repeats: int = REPEATS, seed: int = 0) -> list[Selection]:
+    """The published question: a fraction of the significant units, of the others, and of all, drawn at random.
+
+    The two pools differ in size, so each has its control: as many units, drawn from all of them. `significant` is bool
+    `[members, units]`.
+    """
+    every = torch.ones_like(significant)
+    return [
+        drawn("significant", significant, repeats, seed),
+        drawn("as many as significant", every, repeats, seed + 1, significant.sum(1)),
+        drawn("non-significant", ~significant, repeats, seed + 2),
+        drawn("as many as non-significant", every, repeats, seed + 3, (~significant).sum(1)),
+        drawn(RANDOM, every, repeats, seed + 4),
+    ]
+
+
+def by_score(attribution: Attribution) -> Selection:
+    """The units with the highest score first, one order a member, named 'top:' and the scorer's name."""
+    members, units = attribution.scores.shape
+    order = attribution.scores.argsort(dim=1, descending=True, stable=True)[:, None]
+    return Selection(f"top:{attribution.scorer}", order, torch.full((members,), units))
+
+
+def masked_outputs(networks: Ensemble, values: Tensor, kept: Tensor, fill: Tensor | None = None) -> Tensor:
+    """Outputs `[members, masks, rows, outputs]` of tails whose units `[members, rows, units]` are masked.
+
+    A unit that `kept` `[members, masks, units]` drops (0) stands at `fill` `[members, units]`, by default 0. As
+    activations are 0 at 0, that equals zeroing its incoming weights and bias. No weights are copied: with centred
+    units h − c, the first pre-activation Σ_u m_u W_ou (h_u − c_u) + (W c + b)_o is one product of (rows · outputs) ×
+    units with units × masks.
+    """
+    weight, bias = networks.first_weight, networks.first_bias
+    if fill is not None:
+        values, bias = values - fill[:, None], bias + torch.einsum("eou,eu->eo", weight, fill)
+    rows, wide, masks = values.shape[1], weight.shape[1] * weight.shape[2], kept.shape[1]
+    step = max(1, VALUES_AT_ONCE // (len(networks) * max(wide, masks * max(networks.architecture.widths[1:]))))
+    parts = []
+    for start in range(0, rows, step):
+        each = values[:, start:start + step, None] * weight[:, None]  # [members, rows, out, units]
+        first = each.flatten(1, 2) @ kept.transpose(1, 2)
+        first = first.unflatten(1, each.shape[1:3]).permute(0, 3, 1, 2) + bias[:, None, None]
+        parts.append(networks.finish(first.flatten(1, 2)).unflatten(1, first.shape[1:3]))
+    return torch.cat(parts, 2)
+
+
+@dataclass(frozen=True)
+class Masking:
+    """`fractions` of a selection's units, masked at `layer` with zero or with each unit's mean (over `background`)."""
+
+    layer: int
+    fractions: tuple[float, ...] = FRACTIONS
+    fill: Fill = "zero"
+
+    def __post_init__(self) -> None:
+        if len(self.fractions) < 2 or any(not 0 <= f <= 1 for f in self.fractions):
+            raise InputError(f"a masking curve needs two or more fractions between 0 and 1, got {self.fractions}")
+        if sorted(set(self.fractions)) != list(self.fractions):
+            raise InputError(f"the fractions of a masking curve must rise, got {self.fractions}")
+        if self.fill not in ("zero", "mean"):
+            raise unknown_name("fill", self.fill, ("zero", "mean"))
+
+    def curves(self, networks: Ensemble, rows: Split, background: Tensor, task: Task,
+               selections: Sequence[Selection]) -> pd.DataFrame:
+        """One row a member, selection, repeat and fraction.
+
+        Columns: member, layer, fill, selection, repeat, fraction, `units` masked, `accuracy` in [0, 1] (NaN for
+        regression) and `loss` (the task's) on `rows`. `background` `[rows, features]` gives the means.
+        """
+        if not 1 <= self.layer < networks.architecture.depth:
+            raise InputError(f"masking is of hidden units: layers 1 to {networks.architecture.depth - 1}, "
+                             f"not {self.layer}")
+        tail, values = networks.tail(self.layer), networks.activations(rows.inputs)[self.layer]
+        fill = networks.activations(background)[self.layer].mean(1) if self.fill == "mean" else None
+        frames = []
+        for selection in selections:
+            outputs = masked_outputs(tail, values, selection.kept(self.fractions), fill)
+            frames.append(self._frame(selection, *_costs(outputs, rows.targets, task)))
+        return pd.concat(frames, ignore_index=True)
+
+    def _frame(self, selection: Selection, accuracy: Tensor, loss: Tensor) -> pd.DataFrame:
+        members, repeats, _ = selection.order.shape
+        index = pd.MultiIndex.from_product([range(members), range(repeats), self.fractions],
+                                           names=["member", "repeat", "fraction"])
+        counts = selection.counts(self.fractions)[:, None].expand(-1, repeats, -1)
+        columns = {"units": counts, "accuracy": accuracy, "loss": loss}
+        frame = index.to_frame(index=False).assign(**{name: v.flatten().numpy() for name, v in columns.items()})
+        frame = frame.assign(layer=self.layer, fill=self.fill, selection=selection.name)
+        return frame[["member", "layer", "fill", "selection", "repeat", "fraction", *columns]]
+
+
+def _costs(outputs: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """Accuracy and loss of each mask, `[members × masks]`."""
+    flat = outputs.flatten(0, 1)
+    loss = task_loss(flat, targets, task).double()
+    if task == "regression":
+        return torch.full_like(loss, torch.nan), loss
+    return (predicted_class(flat, task) == targets.long()).double().mean(1), loss
+
+
+CURVE = ["layer", "fill", "selection"]
+
+
+def summary(curves: pd.DataFrame, measure: Literal["accuracy", "loss"]) -> pd.DataFrame:
+    """Mean and 95 % bootstrap interval of a measure at each fraction: one row a curve and fraction.
+
+    The interval is over members (each the mean of its repeats); for one member, over its repeats: the draws of units
+    are then all that it speaks of. NaN where there is one value only.
+    """
+    return _interval(curves, [*CURVE, "fraction"], measure)
+
+
+def areas(curves: pd.DataFrame, measure: Literal["accuracy", "loss"]) -> pd.DataFrame:
+    """The mean of a measure over a curve (area under it by trapezes, over the range of fractions), one row a curve.
+
+    Columns: `mean`, `low`, `high` of the area (95 % interval as in `summary`); `against_random` and its interval
+    `against_low`, `against_high`: the area minus that of random units of the same member, repeat by repeat (a ranking
+    has one order, and is compared with every repeat). A ranking that finds what matters has a lower area of accuracy, a
+    higher one of loss. The fractions of a pool such as 'significant' are of that pool: its own control is 'as many
+    as …'. Raises InputError where the curve of random units is missing.
+    """
+    if RANDOM not in set(curves.selection):
+        raise InputError("areas are read against random units: mask them too (`drawn('random', …)`)")
+    keys = [*CURVE, "member", "repeat"]
+    under = curves.groupby(keys, sort=False)[["fraction", measure]].apply(
+        lambda curve: np.trapezoid(curve[measure], curve.fraction) / np.ptp(curve.fraction))
+    area = under.rename("area").reset_index()
+    same = ["layer", "fill", "member"]
+    control = area.loc[area.selection == RANDOM, [*same, "repeat", "area"]]
+    pairs = area.merge(control, on=same, suffixes=("", "_random"))
+    ranked = pairs.groupby([*CURVE, "member"]).repeat.transform("max") == 0
+    pairs = pairs[ranked | (pairs.repeat == pairs.repeat_random)]
+    against = _interval(pairs.assign(against=pairs.area - pairs.area_random), CURVE, "against")
+    return _interval(area, CURVE, "area").merge(against.rename(columns={
+        "mean": "against_random", "low": "against_low", "high": "against_high"}), on=CURVE)
+
+
+def _interval(frame: pd.DataFrame, keys: list[str], column: str) -> pd.DataFrame:
+    def one(group: pd.DataFrame) -> pd.Series:
+        values = group.groupby("member")[column].mean() if group.member.nunique() > 1 else group[column]
+        if len(values) < 2 or values.isna().any():
+            return pd.Series({"mean": values.mean(), "low": np.nan, "high": np.nan})
+        interval = bootstrap_mean(values.to_numpy())
+        return pd.Series({"mean": float(interval.mean), "low": float(interval.low), "high": float(interval.high)})
+
+    return frame.groupby(keys, sort=False)[["member", column]].apply(one).reset_index()

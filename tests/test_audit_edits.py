@@ -1,0 +1,159 @@
+"""What is removed from which network, with which budget, and what that costs: recomputed from plain modules."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attribution_suite import audit, load_dataset, remove, train
+from attribution_suite.datasets.table import Split, TabularDataset
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.scorers.attribution import Attribution
+from attribution_suite.scorers.choice import Choice
+
+SEEDS, ROWS, TUNING = 3, 12, 0.05
+QUIET = {"jobs": 1, "device": "cpu", "seeds": SEEDS, "rows": ROWS, "lime_rows": 3, "say": lambda line: None}
+METHODS = ["stochastic_tuning", "shuffle_tuning", "fold"]
+
+
+def modules(networks: Perceptrons) -> list[nn.Sequential]:
+    return [networks.to_module(member) for member in range(len(networks))]
+
+
+def loss(module: nn.Module, inputs: Tensor, rows: Split, task: str) -> float:
+    with torch.no_grad():
+        outputs = module(inputs)
+    return float(F.cross_entropy(outputs, rows.targets) if task == "multiclass" else
+                 F.mse_loss(outputs[:, 0], rows.targets))
+
+
+def replaced(method: str, published: bool, seed: int, dataset: TabularDataset, column: int) -> Tensor:
+    """The validation rows as the method's training sees them: the draws of its early stopping, seed by seed."""
+    inputs, train_column = dataset.validation.inputs.clone(), dataset.train.inputs[:, column]
+    draws = torch.Generator().manual_seed(1_000_003 * seed + 14)
+    if method == "stochastic_tuning" and published:
+        inputs[:, column] = train_column.mean() + torch.randn(inputs.shape, generator=draws)[:, column]
+    elif method == "stochastic_tuning":
+        inputs[:, column] = train_column[torch.randint(len(train_column), (len(inputs),), generator=draws)]
+    return inputs
+
+
+@pytest.mark.parametrize(("name", "feature", "preset"), [
+    ("synthetic", "X1", "default"), ("iris", "petal_width", "default"), ("iris", "petal_width", "published")])
+def test_validation_losses_are_those_of_plain_modules(tmp_path: Path, name: str, feature: str, preset: str) -> None:
+    outcomes = audit(name, out=tmp_path, remove=feature, removals=METHODS, scorers=["saliency"], tuning=TUNING,
+                     preset=preset, **QUIET).table("outcomes").set_index(["removal", "seed"])
+    dataset = load_dataset(name, preset=preset)
+    dataset = dataset if preset == "published" else dataset.with_decoy()
+    column, = dataset.columns(feature)
+    originals, rows = train(dataset, seeds=SEEDS).networks, dataset.validation
+    for method in METHODS:
+        options: dict[str, Any] = {"published": True} if (method, preset) == ("stochastic_tuning", "published") else {}
+        edited = modules(remove(originals, dataset, feature, method, tuning=TUNING, **options))
+        for seed, (before, after) in enumerate(zip(modules(originals), edited, strict=True)):
+            row = outcomes.loc[(method, seed)]
+            assert row.validation_before == pytest.approx(loss(before, rows.inputs, rows, dataset.task), rel=1e-4)
+            assert row.validation_native == pytest.approx(loss(after, rows.inputs, rows, dataset.task), rel=1e-4)
+            if method != "shuffle_tuning":  # whose permutation within batches is its own to draw
+                seen = replaced(method, preset == "published", seed, dataset, column)
+                expected = loss(after, seen, rows, dataset.task)
+                assert row.validation_perturbed == pytest.approx(expected, rel=1e-4)
+    tuned, folded = outcomes.loc[["stochastic_tuning", "shuffle_tuning"]], outcomes.loc["fold"]
+    assert (tuned.validation_perturbed != tuned.validation_native).all()
+    np.testing.assert_array_equal(folded.validation_perturbed, folded.validation_native)
+    assert (outcomes.validation_native != outcomes.validation_before).all()
+
+
+@pytest.mark.parametrize(("name", "feature"), [("synthetic", "X1"), ("iris", "petal_width")])
+def test_the_largest_effect_is_over_the_quantiles_of_the_training_rows(tmp_path: Path, name: str,
+                                                                       feature: str) -> None:
+    outcomes = audit(name, out=tmp_path, remove=feature, removals=["stochastic_tuning"], scorers=["saliency"],
+                     tuning=TUNING, **QUIET).table("outcomes").set_index("seed")
+    dataset = load_dataset(name).with_decoy()
+    column, = dataset.columns(feature)
+    values = dataset.train.inputs[:, column].numpy()
+    grid = np.quantile(values, (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)).astype(np.float32)
+    originals, inputs = train(dataset, seeds=SEEDS).networks, dataset.test.inputs[:ROWS]
+    assert grid[-1] > inputs[:, column].max()  # else the explained rows would do as well
+    edited = modules(remove(originals, dataset, feature, "stochastic_tuning", tuning=TUNING))
+    for seed, (before, after) in enumerate(zip(modules(originals), edited, strict=True)):
+        largest = []
+        for row in inputs:
+            output = int(before(row[None]).argmax())  # of the class that the original predicts
+            moved = row.repeat(len(grid), 1)
+            moved[:, column] = torch.from_numpy(grid)
+            with torch.no_grad():
+                largest.append(float((after(moved)[:, output] - after(row[None])[0, output]).abs().max()))
+        assert outcomes.loc[seed, "direct_effect_max"] == pytest.approx(np.mean(largest), rel=1e-3)
+
+
+@pytest.mark.parametrize(("words", "epochs"), [
+    ({"preset": "published"}, 30), ({"preset": "published", "tuning": 0.5}, 15), ({}, 15), ({"tuning": 0.1}, 6)])
+def test_a_published_setting_is_tuned_as_published(tmp_path: Path, words: dict[str, Any], epochs: int) -> None:
+    """The quick profile's quarter is of the default preset's 60 epochs alone."""
+    asked = {"remove": "petal_width", "removals": ["shuffle_tuning"], "scorers": ["saliency"], **QUIET, "seeds": 1}
+    found = audit("iris", out=tmp_path / "name", **asked, **words)
+    assert found.record["datasets"]["iris"]["tuning"]["epochs"] == epochs
+    curve = found.table("training").query("removal == 'shuffle_tuning'")
+    assert curve.epoch.max() <= epochs and ("preset" not in words or curve.epoch.max() == epochs)
+    table = load_dataset("iris", preset=words.get("preset", "default"))  # the preset travels with a table
+    given = audit(table, out=tmp_path / "table", **asked, tuning=words.get("tuning"))
+    assert given.record["datasets"]["iris"]["tuning"]["epochs"] == epochs
+
+
+SCORERS = ["saliency", "input_x_gradient", "integrated_gradients", "random"]
+
+
+def median_ranks(attributions: pd.DataFrame) -> dict[int, list[str]]:
+    """Per network its features by the median over scorers of the share, the control left out; the strongest first."""
+    votes = attributions.query("removal == 'original' and scorer != 'random' and feature != 'decoy'")
+    medians = votes.groupby(["seed", "feature"], sort=False).share.median().reset_index()
+    return {seed: list(rows.sort_values("share", ascending=False, kind="stable").feature)
+            for seed, rows in medians.groupby("seed")}
+
+
+def test_top_units_are_each_networks_own(tmp_path: Path) -> None:
+    found = audit("iris", out=tmp_path, layer=1, remove="top:3", removals=["constant", "retrain"], scorers=SCORERS,
+                  **QUIET)
+    ranks = median_ranks(found.table("attributions"))
+    assert len({tuple(units[:3]) for units in ranks.values()}) > 1  # else nothing is shown here
+    for name in ("outcomes", "shifts"):
+        rows = found.table(name)
+        for (seed, _), own in rows.groupby(["seed", "removal"]):
+            by_rank = own.drop_duplicates(["rank", "removed"]).set_index("rank").removed
+            assert by_rank.to_dict() == dict(enumerate(ranks[seed][:3], 1)), name
+    originals = found.table("attributions").query("removal == 'original'")
+    assert set(originals["rank"]) == {0}
+    gone = found.table("shifts").query("scorer != 'random'")
+    assert (gone.share_after == 0).all()  # of the unit that the row names
+
+
+def test_top_inputs_are_the_same_for_all(tmp_path: Path) -> None:
+    found = audit("synthetic", out=tmp_path, remove="top:2", removals=["constant"], scorers=SCORERS, **QUIET)
+    attributions = found.table("attributions").query("removal == 'original'")
+    mean = attributions.assign(seed=0).groupby(["removal", "seed", "scorer", "feature"], sort=False).share.mean()
+    expected = median_ranks(mean.reset_index())[0][:2]
+    for _, own in found.table("outcomes").groupby("seed"):
+        assert own.set_index("rank").removed.to_dict() == dict(enumerate(expected, 1))
+
+
+# Shares of X1, X2, X3 and the decoy. Medians without the control: .4, .2, .3. The means would have X3 first (.33, .27,
+# .4), the medians with the control's vote X2 (.2, .35, .2).
+SHARES = {"saliency": (0.6, 0.1, 0.3, 0.0), "input_x_gradient": (0.4, 0.5, 0.1, 0.0),
+          "integrated_gradients": (0.0, 0.2, 0.8, 0.0), "random": (0.0, 0.9, 0.1, 0.0)}
+
+
+def test_the_ranking_is_a_median_without_the_control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fixed(choice: Choice, networks: Any, evaluation: Any, layer: int = 0) -> Attribution:
+        scores = torch.tensor(SHARES[choice.name]).expand(len(networks), -1)
+        return Attribution(choice.name, evaluation.features, scores)
+
+    monkeypatch.setattr(Choice, "attribute", fixed)
+    removed = audit("synthetic", out=tmp_path, remove="top:3", removals=["constant"], scorers=SCORERS,
+                    **QUIET).table("outcomes").query("seed == 0")
+    assert removed.set_index("rank").removed.to_dict() == {1: "X1", 2: "X3", 3: "X2"}

@@ -1,0 +1,372 @@
+"""The figures of an audit: what their artists hold, against the tables."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from report_fixture import (
+    DATA_REMOVALS,
+    LOCAL,
+    REMOVALS,
+    SCORERS,
+    SEEDS,
+    VOTERS,
+    changed,
+    datasets,
+    drawn_by,
+    hand_mean,
+    removed,
+    settled,
+    subject,
+    units_run,
+)
+
+from attribution_suite.reporting.figures import data, matrix, removals, scorers
+from attribution_suite.reporting.figures.style import (
+    CLASS_COLOURS,
+    GREY,
+    PALETTE,
+    REMOVAL_COLOURS,
+    SCORER_COLOURS,
+    LeftOut,
+)
+from attribution_suite.reporting.reading import Subject
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@pytest.fixture(scope="module", params=["boston", "iris"])
+def one(request: pytest.FixtureRequest) -> Subject:
+    found = subject(request.param)
+    return replace(found, tables=settled(found.tables, (request.param,)))
+
+
+def words(labels: Any) -> list[str]:
+    return [label.get_text() for label in labels]
+
+
+def rows(one: Subject, table: str, **wanted: object) -> pd.DataFrame:
+    frame = one.tables[table]
+    for column, value in wanted.items():
+        frame = frame[frame[column] == value]
+    return frame
+
+
+def close(colour: Any, name: str) -> bool:
+    return bool(np.abs(np.array(to_rgb(colour)) - to_rgb(PALETTE[name])).max() < 0.01)
+
+
+def sign(text: str) -> float:
+    return float(text.replace(MINUS, "-"))
+
+
+# The matrix.
+
+def cells(axes: Any) -> Iterator[tuple[str, str, str, Any, list[str]]]:
+    """Removed feature, removal, column, rectangle and texts of every cell, by where it stands."""
+    columns = dict(zip(np.round(axes.get_xticks(), 6), words(axes.get_xticklabels()), strict=True))
+    lines = dict(zip(np.round(axes.get_yticks(), 6), words(axes.get_yticklabels()), strict=True))
+    heads = {text.get_position()[1]: text.get_text().removesuffix(" removed") for text in axes.texts
+             if text.get_text().endswith(" removed")}
+    for patch in axes.patches:
+        x, y = (round(value + 0.5, 6) for value in patch.get_xy())
+        inside = [text.get_text() for text in axes.texts if abs(text.get_position()[0] - x) < 0.45
+                  and abs(text.get_position()[1] - y) < 0.45 and not text.get_text().endswith(" removed")]
+        yield heads[max(head for head in heads if head < y)], lines[y], columns[x], patch, inside
+
+
+def test_every_cell_of_the_matrix(one: Subject) -> None:
+    """Number, ± half the interval, and the colour by sign and size."""
+    (figure,), (picture,) = drawn_by(matrix.matrix, one)
+    seen = set()
+    for feature, removal, column, patch, inside in cells(figure.axes[0]):
+        seen.add((feature, removal, column))
+        if column == "direct effect":
+            own = rows(one, "outcomes", removed=feature, removal=removal)
+            values = (own.direct_effect / own.direct_effect_before - 1).to_numpy()
+        else:
+            values = rows(one, "shifts", removed=feature, removal=removal, scorer=column).target_shift.to_numpy()
+        if column == "xgboost_gain" and removal not in DATA_REMOVALS:
+            assert inside == ["n/a"] and close(patch.get_facecolor(), "panel")
+            continue
+        mean, low, high = hand_mean(values)
+        number = 100 * mean
+        shown = f"{MINUS}99.6" if -100 < number < -99.5 else f"{number:+.0f}".replace("-", MINUS).replace("+0", "0")
+        spread = (high - low) / 2
+        assert inside == [shown, *([f"±{100 * spread:.0f}"] if spread >= 0.005 else [])], (feature, removal, column)
+        back = np.array(patch.get_facecolor()[:3])
+        if column == "random":
+            assert close(back, "panel")
+        elif number == -100:
+            assert close(back, "gone")
+        elif abs(number) > 30:
+            to_gone, to_still = (np.abs(back - to_rgb(PALETTE[name])).sum() for name in ("gone", "still"))
+            assert (to_gone < to_still) == (number < 0)
+    assert seen == {(feature, removal, column) for feature in removed(one.name) for removal in REMOVALS
+                    for column in ("direct effect", *SCORERS)}
+    assert words(figure.axes[0].get_yticklabels()) == REMOVALS * 3
+    assert words(figure.axes[0].get_xticklabels()) == ["direct effect", *SCORERS]
+    assert f"Mean over {SEEDS} networks (one a seed)" in picture.caption and "not drawn" not in picture.caption
+    assert picture.alt.startswith("Matrix of 5 removal methods by 9 readings for " + ", ".join(removed(one.name)))
+
+
+def test_the_scale_of_the_matrix_runs_from_gone_to_doubled(one: Subject) -> None:
+    (figure,), _ = drawn_by(matrix.matrix, one)
+    bar = figure.axes[1]
+    assert words(bar.get_xticklabels()) == [f"{MINUS}100 % gone", f"{MINUS}50 %", "0 unchanged", "+50 %",
+                                            "+100 % or more"]
+    assert bar.get_xlim() == (-1, 1)
+    assert close(matrix.SHIFT_COLOURS(matrix.NORM(-1)), "gone") and close(matrix.SHIFT_COLOURS(matrix.NORM(1)), "still")
+
+
+def test_a_cell_that_was_not_measured_is_a_question(one: Subject) -> None:
+    feature = removed(one.name)[1]
+    here = {"removed": feature, "removal": "fold_tuning", "seed": 2}
+    shifts = changed(one.tables["shifts"], {**here, "scorer": "weights"}, share_after=np.nan, target_shift=np.nan)
+    (figure,), _ = drawn_by(matrix.matrix, replace(one, tables={**one.tables, "shifts": shifts}))
+    unknown = [key for *key, patch, inside in cells(figure.axes[0]) if inside == ["?"]]
+    assert unknown == [[feature, "fold_tuning", "weights"]]
+
+
+# Where the influence went.
+
+def hand_shares(one: Subject, feature: str, removal: str) -> dict[str, tuple[float, float]]:
+    """Feature → share before and after in per cent: median over the scorers that apply, mean over networks."""
+    voters = [name for name in VOTERS if name != "xgboost_gain" or removal in DATA_REMOVALS]
+    frame = one.tables["attributions"]
+    frame = frame[frame.scorer.isin(voters)]
+    before = frame[frame.removal == "original"]
+    after = frame[(frame.removal == removal) & (frame.removed == feature)]
+    return {name: tuple(100 * np.mean([part[(part.feature == name) & (part.seed == seed)].share.median()
+                                       for seed in range(SEEDS)]) for part in (before, after))
+            for name in before.feature.unique()}
+
+
+def test_every_dumbbell(one: Subject) -> None:
+    (figure,), (picture,) = drawn_by(removals.redistribution, one)
+    assert len(figure.axes) == 3
+    assert [text.get_text().replace("\n", "") for text in figure.axes[0].texts if text.get_weight() == "bold"
+            ] == REMOVALS
+    count = min(8, len(one.info["groups"]))
+    assert f"then the {count - 1} features whose share changed most" in picture.caption
+    for feature, axes in zip(removed(one.name), figure.axes, strict=True):
+        shares = {removal: hand_shares(one, feature, removal) for removal in REMOVALS}
+        moved = {name: max(abs(after - before) for before, after in (shares[removal][name] for removal in REMOVALS))
+                 for name in shares["retrain"] if name != feature}
+        order = [feature, *sorted(moved, key=lambda name: -moved[name])[:7]]
+        assert words(axes.get_yticklabels()) == order
+        assert [label.get_weight() == "bold" for label in axes.get_yticklabels()] == [True] + [False] * (count - 1)
+        starts = [x for x, text in zip(axes.get_xticks(), words(axes.get_xticklabels()), strict=True) if text == "0"]
+        dots = [part for part in axes.collections if type(part).__name__ == "PathCollection"]
+        for place, removal in enumerate(REMOVALS):
+            before, after = np.array([shares[removal][name] for name in order]).T
+            hollow, filled = dots[2 * place:2 * place + 2]
+            for points, values in ((hollow, before), (filled, after)):
+                np.testing.assert_allclose(points.get_offsets()[:, 0] - starts[place], values, atol=1e-5)
+                assert points.get_offsets()[:, 1].tolist() == list(range(count))
+            assert close(hollow.get_facecolor()[0], "paper")
+            for change, colour in zip(after - before, filled.get_facecolor(), strict=True):
+                if abs(change) > 0.2:
+                    assert close(colour, "still" if change > 0 else "gone")
+            inside = {round(text.get_position()[1]): text.get_text() for text in axes.texts if
+                      starts[place] < text.get_position()[0] < [*starts, np.inf][place + 1] and
+                      text.get_weight() != "bold"}
+            assert inside == {i: f"{change:+.1f}".replace("-", MINUS) for i, change in enumerate(after - before)
+                              if abs(change) >= 0.05}
+        assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the removed feature at the top
+
+
+def test_dumbbells_of_hidden_units_are_each_networks_own() -> None:
+    units = subject("iris", units_run())
+    (figure,), (picture,) = drawn_by(removals.redistribution, units)
+    outcomes = units.tables["outcomes"]
+    strongest = outcomes[outcomes["rank"] == 1].drop_duplicates("seed").set_index("seed").removed
+    assert [axes.get_ylabel() for axes in figure.axes] == [f"network {seed}" for seed in range(3)]
+    assert [words(axes.get_yticklabels())[0] for axes in figure.axes] == list(strongest)
+    assert "each network by itself, strongest unit" in picture.caption and "1 more removed unit" in picture.caption
+
+
+# Cost.
+
+def test_every_point_of_cost(one: Subject) -> None:
+    (figure,), _ = drawn_by(removals.cost, one)
+    axes = figure.axes[0]
+    legend = figure.legends[0]
+    names = words(legend.get_texts())
+    assert names == ["method", *REMOVALS, "", "removed", *removed(one.name)]
+    handles = dict(zip(names, legend.legend_handles, strict=True))
+    assert [to_hex(handles[name].get_color()) for name in REMOVALS] == list(REMOVAL_COLOURS[:5])
+    assert [handles[name].get_marker() for name in removed(one.name)] == ["o", "s", "D"]
+    points = {(to_hex(bar[0].get_color()), bar[0].get_marker()): bar for bar in axes.containers}
+    assert len(points) == len(axes.containers) == 15
+    for removal in REMOVALS:
+        for feature in removed(one.name):
+            bar = points[to_hex(handles[removal].get_color()), handles[feature].get_marker()]
+            own = rows(one, "outcomes", removal=removal, removed=feature)
+            x, y = (100 * np.array(hand_mean(values)) for values in (
+                own.direct_effect / own.direct_effect_before, own.loss_native / own.loss_before - 1))
+            assert (bar[0].get_xdata()[0], bar[0].get_ydata()[0]) == pytest.approx((x[0], y[0]))
+            (across,), (up,) = (lines.get_segments() for lines in bar[2])
+            assert across[:, 0] == pytest.approx(x[1:], abs=1e-9) and up[:, 1] == pytest.approx(y[1:], abs=1e-9)
+    assert axes.get_xlabel().startswith("direct effect left") and axes.get_ylabel() == "change of test loss"
+    shaded = axes.patches[0]
+    assert (shaded.get_x(), shaded.get_x() + shaded.get_width()) == pytest.approx((-0.12, 1.0))
+
+
+# What the scorers say.
+
+def hand_mean_shares(one: Subject) -> pd.DataFrame:
+    frame = rows(one, "attributions", removal="original")
+    mean = pd.DataFrame({name: [frame[(frame.scorer == name) & (frame.feature == feature)].share.mean()
+                                for feature in frame.feature.unique()] for name in SCORERS},
+                        index=frame.feature.unique())
+    order = mean[VOTERS].mean(axis=1)
+    return mean.loc[sorted(order.index, key=lambda name: -order[name])]
+
+
+def test_every_bar_of_the_shares(one: Subject) -> None:
+    (figure,), (picture,) = drawn_by(scorers.shares, one)
+    mean = hand_mean_shares(one)
+    assert [name for axes in figure.axes for name in words(axes.get_xticklabels())] == list(mean.index)
+    colours = [*SCORER_COLOURS[:7], GREY]
+    handles = figure.legends[0]
+    assert words(handles.get_texts()) == SCORERS
+    assert [to_hex(patch.get_facecolor()) for patch in handles.legend_handles] == colours
+    for axes in figure.axes:
+        shown = words(axes.get_xticklabels())
+        for place, (name, bars) in enumerate(zip(SCORERS, axes.containers, strict=True)):
+            assert [bar.get_height() for bar in bars] == pytest.approx(list(100 * mean.loc[shown, name]))
+            middles = [bar.get_x() + bar.get_width() / 2 for bar in bars]
+            assert middles == pytest.approx([i - 0.42 + 0.84 * (place + 0.5) / 8 for i in range(len(shown))])
+            assert {to_hex(bar.get_facecolor()) for bar in bars} == {colours[place]}
+    assert picture.alt.startswith(f"Bars of 8 scorers; the largest is {mean.index[0]}.")
+
+
+def test_bars_of_hidden_units_are_each_networks_own() -> None:
+    units = subject("iris", units_run())
+    (figure,), _ = drawn_by(scorers.shares, units)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["network 0", "network 1", "network 2"]
+    for seed, axes in enumerate(figure.axes):
+        frame = rows(units, "attributions", removal="original", seed=seed)
+        table = frame.pivot(index="feature", columns="scorer", values="share")
+        order = table.drop(columns="random").mean(axis=1).sort_values(ascending=False).index[:7]
+        assert words(axes.get_xticklabels()) == list(order)
+        for name, bars in zip(units.scorers, axes.containers, strict=True):
+            assert [bar.get_height() for bar in bars] == pytest.approx(list(100 * table.loc[order, name]))
+
+
+def test_both_matrices_of_agreement(one: Subject) -> None:
+    figures, pictures = drawn_by(scorers.agreement, one)
+    found = rows(one, "agreement", removal="original", metric="rank_correlation")
+    assert [picture.name for picture in pictures] == [f"{one.name}-agreement-row", f"{one.name}-agreement-global"]
+    for reading, names, figure, picture in zip(("row", "global"), ([*LOCAL, "random"], SCORERS), figures, pictures,
+                                               strict=True):
+        axes, count = figure.axes[0], len(names)
+        shown = words(axes.get_xticklabels())
+        assert words(axes.get_yticklabels()) == shown == [name for name in SCORERS if name in names]
+        assert axes.get_ylim() == (count, 0)
+        mesh = axes.collections[0]
+        assert mesh.get_clim() == (-1, 1)
+        assert close(mesh.cmap(0.0), "still") and to_hex(mesh.cmap(1.0)) == "#14466e"
+        values = np.asarray(mesh.get_array()).reshape(count, count)
+        texts = {text.get_position(): text.get_text() for text in axes.texts}
+        for i, a in enumerate(shown):
+            for j, b in enumerate(shown):
+                own = found[(found.reading == reading) & found.scorer_a.isin([a, b]) & found.scorer_b.isin([a, b])]
+                wanted = 1.0 if i == j else own.value.mean()
+                assert values[i, j] == pytest.approx(wanted, abs=1e-12)
+                assert sign(texts[j + 0.5, i + 0.5].replace("–", "nan")) == pytest.approx(wanted, abs=0.0051)
+        assert ("per row" in picture.caption) == (reading == "row")
+
+
+def test_xgboosts_features_in_order(one: Subject) -> None:
+    """Fitted to labels it is the same for every network: here the third one has larger shares."""
+    shares = changed(one.tables["attributions"], {"scorer": "xgboost_gain", "seed": 2},
+                     share=lambda own: 1.5 * own.share)
+    one = replace(one, tables={**one.tables, "attributions": shares})
+    (figure,), _ = drawn_by(scorers.xgboost, one)
+    axes = figure.axes[0]
+    frame = rows(one, "attributions", removal="original", scorer="xgboost_gain")
+    means = frame.groupby("feature").share.mean().sort_values(ascending=False)
+    count = min(10, len(means))
+    bars = axes.patches
+    assert [bar.get_width() for bar in bars] == pytest.approx(list(100 * means[:count]))
+    shown = words(axes.get_yticklabels())
+    assert [means[name] for name in shown] == pytest.approx(list(means[:count]))
+    assert axes.get_ylim()[0] > axes.get_ylim()[1] and axes.get_title(loc="left") == "xgboost_gain"
+    for name, segment in zip(shown, axes.collections[0].get_segments(), strict=True):
+        assert segment[:, 0] == pytest.approx(100 * np.array(hand_mean(frame[frame.feature == name].share)[1:]))
+    assert {to_hex(bar.get_facecolor()) for bar in bars} == {SCORER_COLOURS[6]}
+
+
+# Training and the rows.
+
+def test_the_curves_of_training(one: Subject) -> None:
+    """Mean and range; a curve goes on while at least half of the networks train: here they stop one by one."""
+    table = one.tables["training"]
+    place = table.seed + 3 * table.removed.map({"": 0, **{name: k for k, name in enumerate(removed(one.name))}})
+    one = replace(one, tables={**one.tables, "training": table[table.epoch <= 3 + place]})
+    (figure,), _ = drawn_by(data.training, one)
+    titles = ["original networks", "retrained without the feature"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == titles
+    for axes, removal in zip(figure.axes, ("original", "retrain"), strict=True):
+        own = rows(one, "training", removal=removal)
+        most = own[own.epoch == 1].shape[0]
+        assert most == (3 if removal == "original" else 9)
+        epochs = [epoch for epoch in sorted(own.epoch.unique()) if 2 * (own.epoch == epoch).sum() >= most]
+        for line, band, column, colour in zip(axes.lines, axes.collections, ("training_loss", "validation_loss"),
+                                              ("accent", "still"), strict=True):
+            values = [own[own.epoch == epoch][column] for epoch in epochs]
+            assert line.get_xdata().tolist() == epochs and close(line.get_color(), colour)
+            np.testing.assert_allclose(line.get_ydata(), [part.mean() for part in values])
+            edge = band.get_paths()[0].vertices
+            for epoch, part in zip(epochs, values, strict=True):
+                at = edge[edge[:, 0] == epoch][:, 1]
+                assert (at.min(), at.max()) == pytest.approx((part.min(), part.max()))
+    legend = figure.axes[0].get_legend()
+    assert words(legend.get_texts()) == ["training", "validation"]
+    assert [close(line.get_color(), name) for line, name in zip(legend.get_lines(), ("accent", "still"), strict=True)
+            ] == [True, True]
+
+
+def test_each_feature_against_the_target() -> None:
+    (figure,), (picture,) = drawn_by(data.fits, subject("boston"))
+    table = datasets()["boston"]
+    names = list(table.feature_names)
+    assert "decoy" not in names
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in shown] == names
+    for axes, values in zip(shown, table.inputs.T.astype(float), strict=True):
+        points = axes.collections[0].get_offsets()
+        np.testing.assert_allclose(points[:, 0], values)
+        np.testing.assert_allclose(points[:, 1], table.targets, rtol=1e-6)
+        slope, intercept = np.linalg.lstsq(np.c_[values, np.ones(len(values))], table.targets.astype(float))[0]
+        (line,) = axes.lines
+        assert line.get_xdata().tolist() == [values.min(), values.max()]
+        np.testing.assert_allclose(line.get_ydata(), intercept + slope * line.get_xdata(), rtol=1e-5)
+        r = np.corrcoef(values, table.targets)[0, 1]
+        assert axes.get_title(loc="right") == f"r = {r:.2f}".replace("-", MINUS)
+    assert picture.alt.startswith("Scatter plots of 13 features against MEDV")
+    assert drawn_by(data.fits, subject("iris"))[1] == [None]
+
+
+def test_components_are_coloured_by_class() -> None:
+    iris = subject("iris")
+    names = ["PC 0", "PC 1", "PC 2", "PC 3"]
+    table = replace(datasets()["iris"], feature_names=tuple(names))
+    components = replace(iris, info={**iris.info, "groups": dict.fromkeys(names, 1)}, data=table)
+    (figure,), _ = drawn_by(data.components, components)
+    axes = figure.axes[0]
+    assert [axes.get_xlabel(), axes.get_ylabel(), axes.get_zlabel()] == names[:3]
+    assert words(figure.legends[0].get_texts()) == list(table.classes)
+    for place, cloud in enumerate(axes.collections):
+        points = np.array(cloud._offsets3d).T
+        np.testing.assert_allclose(np.sort(points, 0), np.sort(table.inputs[table.targets == place, :3], 0))
+        assert to_hex(cloud.get_facecolor()[0]) == CLASS_COLOURS[place] == to_hex(
+            figure.legends[0].legend_handles[place].get_color())
+    assert drawn_by(data.components, iris)[1] == [None]  # no components, no picture
+    assert isinstance(drawn_by(data.components, replace(components, data=None))[1][0], LeftOut)
