@@ -1,8 +1,8 @@
 """The tables that every audit writes. One row is one fact.
 
 `removal` is 'original' and `removed` '' for the networks before any edit. `layer` 0 is the input. A scorer that an edit
-cannot change (one that reads the labels, where weights are edited) has `applicable` False and NaN values, never zero;
-one that failed has NaN values and a row in `failures`.
+cannot change (one that reads the labels, where weights are edited) has `applicable` False and NaN after the
+removal, never zero; one that failed has NaN and a row in `failures`.
 """
 
 from collections.abc import Mapping
