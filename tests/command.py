@@ -1,6 +1,7 @@
 """The command line as a user meets it: real processes, small audits, and a package that adds a scorer."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,12 +22,21 @@ TIMED = {"outcomes": ["seconds"]}  # columns that no two runs share
 
 
 def start(*words: object, cwd: Path, packages: Path | None = None, **environment: str) -> subprocess.Popen[str]:
-    """`attribution-suite words` in its own process group, in `cwd`, without a cache of downloads."""
+    """`attribution-suite words` in its own process group, in `cwd`, without a cache of downloads.
+
+    Ctrl-C reaches it as from a terminal, also where the tests themselves were started with it ignored (`nohup`, `&`).
+    """
     path = SEEN if packages is None else f"{SEEN}{os.pathsep}{packages}"
     variables = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": os.devnull,
                  "MPLCONFIGDIR": matplotlib.get_cachedir(), **environment}
     return subprocess.Popen([sys.executable, "-m", "attribution_suite", *map(str, words)], cwd=cwd, env=variables,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                            preexec_fn=default_interrupt)
+
+
+def default_interrupt() -> None:
+    """In the new process: SIGINT as every process has it by default."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def call(*words: object, cwd: Path, packages: Path | None = None, **environment: str) -> tuple[int, str, str]:

@@ -23,3 +23,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if HOME in config.stash:
         shutil.rmtree(config.stash[HOME], ignore_errors=True)
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One empty picture a data set, for tests of everything but the figures: drawing takes most of a small audit."""
+    from attribution_suite.reporting import figures
+    from attribution_suite.reporting.figures.style import Picture
+    from attribution_suite.reporting.reading import Subject
+
+    def draw(subject: Subject) -> dict[str, list[Picture]]:
+        chapters: dict[str, list[Picture]] = {name: [] for name in figures.CHAPTERS}
+        return {**chapters, "matrix": [Picture(f"{subject.slug}-matrix", "m", "m", "m", b"png")]}
+
+    monkeypatch.setattr(figures, "draw", draw)

@@ -14,6 +14,8 @@ from attribution_suite.auditing import machine
 from attribution_suite.auditing.store import DamagedChunkWarning, Store
 from attribution_suite.results import Audit
 
+pytestmark = pytest.mark.usefixtures("plain")
+
 SEEDS, ROWS = 2, 12
 WORDS: dict[str, Any] = {
     "seeds": SEEDS, "rows": ROWS, "lime_rows": 3, "tuning": 0.02, "remove": "petal_width,petal_length", "jobs": 1,

@@ -19,6 +19,8 @@ from attribution_suite.results import Audit
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Attribution, ScorerTraits
 
+pytestmark = pytest.mark.usefixtures("plain")
+
 SHORT = Training(2, 50, 1e-2)
 ROWS, BACKGROUND = 10, 100
 WORDS = {"remove": "a", "rows": ROWS, "background": BACKGROUND, "training": SHORT, "jobs": 1, "lime_rows": 4,

@@ -14,6 +14,8 @@ from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
 
+pytestmark = pytest.mark.usefixtures("plain")
+
 MEMBERS, FEATURES, ROWS, TRAINING, SEED = 2, 5, 9, 31, 4
 GENERATOR = torch.Generator().manual_seed(0)
 INPUTS, TARGETS = torch.randn(ROWS, FEATURES, generator=GENERATOR), torch.randn(ROWS, generator=GENERATOR)

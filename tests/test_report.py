@@ -210,16 +210,6 @@ def hashes(path: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-@pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One empty picture a data set, for tests of everything but the figures."""
-    def draw(subject: Subject) -> dict[str, list[Picture]]:
-        chapters: dict[str, list[Picture]] = {name: [] for name in figures.CHAPTERS}
-        return {**chapters, "matrix": [Picture(f"{subject.slug}-matrix", "m", "m", "m", b"png")]}
-
-    monkeypatch.setattr(pages.figures, "draw", draw)
-
-
 @pytest.mark.usefixtures("plain")
 def test_a_failure_leaves_the_last_report(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "copy"
