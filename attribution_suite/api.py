@@ -10,6 +10,7 @@ from attribution_suite.errors import InputError, unknown_name
 if TYPE_CHECKING:
     from attribution_suite.datasets.preset import Training
     from attribution_suite.datasets.table import TabularDataset
+    from attribution_suite.measures.worst_case.result import WorstCase
     from attribution_suite.networks.given import Networks
     from attribution_suite.networks.network import Ensemble
     from attribution_suite.networks.training import Trained
@@ -100,6 +101,49 @@ def remove(networks: "Networks", dataset: "Data", feature: str, method: str, *, 
     warm = replace(cold, epochs=max(1, round(table.preset.tuning_epochs * positive("tuning", tuning))))
     setting = Setting.of(table, original, layer, numbers, cold, warm)
     return original.with_tail(edit.remove(original.tail(layer), nodes, setting).networks)
+
+
+@in_own_words
+def worst_case(networks: "Networks", dataset: "Data", feature: str, layer: int = 0, *, rows: int = 500,
+               delta: float = 0.01) -> "WorstCase":
+    """The most that moving a feature alone (at a hidden layer: a unit, 'unit:3') moves each network's output.
+
+    D = max over the first `rows` test rows x_i, and over what the training rows say the feature may be, of
+    |f(x_i with x_j = t) − f(x_i)|; f is the output, the logit, or of several logits each minus their mean. A number
+    takes every value of its training range, a category every pattern of its columns that occurs in training, a number
+    with a 'missing' flag its range where the flag is off and the filled value where it is on.
+
+    Exact for networks of Linear and ReLU; enclosed between the value found and a bound for tanh; proved zero for any
+    network whose weights from the feature are all zero; for any other module the largest move that a search finds, and
+    no bound. `delta`: the moves that matter, as a part of the standard deviation of each network's f over these rows:
+    the enclosure is refined where it decides about them.
+
+    Raises InputError for an unknown feature, unit or layer, for options that make no sense, and for networks whose
+    outputs are not finite.
+    """
+    from dataclasses import replace
+
+    import torch
+
+    from attribution_suite.measures.worst_case.measure import output_spread
+    from attribution_suite.measures.worst_case.measure import worst_case as measure
+    from attribution_suite.networks.given import as_ensemble
+    from attribution_suite.networks.nodes import Nodes
+    from attribution_suite.options import positive, whole_number
+
+    rows, layer, delta = whole_number("rows", rows, 1), whole_number("layer", layer, 0), positive("delta", delta)
+    table = _table(dataset)
+    ensemble = as_ensemble(networks, table)
+    nodes = Nodes.of([_columns(table, ensemble, feature, layer)]).repeat(len(ensemble))
+    seen, training = (inputs.to(ensemble.device) for inputs in (table.test.inputs[:rows], table.train.inputs))
+    if layer != 0:
+        seen, training = (ensemble.activations(inputs)[layer] for inputs in (seen, training))
+    tail = ensemble.tail(layer)
+    found = measure(tail, seen, training, nodes, table.task, delta * output_spread(tail, seen))
+    if layer != 0:
+        return replace(found, names=tuple(f"unit:{unit}" for unit in range(tail.architecture.features)))
+    centre, scale = map(torch.from_numpy, table.scaler)
+    return replace(found, names=table.feature_names, centre=centre, scale=scale)
 
 
 @in_own_words

@@ -40,6 +40,9 @@ MEASURES: Mapping[str, Measure] = {
         "flip_rate": "share of rows whose predicted class changes when x_j is replaced",
         "cost_ratio": "(L' - L) / (L_retrain - L): what the removal costs, against retraining without the feature",
     }),
+    **_by("worst_case.measure", {
+        "worst_case": "max abs(f(x) - f(x with x_j moved)) over rows and what training has shown of x_j, and its bound",
+    }),
     **_in("shifts", {
         "target_shift": "share after / share before - 1 of the removed feature; -1 is gone, 0 unchanged",
         "proxy_mass": "how much of the share that others gained went to features that predict the removed one",
