@@ -3,7 +3,7 @@
 import pytest
 
 from attribution_suite.registry import Registry
-from attribution_suite.removals import REMOVALS
+from attribution_suite.removals import REFERENCE, REMOVALS
 from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.fold_tuning import Fold, FoldTuning
 from attribution_suite.removals.inversion_tuning import InversionTuning
@@ -13,7 +13,7 @@ from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 from attribution_suite.removals.subset_fold import SubsetFold
 from attribution_suite.removals.subset_fold_dp import SubsetFoldDynamicProgramme
-from attribution_suite.scorers import SCORERS
+from attribution_suite.scorers import CONTROL, SCORERS
 from attribution_suite.scorers.attribution import Scorer
 from attribution_suite.scorers.deep_lift import DeepLift
 from attribution_suite.scorers.feature_ablation import FeatureAblation
@@ -44,3 +44,8 @@ REMOVING: tuple[type[Removal], ...] = (
 def test_the_catalogue_is_what_mypy_has_seen(family: Registry, classes: tuple[type[Scorer | Removal], ...]) -> None:
     assert [family.load(name) for name in family.builtin] == list(classes), "list a new class above, for mypy"
     assert list(family.builtin) == [kind.name for kind in classes], "a class is called what its tables call it"
+
+
+def test_the_control_and_the_reference_are_what_they_declare() -> None:
+    assert [name for name in SCORERS.names if SCORERS.load(name).traits.control] == [CONTROL]
+    assert REMOVALS.load(REFERENCE).traits.exact

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.conclusions.numbers import MINUS, UNMEASURED, percent
-from attribution_suite.conclusions.summary import CONTROL, seed_interval
+from attribution_suite.conclusions.summary import seed_interval
 from attribution_suite.conclusions.words import Finding
 from attribution_suite.datasets.table import DECOY
+from attribution_suite.scorers import CONTROL
 from attribution_suite.units.masking import RANDOM, areas, summary
 
 LABELS = {"units": "units", "masking": "masking", "ranking": "ranking", "history": "weight history"}

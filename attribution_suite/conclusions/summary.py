@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.measures.statistics import bootstrap_mean
+from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
-# The control that scores at random: the floor the others are read against, never one of the voters.
-CONTROL = "random"
 UNIT = ["dataset", "layer", "removed", "removal"]
 FACTS = ["direct_effect_before", "direct_effect", "flip_rate", "seconds"]
 

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.conclusions.numbers import UNMEASURED
-from attribution_suite.conclusions.summary import CONTROL, pairs, part_left, unit_ranks
+from attribution_suite.conclusions.summary import pairs, part_left, unit_ranks
 from attribution_suite.datasets.table import DECOY
+from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
 # At most this part of what it was counts as gone, for a share and for the direct effect; from STAYS on it stays in.

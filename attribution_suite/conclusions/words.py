@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.conclusions.numbers import UNMEASURED, listed, percent, signed_percent
-from attribution_suite.conclusions.summary import CONTROL, rank_name, unit_ranks
+from attribution_suite.conclusions.summary import rank_name, unit_ranks
 from attribution_suite.conclusions.verdicts import STATES, Tables
 from attribution_suite.datasets.table import DECOY
+from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
 KINDS = {

@@ -13,12 +13,13 @@ from markupsafe import Markup
 from matplotlib.colors import to_hex
 
 from attribution_suite.conclusions import inside, numbers, verdicts, words
-from attribution_suite.conclusions.summary import CONTROL, summary_table, unit_ranks
+from attribution_suite.conclusions.summary import summary_table, unit_ranks
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import figures
 from attribution_suite.reporting.figures.matrix import EFFECT, NORM, Matrix, shift_matrix, shift_text
 from attribution_suite.reporting.figures.style import PALETTE, SHIFT_COLOURS, LeftOut, Picture, ink_on
 from attribution_suite.reporting.reading import Run, Subject
+from attribution_suite.scorers import CONTROL
 
 if TYPE_CHECKING:
     from attribution_suite.datasets.table import TabularDataset

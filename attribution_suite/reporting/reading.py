@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from attribution_suite.conclusions.summary import CONTROL, pairs, unit_ranks
+from attribution_suite.conclusions.summary import pairs, unit_ranks
 from attribution_suite.conclusions.words import networks_words
 from attribution_suite.errors import InputError
+from attribution_suite.scorers import CONTROL
 from attribution_suite.tables import NEURON_TABLES, TABLES
 from attribution_suite.tables.audit import ORIGINAL
 

@@ -26,3 +26,5 @@ SCORERS = Registry("scorer", {
     "unit_significance": f"{_HERE}.unit_significance:UnitSignificance",
     "random": f"{_HERE}.random:Random",
 })
+
+CONTROL = "random"  # the scorer whose traits say that it looks at nothing: a floor, without a vote

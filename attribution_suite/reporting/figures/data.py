@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from attribution_suite.conclusions.numbers import MINUS
 from attribution_suite.datasets.table import DECOY
+from attribution_suite.removals import REFERENCE
 from attribution_suite.reporting.figures.style import (
     CLASS_COLOURS,
     PALETTE,
@@ -26,7 +27,6 @@ from attribution_suite.tables.audit import ORIGINAL
 MOST_PANELS, MOST_ROWS = 20, 2000
 COMPONENT = re.compile(r"PC \d+")  # as datasets/pca.py names its columns
 FITS, COMPONENTS = "Each feature against the target", "The first three components"
-REFERENCE = "retrain"
 
 
 @styled

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from attribution_suite.conclusions.numbers import MINUS, UNMEASURED
-from attribution_suite.conclusions.summary import CONTROL, part_left, seed_interval, unit_ranks
+from attribution_suite.conclusions.summary import part_left, seed_interval, unit_ranks
 from attribution_suite.conclusions.verdicts import verdicts, votes
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.style import (
@@ -24,6 +24,7 @@ from attribution_suite.reporting.figures.style import (
     styled,
 )
 from attribution_suite.reporting.reading import Subject
+from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
 NORM = TwoSlopeNorm(0.0, vmin=-1.0, vmax=1.0)

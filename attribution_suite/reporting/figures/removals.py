@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from attribution_suite.conclusions.numbers import MINUS
-from attribution_suite.conclusions.summary import CONTROL, part_left, seed_interval, unit_ranks
+from attribution_suite.conclusions.summary import part_left, seed_interval, unit_ranks
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.style import (
     GREY,
@@ -25,6 +25,7 @@ from attribution_suite.reporting.figures.style import (
     styled,
 )
 from attribution_suite.reporting.reading import Subject
+from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
 DUMBBELLS, MOST_NETWORKS = 8, 5

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from attribution_suite.conclusions.numbers import MINUS, percent
-from attribution_suite.conclusions.summary import CONTROL, rank_name, seed_interval
+from attribution_suite.conclusions.summary import rank_name, seed_interval
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.style import (
     AGREEMENT_COLOURS,
@@ -25,6 +25,7 @@ from attribution_suite.reporting.figures.style import (
     styled,
 )
 from attribution_suite.reporting.reading import Subject
+from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
 MOST_FEATURES, PER_ROW, MOST_NETWORKS = 20, 7, 5

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
-from attribution_suite.conclusions.summary import CONTROL
 from attribution_suite.errors import InputError
 from attribution_suite.reporting.reading import Subject
+from attribution_suite.scorers import CONTROL
 
 P = ParamSpec("P")
 T = TypeVar("T")
