@@ -67,23 +67,24 @@ def sign(text: str) -> float:
 # The matrix.
 
 def cells(axes: Any) -> Iterator[tuple[str, str, str, Any, list[str]]]:
-    """Removed feature, removal, column, rectangle and texts of every cell, by where it stands."""
+    """Removed feature, removal, column, colour and texts of every cell, by where it stands."""
     columns = dict(zip(np.round(axes.get_xticks(), 6), words(axes.get_xticklabels()), strict=True))
     lines = dict(zip(np.round(axes.get_yticks(), 6), words(axes.get_yticklabels()), strict=True))
     heads = {text.get_position()[1]: text.get_text().removesuffix(" removed") for text in axes.texts
              if text.get_text().endswith(" removed")}
-    for patch in axes.patches:
-        x, y = (round(value + 0.5, 6) for value in patch.get_xy())
+    drawn = [pair for block in axes.collections for pair in zip(block.get_paths(), block.get_facecolors(), strict=True)]
+    for path, colour in drawn:
+        x, y = (round(value, 6) for value in path.get_extents().get_points().mean(0).tolist())
         inside = [text.get_text() for text in axes.texts if abs(text.get_position()[0] - x) < 0.45
                   and abs(text.get_position()[1] - y) < 0.45 and not text.get_text().endswith(" removed")]
-        yield heads[max(head for head in heads if head < y)], lines[y], columns[x], patch, inside
+        yield heads[max(head for head in heads if head < y)], lines[y], columns[x], colour, inside
 
 
 def test_every_cell_of_the_matrix(one: Subject) -> None:
     """Number, ± half the interval, and the colour by sign and size."""
     (figure,), (picture,) = drawn_by(matrix.matrix, one)
     seen = set()
-    for feature, removal, column, patch, inside in cells(figure.axes[0]):
+    for feature, removal, column, colour, inside in cells(figure.axes[0]):
         seen.add((feature, removal, column))
         if column == "direct effect":
             own = rows(one, "outcomes", removed=feature, removal=removal)
@@ -91,14 +92,14 @@ def test_every_cell_of_the_matrix(one: Subject) -> None:
         else:
             values = rows(one, "shifts", removed=feature, removal=removal, scorer=column).target_shift.to_numpy()
         if column == "xgboost_gain" and removal not in DATA_REMOVALS:
-            assert inside == ["n/a"] and close(patch.get_facecolor(), "panel")
+            assert inside == ["n/a"] and close(colour[:3], "panel")
             continue
         mean, low, high = hand_mean(values)
         number = 100 * mean
         shown = f"{MINUS}99.6" if -100 < number < -99.5 else f"{number:+.0f}".replace("-", MINUS).replace("+0", "0")
         spread = (high - low) / 2
         assert inside == [shown, *([f"±{100 * spread:.0f}"] if spread >= 0.005 else [])], (feature, removal, column)
-        back = np.array(patch.get_facecolor()[:3])
+        back = colour[:3]
         if column == "random":
             assert close(back, "panel")
         elif number == -100:

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import PathPatch
 from PIL import Image
-from report_fixture import SEEDS, VOTERS, drawn_by, subject
+from report_fixture import SEEDS, VOTERS, drawn_by, hand_mean, subject
 from scipy.stats import gaussian_kde, norm
 
 from attribution_suite.reporting.figures import animation, history, masking, paths, units
@@ -109,10 +109,10 @@ def test_the_most_and_the_least_normal_units(one: Subject, layer: int) -> None:
 # Masking.
 
 def curve(one: Subject, layer: int, selection: str, measure: str) -> pd.DataFrame:
-    """Fraction → mean over networks (each the mean of its repeats), the smallest and the largest network."""
+    """Fraction → mean over networks (each the mean of its repeats), and the ends of its interval."""
     rows = look(one, "masking", layer=layer, fill="zero", selection=selection)
     table = rows.groupby(["fraction", "seed"])[measure].mean().unstack()
-    return pd.DataFrame({"mean": table.mean(axis=1), "low": table.min(axis=1), "high": table.max(axis=1)})
+    return pd.DataFrame([hand_mean(values) for values in table.to_numpy()], table.index, ["mean", "low", "high"])
 
 
 def band(collection: Any) -> dict[float, tuple[float, float]]:
@@ -185,7 +185,8 @@ def test_rankings_by_what_they_find_first(one: Subject, layer: int) -> None:
         text = right.texts[place]
         assert text.get_text() == ("" if key == RANDOM else
                                    f"  {against.mean():+.3f} against random".replace("-", MINUS))
-        assert (text.get_weight() == "bold") == (against.min() > 0 or against.max() < 0)
+        _, low, high = hand_mean(against)
+        assert (text.get_weight() == "bold") == (low > 0 or high < 0)
     for line in left.lines:
         match = [name for name in names if np.allclose(curve(one, layer, name, measure)["mean"], line.get_ydata())]
         assert match

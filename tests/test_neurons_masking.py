@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
-from attribution_suite.measures.statistics import bootstrap_mean
+from attribution_suite.measures.statistics import student_mean
 from attribution_suite.measures.unit_tests import unit_tests
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.perceptrons import Perceptrons
@@ -169,7 +169,7 @@ def test_summary_and_area_by_hand() -> None:
     assert area.loc["top:a", "against_random"] == pytest.approx(top - np.mean(by_hand))
     assert np.isnan(area.loc["top:a", "low"])  # one value has no interval
     shown = summary(frame, "accuracy").set_index(["selection", "fraction"])
-    interval = bootstrap_mean([0.8, 0.6])
+    interval = student_mean([0.8, 0.6])
     assert shown.loc[("random", 0.2)].tolist()[2:] == pytest.approx([0.7, interval.low, interval.high])
 
 

@@ -61,7 +61,7 @@ def findings(look: Look, originals: pd.DataFrame, task: str) -> list[Finding]:
 def pool_difference(curves: pd.DataFrame, measure: str, pool: str, control: str) -> tuple[float, float, float]:
     """The measure with most of a pool at zero minus that of its control: mean and 95 % interval over seeds.
 
-    No interval (NaN) of fewer than `ENOUGH` seeds, whose bootstrap is far too short.
+    No interval (NaN) of fewer than `ENOUGH` seeds: it would be too wide to say anything.
     """
     last = curves[(curves["fill"] == "zero") & (curves.fraction == curves.fraction.max())]
     means = last.groupby(["selection", "seed"])[measure].mean()

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
-from attribution_suite.measures.statistics import bootstrap_mean
+from attribution_suite.measures.statistics import student_mean
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
@@ -16,7 +16,7 @@ FACTS = ["direct_effect_before", "direct_effect", "flip_rate", "seconds"]
 def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str] = ()) -> pd.DataFrame:
     """One row a data set, layer, removed feature and removal, from the tables `shifts`, `outcomes` and `failures`.
 
-    Every figure is the mean over networks; `_low` and `_high` are its 95 % bootstrap interval over networks (the
+    Every figure is the mean over networks; `_low` and `_high` are its 95 % interval (Student's t) over networks (the
     seeds), NaN for one network. `share_before` and `share_after` are the median over the applicable scorers, the
     `random` control left out. `effect_left` is direct_effect / direct_effect_before; `loss_change` is
     loss_native / loss_before − 1; `seconds` is that of one network. NaN where a value does not exist (flips in
@@ -55,7 +55,7 @@ def _row(networks: pd.DataFrame) -> dict[str, float]:
 
 
 def seed_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """(mean, low, high) of `[seeds]` by bootstrap; seeds that have no value (NaN) are left out.
+    """(mean, low, high) of `[seeds]`, by Student's t; seeds that have no value (NaN) are left out.
 
     The ends are NaN where there are no two finite values to draw from, the mean too where there is none at all.
     """
@@ -64,7 +64,7 @@ def seed_interval(values: np.ndarray) -> tuple[float, float, float]:
         return np.nan, np.nan, np.nan
     if len(values) == 1 or np.isinf(values).any():
         return float(values.mean()), np.nan, np.nan
-    interval = bootstrap_mean(values)
+    interval = student_mean(values)
     return float(interval.mean), float(interval.low), float(interval.high)
 
 

@@ -71,8 +71,8 @@ MEASURES: Mapping[str, Measure] = {
             "of the ridge for a removed unit from what the next layer is given",
     }, "outcomes.recoverability"),
     **_by("statistics", {
-        "bootstrap_mean": "mean over seeds with a 95 % bootstrap interval",
-        "paired_difference": "mean difference paired by seed with a 95 % bootstrap interval",
+        "student_mean": "mean over seeds with a 95 % interval (Student's t)",
+        "paired_difference": "mean difference paired by seed with a 95 % interval (Student's t)",
         "wilcoxon_holm": "signed-rank tests paired by seed, Holm-adjusted",
         "equivalence": "two one-sided paired t-tests: is the difference within a margin?",
         "cliffs_delta": "P(a > b) - P(a < b) of two samples",

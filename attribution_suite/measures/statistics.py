@@ -4,6 +4,7 @@ A NaN (a member that has no value) is refused with InputError: leave that member
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,24 +24,28 @@ class Interval:
     high: Floats
 
 
-def bootstrap_mean(values: ArrayLike, level: float = 0.95, draws: int = 5_000, seed: int = 0) -> Interval:
-    """Mean over seeds `[..., seeds]` and the percentile bootstrap interval (Efron 1979) of `draws` resamples.
+def student_mean(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Mean over seeds `[..., seeds]` and Student's interval, mean ± t·s/√n with n − 1 degrees of freedom.
 
-    All leading indices share the resamples, so that a result does not depend on what else is asked. A percentile
-    interval of few seeds is too short: of normal values it covers the mean in 83 % of samples of 5 seeds, 90 % of 10
-    (level 0.95). Raises InputError for fewer than 2 seeds.
+    It covers the mean of normal values in `level` of the samples, whatever their number; of skewed ones in fewer
+    (lognormal, 5 seeds: 82 %). Raises InputError for fewer than 2 seeds.
     """
     data = _checked(values)
     seeds = data.shape[-1]
-    counts = np.random.default_rng(seed).multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
-    means = data @ (counts.T / seeds)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=-1)
-    return Interval(data.mean(-1), low, high)
+    mean = data.mean(-1)
+    half = _quantile(level, seeds - 1) * data.std(-1, ddof=1) / np.sqrt(seeds)
+    return Interval(mean, mean - half, mean + half)
 
 
-def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, draws: int = 5_000, seed: int = 0) -> Interval:
-    """Mean of a − b paired by seed, with the bootstrap interval of `bootstrap_mean`."""
-    return bootstrap_mean(_difference(a, b), level, draws, seed)
+def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval:
+    """Mean of a − b paired by seed, with the interval of `student_mean`."""
+    return student_mean(_difference(a, b), level)
+
+
+@cache
+def _quantile(level: float, freedom: int) -> float:
+    """t with `level` of Student's distribution within ± t."""
+    return float(stats.t.ppf((1 + level) / 2, freedom))
 
 
 def wilcoxon(a: ArrayLike, b: ArrayLike) -> Floats:

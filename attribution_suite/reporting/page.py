@@ -115,7 +115,7 @@ def answers(subject: Subject) -> list[Answer]:
     summary = summary_table(subject.tables)
     if summary.empty:
         return []
-    judged, votes = verdicts.verdicts(subject.tables), verdicts.votes(subject.tables)
+    judged, votes = subject.verdicts, subject.votes
     found = []
     for removed, own in judged.groupby("removed", sort=False):
         rows = summary[summary.removed == removed]

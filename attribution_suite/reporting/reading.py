@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution_suite.conclusions.summary import pairs, unit_ranks
+from attribution_suite.conclusions.verdicts import verdicts, votes
 from attribution_suite.conclusions.words import networks_words
 from attribution_suite.errors import InputError
 from attribution_suite.scorers import CONTROL
@@ -101,6 +102,16 @@ class Subject:
         epochs, names = table.epoch.nunique(), list(pd.unique(table.feature))
         values = torch.tensor(table.weight.to_numpy(np.float32)).reshape(epochs, -1, len(names))
         return values, names, int(table.epoch.min())
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """One row a removed feature and removal: what may be said of the output, and how many scorers agree."""
+        return verdicts(self.tables)
+
+    @cached_property
+    def votes(self) -> pd.DataFrame:
+        """One row a removed feature, removal and scorer: what the scorer reads."""
+        return votes(self.tables)
 
     @cached_property
     def scorers(self) -> list[str]:

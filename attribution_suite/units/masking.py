@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.measures.statistics import bootstrap_mean
+from attribution_suite.measures.statistics import student_mean
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.outputs import predicted_class, task_loss
 from attribution_suite.scorers.attribution import Attribution
@@ -158,7 +158,7 @@ CURVE = ["layer", "fill", "selection"]
 
 
 def summary(curves: pd.DataFrame, measure: Literal["accuracy", "loss"]) -> pd.DataFrame:
-    """Mean and 95 % bootstrap interval of a measure at each fraction: one row a curve and fraction.
+    """Mean and 95 % interval (Student's t) of a measure at each fraction: one row a curve and fraction.
 
     The interval is over members (each the mean of its repeats); for one member, over its repeats: the draws of units
     are then all that it speaks of. NaN where there is one value only.
@@ -196,7 +196,7 @@ def _interval(frame: pd.DataFrame, keys: list[str], column: str) -> pd.DataFrame
         values = group.groupby("member")[column].mean() if group.member.nunique() > 1 else group[column]
         if len(values) < 2 or values.isna().any():
             return pd.Series({"mean": values.mean(), "low": np.nan, "high": np.nan})
-        interval = bootstrap_mean(values.to_numpy())
+        interval = student_mean(values.to_numpy())
         return pd.Series({"mean": float(interval.mean), "low": float(interval.low), "high": float(interval.high)})
 
     return frame.groupby(keys, sort=False)[["member", column]].apply(one).reset_index()

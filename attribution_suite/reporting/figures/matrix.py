@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from attribution_suite.conclusions.numbers import MINUS, UNMEASURED
 from attribution_suite.conclusions.summary import part_left, seed_interval, unit_ranks
-from attribution_suite.conclusions.verdicts import verdicts, votes
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.style import (
     PALETTE,
@@ -19,6 +19,7 @@ from attribution_suite.reporting.figures.style import (
     Picture,
     canvas,
     ink_on,
+    inside,
     label,
     picture,
     styled,
@@ -65,7 +66,7 @@ def shift_matrix(subject: Subject, removed: str, seed: int | None = None) -> Mat
 
 def _missing(subject: Subject, removed: str, mean: pd.DataFrame, seed: int | None) -> pd.DataFrame:
     """What was not measured: the verdict on all networks; of one network, what applies and has no number."""
-    states, judged = votes(subject.tables), verdicts(subject.tables)
+    states, judged = subject.votes, subject.verdicts
     missing = pd.DataFrame(False, index=mean.index, columns=mean.columns)
     rows: list[Any] = list(judged[judged.removed == removed].itertuples())
     for row in rows:
@@ -117,18 +118,21 @@ def matrix(subject: Subject) -> Picture | None:
 
 def _cells(axes: Any, block: Matrix, left: float, top: float, voter: bool) -> None:
     """One block of the matrix; the control keeps its numbers but no colour, for it says nothing of the removal."""
+    cells, backs = [], []
     for (row, column), value in np.ndenumerate(block.mean.to_numpy()):
         known = voter and not np.isnan(value)
         back = SHIFT_COLOURS(NORM(value)) if known else PALETTE["panel"]
         ink = ink_on(back) if known else PALETTE["muted"]
         corner, spread = (left + column, top + row), float(block.half.to_numpy()[row, column])
-        axes.add_patch(Rectangle(corner, 1, 1, facecolor=back, edgecolor=PALETTE["paper"], linewidth=2))
+        cells.append(Rectangle(corner, 1, 1))
+        backs.append(back)
         x, y, noted = corner[0] + 0.5, corner[1] + 0.5, spread >= 0.005
         text = "?" if block.missing.to_numpy()[row, column] else shift_text(value)
-        axes.text(x, y - 0.11 * noted, text, ha="center", va="center", fontsize=9 if known else 8.5,
-                  fontweight="bold" if known else "normal", color=ink)
+        inside(axes, x, y - 0.11 * noted, text, fontsize=9 if known else 8.5,
+               fontweight="bold" if known else "normal", color=ink)
         if noted:
-            axes.text(x, y + 0.24, f"±{100 * spread:.0f}", ha="center", va="center", fontsize=6.8, color=ink)
+            inside(axes, x, y + 0.24, f"±{100 * spread:.0f}", fontsize=6.8, color=ink)
+    axes.add_collection(PatchCollection(cells, facecolors=backs, edgecolors=PALETTE["paper"], linewidths=2))
 
 
 def shift_text(value: float) -> str:

@@ -20,6 +20,7 @@ from attribution_suite.reporting.figures.style import (
     canvas,
     colours,
     ink_on,
+    inside,
     label,
     picture,
     styled,
@@ -125,7 +126,7 @@ def _reading(subject: Subject, reading: str) -> Picture | None:
     for (row, column), value in np.ndenumerate(matrix.to_numpy()):
         text = "–" if np.isnan(value) else f"{value:.2f}".replace("-", MINUS).replace("0.", ".")
         ink = PALETTE["muted"] if np.isnan(value) else ink_on(AGREEMENT_COLOURS((value + 1) / 2))
-        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7.5, color=ink)
+        inside(axes, column + 0.5, row + 0.5, text, fontsize=7.5, color=ink)
     axes.set_xticks(np.arange(count) + 0.5, names, rotation=38, ha="left", rotation_mode="anchor")
     axes.set_yticks(np.arange(count) + 0.5, names)
     axes.xaxis.tick_top()

@@ -13,6 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
+from scipy.spatial import KDTree
 
 from attribution_suite.errors import InputError
 from attribution_suite.reporting.reading import Subject
@@ -47,6 +48,7 @@ REMOVAL_COLOURS = ("#1b2430", "#1478a7", "#7bb8da", "#0d6b52", "#59b58d", "#b89b
 CLASS_COLOURS = ("#1478a7", "#d0661a", "#0d6b52", "#9259b8", "#b89b00", "#c2557a", "#1b2430", "#59b58d", "#7bb8da",
                  "#8f3d00")
 GREY = "#a4adb8"
+CODE = np.array([1 << 16, 1 << 8, 1], np.int32)  # a colour as one number
 
 SHIFT_COLOURS = LinearSegmentedColormap.from_list(
     "shift", [PALETTE["gone"], "#7fbdb6", PALETTE["neutral"], "#e39a78", PALETTE["still"]], N=65)
@@ -149,13 +151,16 @@ def png(figure: Figure, subject: Subject) -> bytes:
 
 def _with_palette(pixels: np.ndarray) -> Image.Image:
     """`[height, width, 3]` with 256 colours: the most frequent stay exact, so a cell keeps its colour; others round."""
-    codes = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
-    found, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    rgb = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1)
-    palette = rgb[np.argsort(-counts, kind="stable")[:256]]
-    nearest = ((rgb[:, None] - palette) ** 2).sum(2).argmin(1).astype(np.uint8)
-    image = Image.fromarray(nearest[inverse].reshape(codes.shape), "P")
-    image.putpalette(palette.astype(np.uint8).tobytes())
+    height, width, _ = pixels.shape
+    counted: Any = Image.fromarray(pixels).getcolors(height * width)  # sorts nothing, so it takes a tenth of np.unique
+    counts, rgb = np.array([count for count, _ in counted]), np.array([colour for _, colour in counted])
+    codes = rgb @ CODE
+    rgb, codes = (values[np.lexsort([codes, -counts])] for values in (rgb, codes))
+    nearest = KDTree(rgb[:256]).query(rgb)[1]
+    place = np.empty(1 << 24, np.uint8)  # by code; only those of the picture's colours are set and read
+    place[codes] = nearest
+    image = Image.fromarray(place[pixels.astype(np.int32) @ CODE], "P")
+    image.putpalette(rgb[:256].astype(np.uint8).tobytes())
     return image
 
 
@@ -191,6 +196,11 @@ def ink_on(colour: Any) -> str:
     """Dark or white text, whichever is easier to read on an RGB(A) colour."""
     red, green, blue = (np.asarray(colour[:3]) ** 2.2).tolist()
     return PALETTE["paper"] if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.32 else PALETTE["ink"]
+
+
+def inside(axes: Any, x: float, y: float, text: str, **how: Any) -> None:
+    """A text centred within the axes, which the layout need not measure: a matrix has hundreds."""
+    axes.text(x, y, text, ha="center", va="center", **how).set_in_layout(False)
 
 
 def blank(axes: Any) -> None:
