@@ -194,8 +194,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     spec = make_spec(
         names, target=target, task=task, remove=remove, removals=removals, scorers=scorers, profile=profile,
         preset=preset, pca=pca, data_dir=data_dir, real_only=real_only, layer=layer, inside=inside,
-        given=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows, background=background,
-        lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning)
+        in_memory=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows,
+        background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training), say=say)
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:

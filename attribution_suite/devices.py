@@ -12,11 +12,11 @@ DEVICES = ("auto", "cpu", "cuda")
 def choose(name: str) -> torch.device:
     """The device of a name; 'auto' is a GPU if PyTorch finds one. Raises InputError for 'cuda' where it finds none."""
     word("device", name, DEVICES)
-    found = torch.cuda.is_available()
-    if name == "cuda" and not found:
+    gpu = torch.cuda.is_available()
+    if name == "cuda" and not gpu:
         raise InputError("option 'device' is cuda: PyTorch finds no GPU here (torch.cuda.is_available() is False); use "
                          "cpu, or install a CUDA build of PyTorch and its driver")
-    return torch.device("cuda") if found and name != "cpu" else CPU
+    return torch.device("cuda") if gpu and name != "cpu" else CPU
 
 
 def describe_device(device: torch.device) -> str:

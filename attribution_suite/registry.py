@@ -72,12 +72,12 @@ class Registry:
         """The first line of the docstring, read from the source: describing a family loads no backend."""
         module, _, attribute = self.places[name].partition(":")
         try:
-            found = find_spec(module)
+            module_spec = find_spec(module)
         except ImportError as error:
             return f"cannot be loaded: {error}"
-        if found is None or found.origin is None or not found.origin.endswith(".py"):
+        if module_spec is None or module_spec.origin is None or not module_spec.origin.endswith(".py"):
             return ""
-        for node in ast.parse(Path(found.origin).read_text(encoding="utf-8")).body:
+        for node in ast.parse(Path(module_spec.origin).read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
                 return (ast.get_docstring(node) or "").partition("\n")[0]
         return ""

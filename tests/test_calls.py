@@ -121,7 +121,7 @@ CALLS: list[tuple[Callable[[Perceptrons, TabularDataset], Any], str]] = [
     (lambda n, d: attribute(n, d, "integrated_gradients", steps="20"),
      "option 'steps' of integrated_gradients must be a whole number of at least 1, got '20'"),
     (lambda n, d: attribute(n, d, "lime", published=1), "option 'published' of lime must be True or False, got 1"),
-    (lambda n, d: attribute(n, d, "weights", variant="median"), "option 'variant' of weights must be one of mean_abs"),
+    (lambda n, d: attribute(n, d, "weights", reading="median"), "option 'reading' of weights must be one of mean_abs"),
     (lambda n, d: attribute(n, d, "saliency", explained_by=3), "networks are an nn.Module.*got 3"),
     (lambda n, d: remove(n, d, 3, "constant"), "a feature is named by a string, got 3"),
     (lambda n, d: remove(n, d, ["petal_width"], "constant"), "a feature is named by a string"),
@@ -152,7 +152,7 @@ def test_words_of_the_steps(networks: Perceptrons, iris: TabularDataset, call: C
 def test_words_that_are_right_pass(networks: Perceptrons, iris: TabularDataset) -> None:
     """The control: what is refused above is refused for its value alone."""
     attribute(networks, iris, "integrated_gradients", steps=3, rows=2)
-    attribute(networks, iris, "weights", variant="mean_abs")
+    attribute(networks, iris, "weights", reading="mean_abs")
     remove(networks, iris, "petal_width", "stochastic_tuning", deviation=1, tuning=0.01, seeds=(3, 4))
     table = from_arrays(np.eye(30)[:, :3], np.arange(30.0))
     assert len(train(table, seeds=range(2), training=SHORT).networks) == 2

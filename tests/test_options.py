@@ -29,7 +29,7 @@ BOUNDS: list[tuple[Registry, str, str, tuple, tuple, str]] = [
     (SCORERS, "lime", "samples", (1, 99.5), (2,), "whole number of at least 2"),
     (SCORERS, "lime", "neighbourhoods", (0,), (1,), "whole number of at least 1"),
     (SCORERS, "lime", "published", (1,), (True,), "True or False"),
-    (SCORERS, "weights", "variant", ("last_unit",), ("first_unit",), "one of mean_abs, first_unit"),
+    (SCORERS, "weights", "reading", ("last_unit",), ("first_unit",), "one of mean_abs, first_unit"),
     *((SCORERS, f"xgboost_{kind}", option, (0, 1.5), (1,), "whole number of at least 1")
       for kind in ("gain", "gain_surrogate", "shap", "shap_surrogate") for option in ("rounds", "depth", "rows")),
     (REMOVALS, "constant", "constant", ("median",), ("zero", "best"), "one of zero, mean, best"),

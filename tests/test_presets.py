@@ -111,7 +111,7 @@ def test_a_table_that_is_given_brings_its_own_preset() -> None:
     with pytest.raises(InputError, match="'iris' is a table with the preset 'default': option 'preset'"):
         api.train(sound, seeds=1, preset="published", training=short)
     with pytest.raises(InputError, match="'iris' is a table with the preset 'default': option 'preset'"):
-        load_request(make_spec(["iris"], given=["iris"], preset="published").requests[0], sound)
+        load_request(make_spec(["iris"], in_memory=["iris"], preset="published").requests[0], sound)
 
 
 @pytest.mark.parametrize("removal", ["stochastic_tuning", "inversion_tuning"])

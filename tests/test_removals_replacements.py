@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attribution_suite.auditing.work.score import with_replaced_background
 from attribution_suite.datasets.table import Split
-from attribution_suite.networks.backward import Batch, Own
+from attribution_suite.networks.backward import Batch, ReplacedColumns
 from attribution_suite.networks.batches import Batches, Block, Replacement
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals.inversion_tuning import InversionTuning
@@ -128,8 +128,8 @@ def mirrored_category(block: Block) -> Tensor:
 def batch_of(replacement: Replacement, groups: list[tuple[int, ...]], seeds: tuple[int, ...]) -> tuple[Split, Batch]:
     """The training rows, as members of every seed that lose `groups` see them."""
     split = make_split("regression", 400, 3)
-    own = Own.of(Nodes.of(groups * len(seeds)), len(seeds))
-    return split, Batches(split, seeds, 32, own, replacement).fixed()
+    replaced_columns = ReplacedColumns.of(Nodes.of(groups * len(seeds)), len(seeds))
+    return split, Batches(split, seeds, 32, replaced_columns, replacement).fixed()
 
 
 def correlation(a: Tensor, b: Tensor) -> float:
@@ -138,7 +138,7 @@ def correlation(a: Tensor, b: Tensor) -> float:
 
 def test_a_replacement_may_draw_from_the_other_columns_of_the_training_table() -> None:
     split, batch = batch_of(conditional, [(4,), (1, 2, 3)], (4, 7))
-    seen = batch.own.view(4, 3, 400)  # two seeds of two members, padded to three columns
+    seen = batch.replaced.view(4, 3, 400)  # two seeds of two members, padded to three columns
     native = correlation(split.inputs[:, 4], split.inputs[:, 0])
     assert native == pytest.approx(0.6, abs=0.1)
     for member in (0, 2):
@@ -147,20 +147,20 @@ def test_a_replacement_may_draw_from_the_other_columns_of_the_training_table() -
                                split.inputs[:, 4] - 0.6 * split.inputs[:, 0])) < 0.15
     assert not torch.equal(seen[0, 0], seen[2, 0])
     # negative control: a draw from the column's own table knows nothing of the others
-    alone = batch_of(StochasticTuning().replacement(), [(4,), (1, 2, 3)], (4, 7))[1].own.view(4, 3, 400)
+    alone = batch_of(StochasticTuning().replacement(), [(4,), (1, 2, 3)], (4, 7))[1].replaced.view(4, 3, 400)
     assert abs(correlation(alone[0, 0], split.inputs[:, 0])) < 0.15
 
 
 def test_a_replacement_may_know_the_group_and_the_seed() -> None:
     split, batch = batch_of(mirrored_category, [(4,), (1, 2, 3)], (4, 7))
-    seen = batch.own.view(4, 3, 400)
+    seen = batch.replaced.view(4, 3, 400)
     category = split.inputs[:, 1:4].argmax(1)
     for member, step in ((1, 1), (3, 2)):  # seeds 4 and 7
         assert is_row_of(seen[member].T, split.inputs[:, 1:4]).all()  # a category still
         assert torch.equal(seen[member].argmax(0), (category + step) % 3)
     assert torch.equal(seen[0, 0], split.inputs[:, 4])  # a group of one has nothing to change with
-    blocks = [batch.own for batch in Batches(split, (4,), 4, Own.of(Nodes.of([(1, 2, 3)]), 1),
-                                             mirrored_category).epoch()]
+    blocks = [batch.replaced for batch in Batches(split, (4,), 4, ReplacedColumns.of(Nodes.of([(1, 2, 3)]), 1),
+                                                  mirrored_category).epoch()]
     assert len(blocks) == 100 and all(set(rows.unique().tolist()) == {-0.5, 1.5} for rows in blocks)
 
 

@@ -131,13 +131,13 @@ def test_weights_by_hand() -> None:
     found = Weights().attribute(networks, evaluation)  # column means .5, 2, 2, 0, 4.5, sum 9
     torch.testing.assert_close(found.scores, torch.tensor([[2.0, 0.5, 6.5]]) / 9)
     assert found.signed is None and found.values is None
-    first = Weights(variant="first_unit").attribute(networks, evaluation)  # 1, -2, 3, 0, -4, sum of abs 10
+    first = Weights(reading="first_unit").attribute(networks, evaluation)  # 1, -2, 3, 0, -4, sum of abs 10
     torch.testing.assert_close(first.signed, torch.tensor([[-0.2, 0.1, -0.1]]))
     torch.testing.assert_close(first.scores, torch.tensor([[0.2, 0.1, 0.1]]))
     zero = Weights().attribute(networks.with_first_layer(weight * 0, networks.biases[0]), evaluation)
     assert (zero.scores == 0).all()
-    with pytest.raises(InputError, match="variant"):
-        Weights(variant="last_unit")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="reading"):
+        Weights(reading="last_unit")  # type: ignore[arg-type]
 
 
 @settings(max_examples=20, deadline=None)

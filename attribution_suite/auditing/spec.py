@@ -63,7 +63,7 @@ class Spec:
         if not self.requests:
             raise InputError("name at least one data set")
         for request in self.requests:
-            if not request.given and not is_file_name(request.name) and request.name not in DATASETS.names:
+            if not request.in_memory and not is_file_name(request.name) and request.name not in DATASETS.names:
                 raise unknown_name("data set", request.name, [*DATASETS.names, "FILE.csv"])
         for removal in self.removals:
             checked_options(REMOVALS, removal, {})
@@ -101,12 +101,12 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               remove: str | Sequence[str] | None = None, removals: Sequence[str] | None = None,
               scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
               pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
-              inside: str | int | None = None, given: Collection[str] = (), decoy: bool = True,
+              inside: str | int | None = None, in_memory: Collection[str] = (), decoy: bool = True,
               tuning: float | None = None, **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
     `inside`: the hidden layer to look into, or 'all', which a full audit does unasked.
-    `given`: which names are tables that the caller has; `decoy`: a column of noise joins every table (not where the
+    `in_memory`: which names are tables that the caller has; `decoy`: a column of noise joins every table (not where the
     networks are the caller's own, which know no such column). `overrides`: numbers of the profile (None keeps the
     profile's). Raises InputError for an unknown option.
     """
@@ -121,7 +121,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
     if remove is not None:
         numbers["remove"] = (remove,) if isinstance(remove, str) else names("remove", remove)
     requests = tuple(DatasetRequest.of(name, target=target, task=task, preset=preset, pca=pca, data_dir=data_dir,
-                                      real_only=real_only, given=name in given, decoy=decoy)
+                                      real_only=real_only, in_memory=name in in_memory, decoy=decoy)
                     for name in datasets or MAIN_JOB)
     return Spec(
         requests,

@@ -72,20 +72,20 @@ def _labels(targets: Any, rows: int, task: Task | None) -> tuple[np.ndarray, tup
         row = int(large.argmax())
         raise InputError(f"targets[{row}] is {values[row]:g}: targets must be finite in single precision; correct the "
                          "row, or drop it")
-    found, codes = np.unique(values, return_inverse=True)
+    distinct, codes = np.unique(values, return_inverse=True)
     if task is None:
-        task = "binary" if len(found) == 2 else "regression" if values.dtype.kind == "f" else "multiclass"
+        task = "binary" if len(distinct) == 2 else "regression" if values.dtype.kind == "f" else "multiclass"
     if task not in ("regression", "binary", "multiclass"):
         raise unknown_name("task", task, ("regression", "binary", "multiclass"))
-    if len(found) < 2:
+    if len(distinct) < 2:
         raise InputError("targets are the same in every row: there is nothing to explain")
     if task == "regression":
         if values.dtype.kind not in "iufb":
             raise InputError("a regression needs targets that are numbers")
         return values.astype(np.float32), (), task
-    if task == "binary" and len(found) != 2:
-        raise InputError(f"a binary task needs targets of two values, got {len(found)}: use task='multiclass'")
-    return codes.astype(np.float32 if task == "binary" else np.int64), tuple(map(str, found)), task
+    if task == "binary" and len(distinct) != 2:
+        raise InputError(f"a binary task needs targets of two values, got {len(distinct)}: use task='multiclass'")
+    return codes.astype(np.float32 if task == "binary" else np.int64), tuple(map(str, distinct)), task
 
 
 def _split(split: Any, labels: np.ndarray, task: Task, seed: int) -> tuple[np.ndarray, ...]:
@@ -107,16 +107,16 @@ def _split(split: Any, labels: np.ndarray, task: Task, seed: int) -> tuple[np.nd
 
 def _groups(groups: Mapping[str, Columns] | None, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Every feature's columns, in the order of their first column."""
-    found: dict[str, tuple[int, ...]] = {}
+    columns_of: dict[str, tuple[int, ...]] = {}
     for feature, columns in (groups or {}).items():
         for column in columns:
             if column not in names and not (isinstance(column, int) and 0 <= column < len(names)):
                 raise unknown_name(f"column of group '{feature}'", str(column), names)
-        found[feature] = tuple(names.index(c) if isinstance(c, str) else int(c) for c in columns)
-    grouped = [column for columns in found.values() for column in columns]
-    if len(set(grouped)) != len(grouped) or not all(found.values()):
+        columns_of[feature] = tuple(names.index(c) if isinstance(c, str) else int(c) for c in columns)
+    grouped = [column for columns in columns_of.values() for column in columns]
+    if len(set(grouped)) != len(grouped) or not all(columns_of.values()):
         raise InputError("every column is in one group at most, and no group is empty")
-    found |= {name: (position,) for position, name in enumerate(names) if position not in grouped}
-    if len(found) != len(groups or ()) + len(names) - len(grouped):
+    columns_of |= {name: (position,) for position, name in enumerate(names) if position not in grouped}
+    if len(columns_of) != len(groups or ()) + len(names) - len(grouped):
         raise InputError("a group is named like a column outside it: rename the group")
-    return dict(sorted(found.items(), key=lambda item: item[1][0]))
+    return dict(sorted(columns_of.items(), key=lambda item: item[1][0]))

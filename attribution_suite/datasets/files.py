@@ -54,8 +54,8 @@ def _unpack(packed: bytes, path: Path) -> bytes:
                   if name.lower().endswith(".csv") and not name.startswith("__MACOSX")]
         wanted = [name for name in tables if PurePosixPath(name).name == path.stem] or tables
         if len(wanted) != 1:
-            found = ", ".join(tables) or "none"
-            raise InputError(f"{path}: a zip file must hold one CSV file, found: {found}; unpack it and name one")
+            listed = ", ".join(tables) or "none"
+            raise InputError(f"{path}: a zip file must hold one CSV file, found: {listed}; unpack it and name one")
         return archive.read(wanted[0])
 
 

@@ -19,16 +19,16 @@ def load_dataset(name_or_path: str | Path, **options: Any) -> TabularDataset:
 
 
 def load_request(request: DatasetRequest, table: TabularDataset | None = None) -> TabularDataset:
-    """The data set; `table` is the caller's own, where the request says that one is given.
+    """The data set; `table` is the caller's own, where the request says that it is in memory.
 
     Raises InputError for an unknown name, preset or task, for options that the data set has no use for, and for
     a file that cannot be used as it is.
     """
-    dataset = _given(request, table) if request.given else _found(request)
+    dataset = _in_memory(request, table) if request.in_memory else _loaded(request)
     return dataset.with_decoy() if request.decoy and dataset.preset.name != "published" else dataset
 
 
-def _found(request: DatasetRequest) -> TabularDataset:
+def _loaded(request: DatasetRequest) -> TabularDataset:
     """The file or the catalogue's data set, as it is prepared."""
     if is_file_name(request.name):
         from attribution_suite.datasets.csv_table import load_csv
@@ -44,7 +44,7 @@ def _found(request: DatasetRequest) -> TabularDataset:
     return principal_components(dataset, request.pca)
 
 
-def _given(request: DatasetRequest, table: TabularDataset | None) -> TabularDataset:
+def _in_memory(request: DatasetRequest, table: TabularDataset | None) -> TabularDataset:
     if table is None:
         raise InputError(f"'{request.name}' was given as an object: it cannot be loaded again")
     for option in ("target", "task", "pca"):

@@ -14,14 +14,14 @@ from attribution_suite.options import whole_number
 class DatasetRequest:
     """A data set of the catalogue, a CSV file, or a table that the caller has; plain values, as run.json keeps them.
 
-    `name`: that of the catalogue, a path ending in .csv, .csv.gz or .zip, or the given table's.
+    `name`: that of the catalogue, a path ending in .csv, .csv.gz or .zip, or that of the table in memory.
     `target` (required) and `task` ('regression', 'binary', 'multiclass'; inferred without) belong to files.
     `preset`: 'default', or 'published' for the preparation, network and training of the source that docs/methods.md
     names. `pca`: the first k principal components of the scaled training rows become the inputs.
     `data_dir`, `real_only`: where the real file is, and whether a simulated stand-in is refused (see `sources`).
     `seed` draws the split where a preset does not fix it, and the rows of the generated sets.
-    `given`: the table is the caller's own object, which no loader finds. `decoy`: a column of noise joins the inputs,
-    unless the preset is the published one.
+    `in_memory`: the table is the caller's own object, which no loader finds. `decoy`: a column of noise joins the
+    inputs, unless the preset is the published one.
     """
 
     name: str
@@ -32,7 +32,7 @@ class DatasetRequest:
     data_dir: str | None = None
     real_only: bool = False
     seed: int = 0
-    given: bool = False
+    in_memory: bool = False
     decoy: bool = False
 
     def __post_init__(self) -> None:

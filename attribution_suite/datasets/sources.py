@@ -59,9 +59,9 @@ class FileSource:
         """
         tried: list[str] = []
         for directory in _directories(request, tried):
-            found = next((directory / name for name in self.files if (directory / name).is_file()), None)
-            if found is not None:
-                return self._checked(found, "file")
+            path = next((directory / name for name in self.files if (directory / name).is_file()), None)
+            if path is not None:
+                return self._checked(path, "file")
             tried.append(f"no {self.files[0]} in {directory}")
         try:
             return self._downloaded()

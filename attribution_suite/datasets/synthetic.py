@@ -35,8 +35,8 @@ def linear_proxy(correlation: float = 0.9, rows: int = ROWS, seed: int = 0) -> T
         raise InputError(f"the synthetic set takes -1 < correlation < 1 and 20 rows or more, "
                          f"got {correlation:g} and {rows}")
     generator = np.random.default_rng(seed)
-    x1, own, x3 = generator.standard_normal((3, rows))
-    frame = pd.DataFrame({"X1": x1, "X2": correlation * x1 + np.sqrt(1 - correlation**2) * own, "X3": x3})
+    x1, noise, x3 = generator.standard_normal((3, rows))
+    frame = pd.DataFrame({"X1": x1, "X2": correlation * x1 + np.sqrt(1 - correlation**2) * noise, "X3": x3})
     frame["Y"] = 2 * x1 + x3 + generator.normal(0, 0.2, rows)
     formula = f"Y = 2 X1 + X3 + N(0, 0.2^2), corr(X1, X2) = {correlation:g}"
     return _dataset("synthetic", frame, "Y", formula, "X1", seed, PROXY)

@@ -23,12 +23,13 @@ from attribution_suite.networks.perceptrons import Perceptrons
 class Batch:
     """One batch of every seed: `inputs` `[seeds, rows, features]`, `targets` `[seeds, rows]`.
 
-    `own` `[members × group, rows]`: replaced values of each member's own nodes; `change`: theirs from the native ones.
+    `replaced` `[members × group, rows]`: the values of each member's replaced nodes; `change`: these less the native
+    ones.
     """
 
     inputs: Tensor
     targets: Tensor
-    own: Tensor | None = None
+    replaced: Tensor | None = None
     change: Tensor | None = None
 
     @property
@@ -38,13 +39,13 @@ class Batch:
 
     def rows(self, start: int, stop: int) -> "Batch":
         """The rows from `start` to before `stop`."""
-        own, change = ((None, None) if self.own is None or self.change is None
-                       else (self.own[:, start:stop], self.change[:, start:stop]))
-        return Batch(self.inputs[:, start:stop], self.targets[:, start:stop], own, change)
+        replaced, change = ((None, None) if self.replaced is None or self.change is None
+                            else (self.replaced[:, start:stop], self.change[:, start:stop]))
+        return Batch(self.inputs[:, start:stop], self.targets[:, start:stop], replaced, change)
 
 
 @dataclass(frozen=True)
-class Own:
+class ReplacedColumns:
     """Which columns are replaced for some member, and where each member's own are among them.
 
     `columns` `[columns]`; `groups` `[seeds, variants, group]`: each member's own among them; `place`
@@ -56,7 +57,7 @@ class Own:
     place: Tensor
 
     @classmethod
-    def of(cls, nodes: Nodes, seeds: int) -> "Own":
+    def of(cls, nodes: Nodes, seeds: int) -> "ReplacedColumns":
         """From the nodes of seed-major members."""
         columns, position = nodes.index.unique(return_inverse=True)
         groups = position.view(seeds, -1, position.shape[1])
@@ -76,7 +77,7 @@ class Backward(ABC):
         self.parameters = torch.nn.Parameter(torch.cat([tensor.flatten() for tensor in tensors]))
         self.gradient = torch.zeros_like(self.parameters.data)
         self.parameters.grad = self.gradient
-        self.own = None if replaced is None else Own.of(replaced, seeds)
+        self.replaced_columns = None if replaced is None else ReplacedColumns.of(replaced, seeds)
 
     @property
     @abstractmethod
@@ -146,9 +147,9 @@ class PerceptronBackward(Backward):
         hidden = networks.weights[0].shape[1]
         # Where the members' nodes are in the first layer's weights, `[members, hidden, group]`.
         self.clamp_at = None if clamp is None else clamp.index[:, None].expand(-1, hidden, -1)
-        self.own_at = None if replaced is None else replaced.index[:, None].expand(-1, hidden, -1)
+        self.replaced_at = None if replaced is None else replaced.index[:, None].expand(-1, hidden, -1)
         # A repeated node fills up a small group: it must not be corrected twice.
-        self.once = None if replaced is None else (~replaced.repeats).float()[..., None]
+        self.unrepeated = None if replaced is None else (~replaced.repeats).float()[..., None]
 
     @property
     def first_weight(self) -> Tensor:
@@ -164,9 +165,9 @@ class PerceptronBackward(Backward):
         weight, bias = self.weights[0], self.biases[0]
         wide = torch.bmm(self.wide(weight), batch.inputs.transpose(1, 2))
         value = wide.view(*bias.shape, -1).add_(bias[..., None])
-        if self.own_at is not None and self.once is not None and batch.change is not None:
-            change = batch.change.view(len(bias), -1, batch.size) * self.once
-            value.baddbmm_(weight.gather(2, self.own_at), change)
+        if self.replaced_at is not None and self.unrepeated is not None and batch.change is not None:
+            change = batch.change.view(len(bias), -1, batch.size) * self.unrepeated
+            value.baddbmm_(weight.gather(2, self.replaced_at), change)
         values = [value]
         for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
             values[-1] = IN_PLACE[self.activation](values[-1])
@@ -186,9 +187,9 @@ class PerceptronBackward(Backward):
         torch.bmm(self.wide(slope), batch.inputs, out=self.wide(self.weight_grads[0]))
         if self.clamp_at is not None:
             self.weight_grads[0].scatter_(2, self.clamp_at, 0.0)
-        if self.own_at is not None and batch.own is not None:
-            own = batch.own.view(len(slope), -1, batch.size)
-            self.weight_grads[0].scatter_(2, self.own_at, torch.bmm(slope, own.transpose(1, 2)))
+        if self.replaced_at is not None and batch.replaced is not None:
+            replaced = batch.replaced.view(len(slope), -1, batch.size)
+            self.weight_grads[0].scatter_(2, self.replaced_at, torch.bmm(slope, replaced.transpose(1, 2)))
         return loss
 
     def below(self, layer: int, slope: Tensor, value: Tensor) -> Tensor:

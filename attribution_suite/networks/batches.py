@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from attribution_suite.datasets.table import Split
-from attribution_suite.networks.backward import Batch, Own
+from attribution_suite.networks.backward import Batch, ReplacedColumns
 
 BLOCK_BATCHES = 32  # batches gathered at once: a block of inputs stays in the cache, and bounds memory
 
@@ -42,7 +42,7 @@ then a member sees the same values whatever else is in its ensemble."""
 class Batches:
     """The batches of all seeds, side by side, gathered a block at a time."""
 
-    def __init__(self, split: Split, seeds: Sequence[int], batch_size: int, own: Own | None,
+    def __init__(self, split: Split, seeds: Sequence[int], batch_size: int, replaced_columns: ReplacedColumns | None,
                  replacement: Replacement | None, purpose: int = 0, table: Split | None = None) -> None:
         """`table`: the training rows that a replacement draws from, where `split` is not they."""
         self.split, self.seeds, self.batch_size, self.replacement = split, seeds, batch_size, replacement
@@ -50,12 +50,12 @@ class Batches:
         self.device = split.inputs.device
         self.order = [torch.Generator().manual_seed(1_000_003 * seed + 11 + purpose) for seed in seeds]
         self.draws = [torch.Generator().manual_seed(1_000_003 * seed + 12 + purpose) for seed in seeds]
-        self.narrow(own)
+        self.narrow(replaced_columns)
 
-    def narrow(self, own: Own | None) -> None:
-        """Goes on for fewer members, whose own columns these are; what is drawn stays the same."""
-        self.own = own
-        self.table = None if own is None else self.rows[..., own.columns]
+    def narrow(self, replaced_columns: ReplacedColumns | None) -> None:
+        """Goes on for fewer members, whose replaced columns these are; what is drawn stays the same."""
+        self.replaced_columns = replaced_columns
+        self.table = None if replaced_columns is None else self.rows[..., replaced_columns.columns]
 
     def epoch(self) -> Iterator[Batch]:
         """A fresh order for every seed."""
@@ -77,15 +77,17 @@ class Batches:
         else:
             inputs = self.split.inputs.gather(1, rows[..., None].expand(-1, -1, self.split.inputs.shape[2]))
         targets = self.split.targets[rows]
-        if self.own is None or self.table is None or self.replacement is None:
+        if self.replaced_columns is None or self.table is None or self.replacement is None:
             return Batch(inputs, targets)
-        native = inputs[..., self.own.columns]
+        native = inputs[..., self.replaced_columns.columns]
         replaced = torch.stack([
             self.replacement(Block(native[s], _of_seed(self.table, s), inputs[s], _of_seed(self.rows, s),
-                                   self.own.columns, self.own.groups[s], self.batch_size, seed, self.draws[s]))
+                                   self.replaced_columns.columns, self.replaced_columns.groups[s], self.batch_size,
+                                   seed, self.draws[s]))
             for s, seed in enumerate(self.seeds)])
         wide, change = replaced.transpose(1, 2), (replaced - native).transpose(1, 2)
-        return Batch(inputs, targets, wide.flatten(0, 1)[self.own.place], change.flatten(0, 1)[self.own.place])
+        place = self.replaced_columns.place
+        return Batch(inputs, targets, wide.flatten(0, 1)[place], change.flatten(0, 1)[place])
 
 
 def _of_seed(rows: Tensor, seed: int) -> Tensor:

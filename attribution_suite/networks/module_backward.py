@@ -36,9 +36,9 @@ class ModuleBackward(Backward):
     def forward(self, batch: Batch) -> list[Tensor]:
         """The output alone, `[members, outputs, rows]`."""
         inputs = batch.inputs.repeat_interleave(self.members // self.seeds, 0)
-        if self.replaced is not None and batch.own is not None:
-            own = batch.own.view(self.members, -1, batch.size).transpose(1, 2)
-            inputs = inputs.scatter(2, self.replaced.index[:, None].expand(-1, batch.size, -1), own)
+        if self.replaced is not None and batch.replaced is not None:
+            values = batch.replaced.view(self.members, -1, batch.size).transpose(1, 2)
+            inputs = inputs.scatter(2, self.replaced.index[:, None].expand(-1, batch.size, -1), values)
         names = self.modules.trainable
         now = self.modules.with_parameters(dict(zip(names, self.views(self.parameters), strict=True)))
         return [now.finish(now.first(inputs)).transpose(1, 2)]

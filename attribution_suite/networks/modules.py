@@ -80,7 +80,7 @@ class Modules(Ensemble):
         members, features = len(templates), rows.shape[1]
         architecture = ModuleArchitecture(features, (), outputs.shape[2], "linear", type(modules[0]).__name__, widest)
         trainable = tuple(name for name, p in templates[0].named_parameters() if p.requires_grad)
-        problem = next((found for t in templates if (found := deep_lift_problem(t, rows))), None)
+        problem = next((refusal for t in templates if (refusal := deep_lift_problem(t, rows))), None)
         alone = cls(architecture, torch.eye(features).repeat(members, 1, 1), torch.zeros(members, features), templates,
                     state, trainable, False, "", problem)
         together = replace(alone, stacked=True)

@@ -135,8 +135,8 @@ class Ensemble(ABC):
         for start in range(0, inputs.shape[-2], step):
             rows = inputs[..., start:start + step, :]
             for members, networks in self.pieces(rows.shape[-2] * widest):
-                own = rows if rows.dim() == 2 else rows[members]
-                result[members, start:start + step] = networks.finish(networks.first(own))
+                member_rows = rows if rows.dim() == 2 else rows[members]
+                result[members, start:start + step] = networks.finish(networks.first(member_rows))
         return result
 
     def outputs_with(self, inputs: Tensor, nodes: Nodes, values: Tensor) -> Tensor:
@@ -148,13 +148,13 @@ class Ensemble(ABC):
         pieces = []
         rows, group = values.shape[1:]
         for piece, networks in self.pieces(rows * max(self.architecture.widths)):
-            own = inputs if inputs.dim() == 2 else inputs[piece]
-            index, once = nodes.index[piece], ~nodes.repeats[piece]
-            native = own.expand(len(networks), -1, -1).gather(2, index[:, None].expand(-1, rows, group))
-            change = (values[piece] - native) * once[:, None]
+            member_inputs = inputs if inputs.dim() == 2 else inputs[piece]
+            index, unrepeated = nodes.index[piece], ~nodes.repeats[piece]
+            native = member_inputs.expand(len(networks), -1, -1).gather(2, index[:, None].expand(-1, rows, group))
+            change = (values[piece] - native) * unrepeated[:, None]
             hidden = networks.first_weight.shape[1]
             lost = networks.first_weight.gather(2, index[:, None].expand(-1, hidden, group))
-            first = networks.first(own) + torch.bmm(change, lost.transpose(1, 2))
+            first = networks.first(member_inputs) + torch.bmm(change, lost.transpose(1, 2))
             pieces.append(networks.finish(first))
         return torch.cat(pieces)
 

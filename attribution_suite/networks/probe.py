@@ -67,7 +67,7 @@ def probe(modules: Sequence[nn.Module], rows: Tensor) -> tuple[Tensor, int]:
 
     Raises InputError, naming the module, for anything that rules out attribution.
     """
-    found, widest = [], 1
+    checked, widest = [], 1
     for number, module in enumerate(modules):
         name = f"network {number} ({type(module).__name__})"
         handles = []
@@ -87,10 +87,10 @@ def probe(modules: Sequence[nn.Module], rows: Tensor) -> tuple[Tensor, int]:
         finally:
             for handle in handles:
                 handle.remove()
-        found.append(_checked(name, outputs, again, few, len(rows)))
-    if len({outputs.shape for outputs in found}) > 1:
+        checked.append(_checked(name, outputs, again, few, len(rows)))
+    if len({outputs.shape for outputs in checked}) > 1:
         raise InputError("the networks have different numbers of outputs")
-    return torch.stack(found), widest
+    return torch.stack(checked), widest
 
 
 def _checked(name: str, outputs: Any, again: Tensor, few: Tensor, rows: int) -> Tensor:

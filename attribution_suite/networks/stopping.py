@@ -71,9 +71,9 @@ class Stopping:
         self.losses.append(losses)
         improved = self.running & (losses[1] < self.best_loss)
         kept = self.running if self.training.keep == "last" else improved
-        here = kept[self.members]
+        kept_in_loop = kept[self.members]
         for best, now in zip(self.best, loop.views(loop.parameters.data), strict=True):
-            best[self.members[here]] = now[here]
+            best[self.members[kept_in_loop]] = now[kept_in_loop]
         self.steps[kept] = self.taken
         self.kept_loss = torch.where(kept, losses[1], self.kept_loss)
         self.best_loss = torch.where(improved, losses[1], self.best_loss)

@@ -70,8 +70,8 @@ def _assembled(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor])
     expected: dict[str, tuple[int, ...]] = {}
     for layer, (inputs, outputs) in enumerate(zip(architecture.widths, architecture.widths[1:], strict=False)):
         expected |= {f"weight.{layer}": (members, outputs, inputs), f"bias.{layer}": (members, outputs)}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if found != expected or any(tensor.dtype != torch.float32 for tensor in tensors.values()):
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if shapes != expected or any(tensor.dtype != torch.float32 for tensor in tensors.values()):
         raise InputError(f"{path}: its tensors do not fit the architecture {architecture.widths} in float32; "
                          "save the networks again")
     weights, biases = ([tensors[f"{kind}.{layer}"] for layer in range(architecture.depth)]

@@ -55,11 +55,12 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
         raise InputError(f"record_every copies the first layer's weights: {reason}")
 
     def hold_out(loop: Backward) -> Batch:  # its draws are made anew from the seeds, so the same whoever is left
-        return Batches(validation, seeds, training.batch_size, loop.own, replacement, purpose=2, table=train).fixed()
+        return Batches(validation, seeds, training.batch_size, loop.replaced_columns, replacement, purpose=2,
+                       table=train).fixed()
 
     loop = backward_for(networks, task, len(seeds), clamp, replaced)
     optimiser = _optimiser(training, loop.parameters)
-    batches, held_out = Batches(train, seeds, training.batch_size, loop.own, replacement), hold_out(loop)
+    batches, held_out = Batches(train, seeds, training.batch_size, loop.replaced_columns, replacement), hold_out(loop)
     stopping, history = Stopping(loop, training), History(loop, training)
     for epoch in range(training.epochs):
         loss, rows = loop.gradient.new_zeros(loop.members), 0
@@ -75,7 +76,7 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
         kept = stopping.narrow(len(seeds))
         if kept is not None:
             loop, optimiser = _narrowed(loop, optimiser, training, kept)
-            batches.narrow(loop.own)
+            batches.narrow(loop.replaced_columns)
             held_out = hold_out(loop)
     curves = stopping.curves()
     return Trained(stopping.kept(), *curves, stopping.steps, time.perf_counter() - started, history.result())
@@ -85,7 +86,7 @@ def held_out_loss(networks: Ensemble, train: Split, validation: Split, task: Tas
                   seeds: Sequence[int], replaced: Nodes, replacement: Replacement) -> Tensor:
     """Mean loss `[members]` on `validation` as a training that replaces the nodes `replaced` sees it."""
     loop = backward_for(networks, task, len(seeds), replaced=replaced)
-    batches = Batches(validation, seeds, batch_size, loop.own, replacement, purpose=2, table=train)
+    batches = Batches(validation, seeds, batch_size, loop.replaced_columns, replacement, purpose=2, table=train)
     return loop.loss(batches.fixed())
 
 

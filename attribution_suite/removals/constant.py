@@ -62,8 +62,8 @@ def _best(networks: Ensemble, nodes: Nodes, setting: Setting, means: Tensor) -> 
     rows = order[..., 0].argsort(1)[:, ranks]
     best, best_loss = means, backward_for(networks.with_nodes_folded(nodes, means), setting.task, seeds).loss(batch)
     for row in rows.T:
-        own = torch.arange(len(nodes), device=row.device) if len(per_member) > 1 else 0
-        source = per_member[own, row]
+        table_of_member = torch.arange(len(nodes), device=row.device) if len(per_member) > 1 else 0
+        source = per_member[table_of_member, row]
         constants = source.gather(1, nodes.index)
         loss = backward_for(networks.with_nodes_folded(nodes, constants), setting.task, seeds).loss(batch)
         best = torch.where((loss < best_loss)[:, None], constants, best)

@@ -38,12 +38,12 @@ def fold(networks: Ensemble, nodes: Nodes, mean: Tensor, coefficients: Tensor) -
 
     `mean` `[members, features]`, `coefficients` `[members, features, group]` (zero columns where a group repeats).
     """
-    own = nodes.index[:, None].expand(-1, networks.first_weight.shape[1], -1)
-    lost = networks.first_weight.gather(2, own).double()
+    columns = nodes.index[:, None].expand(-1, networks.first_weight.shape[1], -1)
+    lost = networks.first_weight.gather(2, columns).double()
     constant = mean.gather(1, nodes.index) - torch.einsum("ef,efg->eg", mean, coefficients)
-    once = ~nodes.repeats
+    unrepeated = ~nodes.repeats
     weight = networks.first_weight + torch.einsum("ehg,efg->ehf", lost, coefficients).float()
-    bias = networks.first_bias + torch.einsum("ehg,eg->eh", lost, constant * once).float()
+    bias = networks.first_bias + torch.einsum("ehg,eg->eh", lost, constant * unrepeated).float()
     mask = nodes.mask(weight.shape[2])
     return networks.with_first_layer(weight.masked_fill(mask[:, None], 0.0), bias)
 

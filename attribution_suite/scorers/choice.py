@@ -40,10 +40,10 @@ class Choice:
         kind = SCORERS.load(self.name)
         limited = evaluation if self.rows is None else evaluation.with_rows(self.rows)
         if traits_of(self.name).below:
-            found: Attribution = kind(**self.options, layer=layer).attribute(networks, limited)
+            attribution: Attribution = kind(**self.options, layer=layer).attribute(networks, limited)
         else:
-            found = kind(**self.options).attribute(networks.tail(layer), limited.at_layer(networks, layer))
-        return found
+            attribution = kind(**self.options).attribute(networks.tail(layer), limited.at_layer(networks, layer))
+        return attribution
 
 
 def traits_of(name: str) -> ScorerTraits:

@@ -42,9 +42,9 @@ class GradientShap:
 
         def local(piece: Piece[Ensemble]) -> Tensor:
             part = slice(piece.rows.start * self.samples, piece.rows.stop * self.samples)
-            here, change = ((whole if whole.dim() == 2 else whole[piece.members])[..., part, :]
-                            for whole in (point, difference))
-            gradient = piece.networks.gradient(piece.networks.first(here), piece.explained)
+            interpolated, change = ((whole if whole.dim() == 2 else whole[piece.members])[..., part, :]
+                                    for whole in (point, difference))
+            gradient = piece.networks.gradient(piece.networks.first(interpolated), piece.explained)
             per_row: Tensor = (piece.pull_back(gradient) * change).unflatten(1, (-1, self.samples))
             return per_row.mean(2)
 

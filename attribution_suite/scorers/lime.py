@@ -71,16 +71,16 @@ class Lime:
         if sorted(chain.from_iterable(groups)) != list(range(rows.shape[1])):
             raise InputError("lime needs every column in exactly one feature: check the groups")
         marginals = [_marginal(background[:, columns], rows[:, columns], self.published) for columns in groups]
-        own = torch.from_numpy(np.stack([marginal.own for marginal in marginals], 1)).to(networks.device)
-        values = torch.empty(len(networks), *own.shape, dtype=torch.float64, device=own.device)
-        for number in range(min(self.neighbourhoods, len(own))):
+        row_places = torch.from_numpy(np.stack([marginal.row_places for marginal in marginals], 1)).to(networks.device)
+        values = torch.empty(len(networks), *row_places.shape, dtype=torch.float64, device=row_places.device)
+        for number in range(min(self.neighbourhoods, len(row_places))):
             generator = np.random.RandomState([evaluation.seed, number])
             drawn, places = _neighbours(marginals, groups, self.samples, generator)
             chosen = slice(number, None, self.neighbourhoods)
             explained = None if evaluation.explained is None else evaluation.explained[:, chosen]
             inputs = evaluation.inputs[chosen]
             values[:, chosen] = _coefficients(
-                networks, drawn.to(inputs), places.to(own), inputs, own[chosen], explained)
+                networks, drawn.to(inputs), places.to(row_places), inputs, row_places[chosen], explained)
         return values
 
 
@@ -90,7 +90,7 @@ class Marginal:
 
     A *place* is a quarter or a category that occurs in training. `frequencies` `[P]`; `mean`, `std` and, as standard
     normal probabilities, `lower` and `mass` of the truncation `[columns, P]`, mass 0 where the value is `mean`.
-    `own` `[rows]` is the place of each explained row, −1 if it occurs nowhere in training.
+    `row_places` `[rows]` is the place of each explained row, −1 if it occurs nowhere in training.
     """
 
     frequencies: np.ndarray
@@ -98,7 +98,7 @@ class Marginal:
     std: np.ndarray
     lower: np.ndarray
     mass: np.ndarray
-    own: np.ndarray
+    row_places: np.ndarray
 
 
 def _marginal(background: np.ndarray, rows: np.ndarray, published: bool) -> Marginal:
@@ -131,8 +131,8 @@ def _quarters(background: np.ndarray, rows: np.ndarray, published: bool) -> Marg
     lower, mass = np.where(point, 0.5, lower), np.where(point, 0.0, upper - lower)
     place_of_bin = np.full(len(edges) + 1, -1)
     place_of_bin[occupied] = np.arange(len(occupied))
-    own = place_of_bin[np.searchsorted(edges, rows)]
-    return Marginal(counts / counts.sum(), mean[None], std[None], lower[None], mass[None], own)
+    row_places = place_of_bin[np.searchsorted(edges, rows)]
+    return Marginal(counts / counts.sum(), mean[None], std[None], lower[None], mass[None], row_places)
 
 
 def _neighbours(marginals: Sequence[Marginal], groups: Sequence[list[int]], samples: int,
@@ -157,18 +157,18 @@ def _neighbours(marginals: Sequence[Marginal], groups: Sequence[list[int]], samp
     return torch.from_numpy(inputs), torch.from_numpy(np.stack(places))
 
 
-def _coefficients(networks: Ensemble, neighbours: Tensor, places: Tensor, rows: Tensor, own: Tensor,
+def _coefficients(networks: Ensemble, neighbours: Tensor, places: Tensor, rows: Tensor, row_places: Tensor,
                   explained: Tensor | None) -> Tensor:
     """φ of rows that share a neighbourhood, `[members, rows, features]`; the networks predict it once."""
-    values = torch.empty(len(networks), *own.shape, dtype=torch.float64, device=own.device)
+    values = torch.empty(len(networks), *row_places.shape, dtype=torch.float64, device=row_places.device)
     held = len(neighbours) * networks.architecture.outputs
     for piece, part in networks.pieces(held // PIECES_AT_ONCE):
         classes = None if explained is None else explained[piece]
         at_rows = explained_output(part.outputs(rows), classes).double()
         at_neighbours = part.outputs(neighbours).transpose(1, 2).contiguous()
-        for row, place in enumerate(own):
+        for row, place in enumerate(row_places):
             output = 0 if classes is None else classes[:, row]
-            outputs = at_neighbours[torch.arange(len(part), device=own.device), output].double()
+            outputs = at_neighbours[torch.arange(len(part), device=row_places.device), output].double()
             values[piece, row] = _ridge(places != place[:, None], outputs, at_rows[:, row])
     return values
 

@@ -9,7 +9,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.options import check_one_of
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, perceptrons, sum_groups
 
-Variant = Literal["mean_abs", "first_unit"]
+Reading = Literal["mean_abs", "first_unit"]
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,16 @@ class Weights:
 
     name: ClassVar[str] = "weights"
     traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers")
-    variant: Variant = "mean_abs"
+    reading: Reading = "mean_abs"
 
     def __post_init__(self) -> None:
-        check_one_of(self, "variant", get_args(Variant))
+        check_one_of(self, "reading", get_args(Reading))
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Scores of every member; `signed` for `first_unit` alone."""
         weight = perceptrons(self, networks).first_weight
-        columns = weight.abs().mean(1) if self.variant == "mean_abs" else weight[:, 0]
+        columns = weight.abs().mean(1) if self.reading == "mean_abs" else weight[:, 0]
         norm = columns.abs().sum(1, keepdim=True)
         shares = sum_groups(columns / torch.where(norm > 0, norm, 1.0), evaluation.groups)
-        signed = None if self.variant == "mean_abs" else shares
+        signed = None if self.reading == "mean_abs" else shares
         return Attribution(self.name, evaluation.features, shares.abs(), signed=signed)

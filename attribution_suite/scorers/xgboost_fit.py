@@ -104,10 +104,10 @@ class XGBoostScorer:
         generator = np.random.default_rng(evaluation.seed)
         *kinds, count, features = evaluation.background.shape
         rows = evaluation.background.new_empty(*kinds, self.rows, features)
-        own = generator.integers(count, size=self.rows)
+        native = generator.integers(count, size=self.rows)
         for columns in evaluation.groups.values():
             others = generator.integers(count, size=self.rows)
-            drawn = torch.from_numpy(np.where(np.arange(self.rows) < NATIVE * self.rows, own, others))
+            drawn = torch.from_numpy(np.where(np.arange(self.rows) < NATIVE * self.rows, native, others))
             rows[..., list(columns)] = evaluation.background[..., drawn, :][..., list(columns)]
         return rows
 
@@ -155,8 +155,8 @@ def gains(booster: xgboost.Booster, columns: int) -> Tensor:
 
 def contributions(booster: xgboost.Booster, rows: np.ndarray) -> Tensor:
     """XGBoost's exact TreeSHAP, `[rows, columns]` or `[rows, classes, columns]` (the bias column left out)."""
-    found = booster.predict(xgboost.DMatrix(rows, nthread=1), pred_contribs=True)
-    return torch.from_numpy(found[..., :-1])
+    with_bias = booster.predict(xgboost.DMatrix(rows, nthread=1), pred_contribs=True)
+    return torch.from_numpy(with_bias[..., :-1])
 
 
 def rows_by_output(evaluation: Evaluation, member: int,

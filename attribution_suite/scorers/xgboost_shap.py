@@ -32,12 +32,12 @@ class XGBoostShap(XGBoostScorer):
         columns = evaluation.inputs.new_empty(len(networks), *evaluation.inputs.shape[-2:])
         each = torch.arange(len(columns[0]))
         for number, booster in enumerate(boosters):
-            found = None
+            shap_values = None
             for member in range(number, len(networks), len(boosters)):
-                if found is None or evaluation.inputs.dim() == 3:
-                    found = contributions(booster, member_inputs(evaluation, member))
-                one = found if evaluation.explained is None else found[each, evaluation.explained[member].cpu()]
-                columns[member] = one.to(columns)
+                if shap_values is None or evaluation.inputs.dim() == 3:
+                    shap_values = contributions(booster, member_inputs(evaluation, member))
+                explained = None if evaluation.explained is None else evaluation.explained[member].cpu()
+                columns[member] = (shap_values if explained is None else shap_values[each, explained]).to(columns)
         return Attribution.from_columns(self.name, columns, evaluation)
 
 

@@ -72,9 +72,9 @@ def drivers(networks: Ensemble, collected: Collected, groups: Mapping[str, tuple
     active = (collected.leaving[0] > 0).float()
     counted = chosen.transpose(1, 2) @ active  # [members, classes, units]
     counts = counted @ (weight > 0).float() / counted.sum(2, keepdim=True)
-    given = chosen.transpose(1, 2) @ ((active @ weight.abs()) * inputs.abs())
+    received = chosen.transpose(1, 2) @ ((active @ weight.abs()) * inputs.abs())
     sizes = torch.tensor([len(columns) for columns in groups.values()])
-    positive, share = sum_groups(counts, groups) / sizes, sum_groups(given / given.sum(2, keepdim=True), groups)
+    positive, share = sum_groups(counts, groups) / sizes, sum_groups(received / received.sum(2, keepdim=True), groups)
     keys = _grid(member=len(networks), predicted=names, feature=tuple(groups))
     return keys.assign(positive=positive.flatten().numpy(), share=share.flatten().numpy())
 

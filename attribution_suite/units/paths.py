@@ -174,10 +174,10 @@ def _step(networks: Perceptrons, layer: int, levels: Tensor, targets: Tensor, ta
     # Sorted, not topk: equal variations are common (a ReLU target cut off at zero), and the first unit shall win.
     best, units = (part[:, :keep] for part in strength.sort(dim=1, descending=True, stable=True))
     chosen = weight.gather(2, units[:, None].expand(-1, weight.shape[1], -1))
-    own = _pick(levels, units)
-    values = responses(networks, layer, chosen, bias, own)
+    unit_levels = _pick(levels, units)
+    values = responses(networks, layer, chosen, bias, unit_levels)
     return Step(layer, units, best > 0, targets, target_kept, values, chosen,
-                _output_responses(networks.tail(layer), units, own[..., [0, -1]], output))
+                _output_responses(networks.tail(layer), units, unit_levels[..., [0, -1]], output))
 
 
 def _pick(rows: Tensor, index: Tensor) -> Tensor:
@@ -192,8 +192,8 @@ def _output_responses(tail: Perceptrons, units: Tensor, ends: Tensor, output: in
     """
     columns = _pick(tail.weights[0].transpose(1, 2), units)  # [members, units, out]
     first = columns[:, :, None] * ends[..., None] + tail.biases[0][:, None, None]
-    found: Tensor = tail.finish(first.flatten(1, 2))[..., output].unflatten(1, ends.shape[1:])
-    return found
+    response: Tensor = tail.finish(first.flatten(1, 2))[..., output].unflatten(1, ends.shape[1:])
+    return response
 
 
 def to_frame(paths: Sequence[Path], feature_names: Sequence[str]) -> pd.DataFrame:
