@@ -115,16 +115,12 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str, layer: int =
 
     Exact for networks of Linear and ReLU; enclosed between the value found and a bound for tanh; proved zero for any
     network whose weights from the feature are all zero; for any other module the largest move that a search finds, and
-    no bound. `delta`: the moves that matter, as a part of the standard deviation of each network's f over these rows:
-    the enclosure is refined where it decides about them.
+    no bound. `delta`: the moves that matter, as a part of the standard deviation of each network's f over the test
+    rows: the enclosure is refined where it decides about them.
 
     Raises InputError for an unknown feature, unit or layer, for options that make no sense, and for networks whose
     outputs are not finite.
     """
-    from dataclasses import replace
-
-    import torch
-
     from attribution_suite.measures.worst_case.measure import output_spread
     from attribution_suite.measures.worst_case.measure import worst_case as measure
     from attribution_suite.networks.given import as_ensemble
@@ -135,15 +131,12 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str, layer: int =
     table = _table(dataset)
     ensemble = as_ensemble(networks, table)
     nodes = Nodes.of([_columns(table, ensemble, feature, layer)]).repeat(len(ensemble))
-    seen, training = (inputs.to(ensemble.device) for inputs in (table.test.inputs[:rows], table.train.inputs))
-    if layer != 0:
-        seen, training = (ensemble.activations(inputs)[layer] for inputs in (seen, training))
-    tail = ensemble.tail(layer)
-    found = measure(tail, seen, training, nodes, table.task, delta * output_spread(tail, seen))
-    if layer != 0:
-        return replace(found, names=tuple(f"unit:{unit}" for unit in range(tail.architecture.features)))
-    centre, scale = map(torch.from_numpy, table.scaler)
-    return replace(found, names=table.feature_names, centre=centre, scale=scale)
+    test, training = (split.inputs.to(ensemble.device) for split in (table.test, table.train))
+    spread, seen = delta * output_spread(ensemble, test), test[:rows]
+    if layer == 0:
+        return measure(ensemble, seen, training, nodes, table.task, spread).named(table.feature_names, *table.scaler)
+    seen, training = (ensemble.activations(inputs)[layer] for inputs in (seen, training))
+    return measure(ensemble.tail(layer), seen, training, nodes, table.task, spread).named_units()
 
 
 @in_own_words
@@ -154,8 +147,9 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
           inside: str | int | None = None, seeds: int | None = None, rows: int | None = None,
           background: int | None = None, lime_rows: int | None = None, lime_samples: int | None = None,
-          tuning: float | None = None, out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto",
-          fresh: bool = False, say: Callable[[str], None] = print) -> "Audit":
+          tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
+          out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
+          say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
     `datasets`: names of the catalogue (default: the four of the main job), CSV files (with `target`, and `task` instead
@@ -168,6 +162,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     `removals`, `scorers`: which methods; default: all. `inside`: 'all' hidden layers, or one, to look into.
     `profile`: 'quick' or 'full', whose numbers `seeds` … `tuning` replace: networks trained, test rows explained,
     training rows that scorers may draw from, rows and samples of LIME, fine-tuning epochs as a fraction.
+    `delta`: the largest move of the output that counts as none, as a part of the standard deviation of each original's
+    output over the test rows; `delta_absolute`: instead, in the output's own units. Fixed here, before anything runs.
     `jobs`: worker processes, one a core if not given; `device`: 'cpu', 'cuda', or 'auto': a GPU if there is one.
     `fresh`: repeats what `out` holds. `say` is told of the progress, line by line.
 
@@ -195,7 +191,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         names, target=target, task=task, remove=remove, removals=removals, scorers=scorers, profile=profile,
         preset=preset, pca=pca, data_dir=data_dir, real_only=real_only, layer=layer, inside=inside,
         in_memory=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows,
-        background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning)
+        background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning, delta=delta,
+        delta_absolute=delta_absolute)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training), say=say)
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:

@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
                      help="what to remove (default: what the data set declares); may be repeated")
     run.add_argument("--removals", type=_names, metavar="A,B", help="removal methods (default: all)")
     run.add_argument("--tuning", type=float, metavar="F", help="fine-tuning epochs as a fraction of the full budget")
+    run.add_argument("--delta", type=float, default=0.01, metavar="D",
+                     help="the largest move of the output that counts as none, as a part of its standard deviation")
+    run.add_argument("--delta-absolute", type=float, metavar="D", help="instead, in the output's own units")
     run.set_defaults(call=_run)
     score = commands.add_parser("attribute", help="scores and agreement alone, nothing removed")
     _data(score)
@@ -114,8 +117,8 @@ def _names(words: str) -> list[str]:
 
 # What a command hands on to the library, by the library's names.
 WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
-         "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning", "out",
-         "jobs", "device", "fresh")
+         "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning",
+         "delta", "delta_absolute", "out", "jobs", "device", "fresh")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attribution_suite.auditing.work.outcomes import QUANTILES, effects, losses, node_grid
-from attribution_suite.datasets.table import Split
+from attribution_suite.auditing.work.outcomes import QUANTILES, losses, moves, node_grid
+from attribution_suite.datasets.table import Split, Task
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.scorers.attribution import Evaluation
 
 pytestmark = pytest.mark.usefixtures("plain")
 
@@ -63,9 +64,14 @@ def grid_of(columns: tuple[int, ...]) -> list[Tensor]:
     return [BACKGROUND[row, list(columns)] for row in drawn]
 
 
+def seen(task: Task, explained: torch.Tensor | None = None) -> Evaluation:
+    none = torch.zeros(ROWS)
+    return Evaluation(INPUTS, none, BACKGROUND, torch.zeros(TRAINING), torch.zeros(FEATURES), {}, task, explained, SEED)
+
+
 @pytest.mark.parametrize("groups", GROUPS, ids=str)
 def test_effects_permuted_and_over_the_grid(networks: Perceptrons, groups: list[tuple[int, ...]]) -> None:
-    found, beyond = effects(networks, Nodes.of(groups), INPUTS, BACKGROUND, None, "regression", SEED), []
+    found, beyond = moves(networks, Nodes.of(groups), seen("regression")), []
     for member, columns in enumerate(groups):
         module = networks.to_module(member)
         native = outputs(module, INPUTS)
@@ -96,7 +102,7 @@ def test_a_flip_is_a_change_of_the_predicted_class() -> None:
     networks = Perceptrons.initialise(Architecture(FEATURES, (6,), 3), [3, 8])
     networks = networks.with_first_layer(3 * networks.first_weight, networks.first_bias)
     explained = networks.outputs(INPUTS).argmax(2)
-    found = effects(networks, Nodes.of(GROUPS[1]), INPUTS, BACKGROUND, explained, "multiclass", SEED)
+    found = moves(networks, Nodes.of(GROUPS[1]), seen("multiclass", explained))
     for member, columns in enumerate(GROUPS[1]):
         module = networks.to_module(member)
         permuted = module(moved(INPUTS, columns, INPUTS[ORDER][:, list(columns)]))

@@ -1,4 +1,4 @@
-"""The three kinds of work an audit is made of. A chunk knows its key, its inputs, its work and its tables.
+"""The four kinds of work an audit is made of. A chunk knows its key, its inputs, its work and its tables.
 
 A chunk is one unit of scheduling, resumption and distribution; it is plain data, so it travels to a worker process.
 """
@@ -15,7 +15,7 @@ from attribution_suite.auditing import frames
 from attribution_suite.auditing.code_digest import plug_in_digest
 from attribution_suite.auditing.store import Arrays, Store, Stored, content_key
 from attribution_suite.auditing.subject import Subject
-from attribution_suite.auditing.work.edit import EDITED, remove_features
+from attribution_suite.auditing.work.edit import EDITED, EXAMINED, examine_originals, remove_features
 from attribution_suite.auditing.work.look import look_inside
 from attribution_suite.auditing.work.train import score_originals, stored_names
 from attribution_suite.datasets.table import TabularDataset
@@ -67,6 +67,53 @@ class TrainOriginals:
 
 
 @dataclass(frozen=True)
+class ExamineOriginals:
+    """Asks the originals what every edited network is asked about the features that go, so that there is a before.
+
+    `features` and `ranks` as in `RemoveFeatures`.
+    """
+
+    originals: TrainOriginals
+    features: tuple[tuple[str, ...], ...]
+    ranks: tuple[int, ...]
+    removal: ClassVar[str] = ORIGINAL
+
+    @property
+    def subject(self) -> Subject:
+        """The originals'."""
+        return self.originals.subject
+
+    @cached_property
+    def key(self) -> str:
+        """The chunk's name in the store."""
+        return content_key([type(self).__name__, self.originals.key, self.features])
+
+    @property
+    def members(self) -> pd.DataFrame:
+        """The key columns of its tables, one row a network."""
+        return frames.member_keys(self.subject, ORIGINAL, self.features, self.ranks)
+
+    @property
+    def title(self) -> str:
+        """For progress and errors."""
+        return f"{self.subject.name} before ({_few(self.features)})"
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """What a finished chunk holds."""
+        return frozenset(EXAMINED)
+
+    def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
+        """The originals' effects."""
+        originals = finished(self.originals, store)
+        return examine_originals(self.subject, dataset, device, originals.arrays, self.features)
+
+    def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
+        """Rows of outcomes."""
+        yield "outcomes", frames.examined(arrays, self.members)
+
+
+@dataclass(frozen=True)
 class RemoveFeatures:
     """Removes features (or hidden units) from the originals by one method, then scores and measures what is left.
 
@@ -103,8 +150,7 @@ class RemoveFeatures:
     @property
     def title(self) -> str:
         """For progress and errors: data set, removal and features."""
-        few = ", ".join(self.removed[:3]) + (" …" if len(self.removed) > 3 else "")
-        return f"{self.subject.name} {self.removal} ({few})"
+        return f"{self.subject.name} {self.removal} ({_few(self.features)})"
 
     @property
     def outputs(self) -> frozenset[str]:
@@ -170,7 +216,12 @@ class LookInside:
         return frames.unpacked(arrays)
 
 
-Chunk = TrainOriginals | RemoveFeatures | LookInside
+Chunk = TrainOriginals | ExamineOriginals | RemoveFeatures | LookInside
+
+
+def _few(features: tuple[tuple[str, ...], ...]) -> str:
+    names = list(dict.fromkeys(name for names in features for name in names))
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def load(chunk: Chunk, store: Store) -> Stored | None:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
-from attribution_suite.auditing.work.outcomes import OUTCOMES
+from attribution_suite.auditing.work.direct import worst_case_table
+from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.agreement import METRICS, READINGS
 from attribution_suite.measures.losses import cost_ratio
@@ -129,12 +130,18 @@ def shifts(subject: Subject, dataset: TabularDataset, arrays: Arrays, originals:
 
 def outcomes(arrays: Arrays, retrained: Arrays | None, members: pd.DataFrame) -> pd.DataFrame:
     """One row a member."""
-    measured = {name: arrays[name] for name in (*OUTCOMES, "seconds", "steps")}
+    measured = {name: arrays[name] for name in (*OUTCOMES, "seconds", "steps")} | dict(worst_case_table(arrays))
     if retrained is None:
         return members.assign(**measured, cost_ratio=np.nan)
     ratio = cost_ratio(*(torch.from_numpy(values) for values in
                          (arrays["loss_before"], arrays["loss_native"], retrained["loss_native"])))
     return members.assign(**measured, cost_ratio=ratio.numpy())
+
+
+def examined(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member: an original and a feature that goes. Nothing was spent on it."""
+    measured = {name: arrays[name] for name in MOVES}
+    return members.assign(**measured, **dict(worst_case_table(arrays)), seconds=0.0, steps=0)
 
 
 def unpacked(arrays: Arrays) -> Iterator[Rows]:

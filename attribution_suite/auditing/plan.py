@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from attribution_suite.auditing.chunk import Chunk, LookInside, RemoveFeatures, TrainOriginals, finished
+from attribution_suite.auditing.chunk import (
+    Chunk,
+    ExamineOriginals,
+    LookInside,
+    RemoveFeatures,
+    TrainOriginals,
+    finished,
+)
 from attribution_suite.auditing.given import Given
 from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.store import Store
@@ -55,7 +62,7 @@ def plan_originals(spec: Spec, dataset: TabularDataset, given: Given | None, dev
     preset = dataset.preset if given is None else replace(
         GENERIC, name=dataset.preset.name, training=given.training)
     subject = Subject(dataset.name, fingerprint(dataset), preset, spec.profile, spec.scorers, spec.layer, device.type,
-                      given)
+                      spec.rules, given)
     if spec.inside is None or given is not None:
         return TrainOriginals(subject)
     return TrainOriginals(subject, record_every(preset.training.epochs, spec.profile.seeds,
@@ -84,7 +91,10 @@ def plan_look(original: TrainOriginals, dataset: TabularDataset, layer: str,
 
 def plan_edits(spec: Spec, original: TrainOriginals, dataset: TabularDataset, store: Store,
                say: Callable[[str], None]) -> list[Chunk]:
-    """The chunks that edit one data set's originals, whose own chunk is finished; `say` is told if there are none."""
+    """The chunks that examine and edit one data set's originals, whose own chunk is finished.
+
+    `say` is told if there are none.
+    """
     subject = original.subject
     if spec.top is None:
         names = named_nodes(spec, subject, dataset)
@@ -95,9 +105,12 @@ def plan_edits(spec: Spec, original: TrainOriginals, dataset: TabularDataset, st
             say(f"{subject.name}: nothing is removed: no scorer was measured, so the strongest nodes are not known")
             return []
         ranks = list(range(1, len(features[0]) + 1))
-    return [RemoveFeatures(original, removal, tuple(names[start:start + FEATURES_AT_ONCE] for names in features),
-                           tuple(ranks[start:start + FEATURES_AT_ONCE]))
-            for removal in spec.removals for start in range(0, len(ranks), FEATURES_AT_ONCE)]
+    if not spec.removals:
+        return []
+    pieces = [(tuple(names[start:start + FEATURES_AT_ONCE] for names in features),
+               tuple(ranks[start:start + FEATURES_AT_ONCE])) for start in range(0, len(ranks), FEATURES_AT_ONCE)]
+    examinations: list[Chunk] = [ExamineOriginals(original, *piece) for piece in pieces]
+    return examinations + [RemoveFeatures(original, removal, *piece) for removal in spec.removals for piece in pieces]
 
 
 def named_nodes(spec: Spec, subject: Subject, dataset: TabularDataset) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from attribution_suite.auditing.rules import Rules
 from attribution_suite.datasets import DATASETS, is_file_name
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.errors import InputError, unknown_name
@@ -48,7 +49,8 @@ class Spec:
 
     `profile.remove`: 'default' (what each data set declares), 'all', 'top:K' (by the median share over scorers), or
     names, each of them one feature or several separated by commas. `layer` 0 removes inputs, l > 0 hidden units
-    (`unit:7`). `inside`: the hidden layer to look into, 'all' for every one, None not to look. Raises InputError for
+    (`unit:7`). `inside`: the hidden layer to look into, 'all' for every one, None not to look. `rules`:
+    how results are judged, fixed before the run. Raises InputError for
     unknown names.
     """
 
@@ -58,6 +60,7 @@ class Spec:
     profile: Profile = field(default_factory=lambda: PROFILES["quick"])
     layer: int = 0
     inside: str | None = None
+    rules: Rules = field(default_factory=Rules)
 
     def __post_init__(self) -> None:
         if not self.requests:
@@ -102,7 +105,8 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
               pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
               inside: str | int | None = None, in_memory: Collection[str] = (), decoy: bool = True,
-              tuning: float | None = None, **overrides: int | None) -> Spec:
+              tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
+              **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
     `inside`: the hidden layer to look into, or 'all', which a full audit does unasked.
@@ -130,4 +134,5 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         replace(PROFILES[profile], **numbers),
         layer,
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),
+        Rules(delta, delta_absolute),
     )

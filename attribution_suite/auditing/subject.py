@@ -8,6 +8,7 @@ import joblib
 
 from attribution_suite.auditing.code_digest import VERSIONS, code_digest, plug_in_digest
 from attribution_suite.auditing.given import Given
+from attribution_suite.auditing.rules import Rules
 from attribution_suite.auditing.spec import Profile
 from attribution_suite.auditing.store import content_key
 from attribution_suite.datasets.preset import Preset, Training
@@ -20,8 +21,9 @@ from attribution_suite.scorers.choice import Choice, scorers_at
 class Subject:
     """`name` and `data`: the data set and the fingerprint of its content; `preset`: its network and budgets.
 
-    `asked` are the scorers of the spec, of which `scorers` apply at `layer`. `given`: the user's networks in the place
-    of originals trained here. `device`: the kind that computes, for its arithmetic has its own last bits.
+    `asked` are the scorers of the spec, of which `scorers` apply at `layer`. `rules`: how results are judged. `given`:
+    the user's networks in the place of originals trained here. `device`: the kind that computes, for its arithmetic has
+    its own last bits.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Subject:
     asked: tuple[str, ...]
     layer: int
     device: str
+    rules: Rules = field(default_factory=Rules)
     given: Given | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -1,46 +1,87 @@
-"""The work of a chunk that removes features: the edited networks' scores, losses and effects."""
+"""What a chunk does with the features that go: it asks the originals about them, or removes them and asks again."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
-from attribution_suite.auditing.work.outcomes import OUTCOMES, measure
+from attribution_suite.auditing.work.direct import WORST_CASE, absolute_delta, worst_cases
+from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES, measure, moves, require_measured
 from attribution_suite.auditing.work.score import SCORED, score_all, with_replaced_background
 from attribution_suite.auditing.work.train import CURVES, curves, evaluation_of, stored_originals
-from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.networks.gate import finite_outputs
+from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.removal import Removal, RemovalTraits, Setting
 from attribution_suite.scorers.attribution import Evaluation
 
-EDITED = (*SCORED, *CURVES, *OUTCOMES)
+Features = tuple[tuple[str, ...], ...]
+EXAMINED = (*MOVES, WORST_CASE)
+EDITED = (*SCORED, *CURVES, *OUTCOMES, WORST_CASE)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What both begin with. Member e is a copy of `before`'s, an original, that is about to lose `nodes.index[e]`.
+
+    `seen`: the rows to explain; `test`: all test rows; `delta` `[members]`: the moves of f that matter.
+    """
+
+    before: Ensemble
+    nodes: Nodes
+    seen: Evaluation
+    setting: Setting
+    test: Split
+    delta: Tensor
+
+    @classmethod
+    def of(cls, subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays,
+           features: Features) -> "Case":
+        """`originals`: the arrays of the chunk that trained them; `features` `[seeds][variants]`: what each loses."""
+        original = stored_originals(subject, dataset, originals, device)
+        evaluation = evaluation_of(subject, dataset, original)
+        groups = evaluation.at_layer(original, subject.layer).groups
+        members = torch.arange(len(original), device=device).repeat_interleave(len(features[0]))
+        test = dataset.test.to(device)
+        return cls(
+            original.select(members), Nodes.of([groups[name] for names in features for name in names]).to(device),
+            evaluation.for_members(members),
+            Setting.of(dataset, original, subject.layer, subject.seeds, subject.preset.training, subject.tuning),
+            test, absolute_delta(subject.rules, original, test)[members])
+
+
+def examine_originals(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays,
+                      features: Features) -> Arrays:
+    """What the originals say of the features that go: how far moving each alone moves the output."""
+    case = Case.of(subject, dataset, device, originals, features)
+    rows = case.seen.at_layer(case.before, subject.layer)
+    arrays = moves(case.before.tail(subject.layer), case.nodes, rows)
+    require_measured(arrays, ("direct_effect", "direct_effect_max"))
+    return arrays | worst_cases(
+        case.before, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
 
 
 def remove_features(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays, removal: str,
-                    features: tuple[tuple[str, ...], ...]) -> Arrays:
+                    features: Features) -> Arrays:
     """Removes each of `features` `[seeds][variants]` from its original by one method; scores and measures the result.
 
     `originals`: the arrays of the chunk that trained the originals.
     """
-    original = stored_originals(subject, dataset, originals, device)
-    evaluation = evaluation_of(subject, dataset, original)
-    groups = evaluation.at_layer(original, subject.layer).groups
-    nodes = Nodes.of([groups[name] for names in features for name in names]).to(device)
-    members = torch.arange(len(original), device=device).repeat_interleave(len(features[0]))
-    setting = Setting.of(dataset, original, subject.layer, subject.seeds, subject.preset.training, subject.tuning)
+    case = Case.of(subject, dataset, device, originals, features)
     method: Removal = REMOVALS.load(removal)(**published_options(subject, removal))
-    before = original.select(members)
-    trained = method.remove(before.tail(subject.layer), nodes, setting)
-    after = before.with_tail(trained.networks)
-    seen = evaluation.for_members(members)
-    finite_outputs(after, seen.background, "training")
-    labels = refitted(subject, seen, nodes, method)
-    arrays = score_all(subject.choices, after, seen, subject.layer, labels, subject.profile.lime_rows)
-    return arrays | curves(trained) | measure(before, after, nodes, seen, setting, dataset.test.to(device),
-                                              subject.layer, method.replacement())
+    trained = method.remove(case.before.tail(subject.layer), case.nodes, case.setting)
+    after = case.before.with_tail(trained.networks)
+    finite_outputs(after, case.seen.background, "training")
+    labels = refitted(subject, case.seen, case.nodes, method)
+    arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows)
+    arrays |= curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
+                                        subject.layer, method.replacement())
+    return arrays | worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
 
 
 def refitted(subject: Subject, seen: Evaluation, nodes: Nodes, method: Removal) -> Evaluation | None:

@@ -1,5 +1,7 @@
 """What an edit did to the networks: losses, direct effect, flips, and what a hidden unit's peers still know of it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,8 +23,9 @@ from attribution_suite.scorers.attribution import Evaluation
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 LOSSES = ("loss_before", "loss_native", "loss_mean_filled", "loss_shuffled", "validation_before", "validation_native",
           "validation_perturbed")
+MOVES = ("direct_effect", "direct_effect_max", "flip_rate")
 EFFECTS = ("direct_effect_before", "direct_effect", "direct_effect_max")
-OUTCOMES = (*LOSSES, *EFFECTS, "flip_rate", "recoverability_before", "recoverability")
+OUTCOMES = (*LOSSES, "direct_effect_before", *MOVES, "recoverability_before", "recoverability")
 
 
 def measure(before: Ensemble, after: Ensemble, nodes: Nodes, seen: Evaluation, setting: Setting, test: Split,
@@ -35,16 +38,20 @@ def measure(before: Ensemble, after: Ensemble, nodes: Nodes, seen: Evaluation, s
     data = test if layer == 0 else Split(layer_rows.inputs, seen.targets)
     old, new, means = before.tail(layer), after.tail(layer), member_means(setting, nodes)
     arrays = losses(new, nodes, means, data, task, seen.seed)
-    arrays |= effects(new, nodes, layer_rows.inputs, layer_rows.background, seen.explained, task, seen.seed)
+    arrays |= moves(new, nodes, layer_rows)
     arrays["loss_before"] = losses(old, nodes, means, data, task, seen.seed)["loss_native"]
-    arrays["direct_effect_before"] = effects(
-        old, nodes, layer_rows.inputs, layer_rows.background, seen.explained, task, seen.seed)["direct_effect"]
+    arrays["direct_effect_before"] = moves(old, nodes, layer_rows)["direct_effect"]
     arrays |= validation_losses(old, new, nodes, setting, replacement)
-    for name in (*LOSSES, *EFFECTS):
+    require_measured(arrays, (*LOSSES, *EFFECTS))
+    return arrays | recoverability(before, after, layer, nodes, seen)
+
+
+def require_measured(arrays: Arrays, names: Sequence[str]) -> None:
+    """Raises InputError, naming the network, for a value that is not finite."""
+    for name in names:
         if not np.isfinite(arrays[name]).all():
             member = int((~np.isfinite(arrays[name])).argmax())
             raise InputError(f"{name} of network {member} is {arrays[name][member]}: it could not be measured")
-    return arrays | recoverability(before, after, layer, nodes, seen)
 
 
 def validation_losses(before: Ensemble, after: Ensemble, nodes: Nodes, setting: Setting,
@@ -91,9 +98,12 @@ def losses(networks: Ensemble, nodes: Nodes, means: Tensor, data: Split, task: T
     return {name: task_loss(values, data.targets, task).numpy(force=True) for name, values in outputs.items()}
 
 
-def effects(networks: Ensemble, nodes: Nodes, inputs: Tensor, training: Tensor, explained: Tensor | None,
-            task: Task, seed: int) -> Arrays:
-    """How the outputs move when the nodes alone do: `direct_effect`, `direct_effect_max`, `flip_rate`, `[members]`."""
+def moves(networks: Ensemble, nodes: Nodes, rows: Evaluation) -> Arrays:
+    """How the outputs move when the nodes alone do: `direct_effect`, `direct_effect_max`, `flip_rate`, `[members]`.
+
+    `rows`: those to explain, at the layer that `networks` begin with.
+    """
+    inputs, training, explained, task, seed = rows.inputs, rows.background, rows.explained, rows.task, rows.seed
     order = torch.randperm(inputs.shape[-2], generator=torch.Generator().manual_seed(seed)).to(nodes.index)
     native = require_finite(networks.outputs_with(inputs, nodes, node_values(inputs, nodes)), "test")
     permuted = networks.outputs_with(inputs, nodes, node_values(inputs[..., order, :], nodes))

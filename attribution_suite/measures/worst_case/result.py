@@ -1,10 +1,12 @@
 """What a worst case says of every network."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from attribution_suite.networks.nodes import Nodes
@@ -61,6 +63,14 @@ class WorstCase:
     def value(self) -> Tensor:
         """What x_j is moved to `[members, group]`, in the columns' own units."""
         return self._own(self.value_scaled)
+
+    def named(self, names: Sequence[str], centre: ArrayLike, scale: ArrayLike) -> "WorstCase":
+        """The same with the names of all columns, and `centre` and `scale` `[features]` of their own units."""
+        return replace(self, names=tuple(names), centre=torch.as_tensor(centre), scale=torch.as_tensor(scale))
+
+    def named_units(self) -> "WorstCase":
+        """The same for the units of a hidden layer: 'unit:0', 'unit:1' and so on."""
+        return replace(self, names=tuple(f"unit:{unit}" for unit in range(len(self.names))))
 
     def to_frame(self) -> pd.DataFrame:
         """One row a network: its number `member`, and the fields above but the scaled values and the names.

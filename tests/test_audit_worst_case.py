@@ -1,0 +1,99 @@
+"""The worst case as an audit records it: of originals and edits, inputs and hidden units, against moving columns."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from attribution_suite import audit, from_arrays, remove, train
+from attribution_suite.datasets.preset import Preset, Training
+from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("plain")
+
+SMALL = Preset("default", (6, 5), Training(5, 16, 0.02), tuning_epochs=2)
+ROWS, SEEDS = 12, 2
+
+
+@pytest.fixture(scope="module")
+def dataset() -> TabularDataset:
+    generator = np.random.default_rng(3)
+    inputs = generator.standard_normal((160, 3)) * [1.0, 20.0, 3.0] + [0.0, 50.0, 1.0]
+    table = from_arrays(inputs, inputs[:, 0] + inputs[:, 1] / 20 + generator.standard_normal(160) / 5, name="three",
+                        feature_names=["a", "age", "c"])
+    return replace(table, preset=SMALL)
+
+
+@pytest.fixture(scope="module")
+def outcomes(dataset: TabularDataset, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    return audit(dataset, remove=["age", "c"], removals=["constant", "shuffle_tuning"], scorers=["saliency"],
+                 seeds=SEEDS, rows=ROWS, out=tmp_path_factory.mktemp("run"), jobs=1).table("outcomes")
+
+
+def moved(outputs: object, rows: torch.Tensor, column: int, values: torch.Tensor) -> torch.Tensor:
+    """|f(x with the column at each value) − f(x)|, `[values, rows]`, by writing the value into the column."""
+    changed = rows.expand(len(values), -1, -1).clone()
+    changed[:, :, column] = values[:, None]
+    return (outputs(changed) - outputs(rows)).abs()[..., 0]
+
+
+@pytest.mark.parametrize(("removal", "feature"), [("original", "age"), ("original", "c"), ("shuffle_tuning", "age")])
+def test_it_is_the_largest_move_of_the_column(dataset: TabularDataset, outcomes: pd.DataFrame, removal: str,
+                                              feature: str) -> None:
+    column = dataset.feature_names.index(feature)
+    originals = train(dataset.with_decoy(), seeds=SEEDS)
+    networks = originals.networks if removal == "original" else remove(
+        originals.networks, dataset.with_decoy(), feature, removal, tuning=0.25)
+    table = dataset.with_decoy()
+    rows, training = table.test.inputs[:ROWS].double(), table.train.inputs[:, column].double()
+    values = torch.linspace(float(training.min()), float(training.max()), 4001)
+    for seed in range(SEEDS):
+        module = networks.to_module(seed).double()
+        effects = moved(module, rows, column, values).detach()
+        row = outcomes[(outcomes.removal == removal) & (outcomes.removed == feature) & (outcomes.seed == seed)].iloc[0]
+        assert row.worst_case == pytest.approx(float(effects.max()), rel=1e-3)
+        assert row.worst_case >= float(effects.max()) - 1e-6 and row.worst_case_method == "exact"
+        assert row.worst_case_bound == row.worst_case and row.rows == ROWS
+        witness = int(row.witness_row)
+        assert float(effects[:, witness].max()) == pytest.approx(row.worst_case, rel=1e-3)
+        name, value = row.witness_to.split()
+        moves = moved(module, rows[[witness]], column, torch.tensor(
+            [(float(value) - table.scaler[0][column]) / table.scaler[1][column]]).double())
+        assert name == feature and moves.item() == pytest.approx(row.worst_case, rel=1e-3)
+        assert abs(row.witness_after - row.witness_before) == pytest.approx(row.worst_case)
+        spread = originals.networks.to_module(seed)(table.test.inputs).std(correction=0)
+        assert row.delta == pytest.approx(0.01 * float(spread), rel=1e-4)
+
+
+def test_a_folded_column_is_proved_none(outcomes: pd.DataFrame) -> None:
+    folded = outcomes[outcomes.removal == "constant"]
+    assert (folded.worst_case_bound == 0).all() and (folded.worst_case_method == "algebra").all()
+    assert (folded.witness_row == -1).all() and (folded.witness_from == "").all()
+    assert (outcomes[outcomes.removal != "constant"].worst_case > 0.01).all()  # the control: it is not always so
+
+
+def test_hidden_units_are_moved_within_their_own_networks_activations(dataset: TabularDataset, tmp_path: Path) -> None:
+    outcomes = audit(dataset, remove="unit:2", layer=1, removals=["shuffle_tuning"], scorers=["saliency"], seeds=SEEDS,
+                     rows=ROWS, out=tmp_path, jobs=1).table("outcomes")
+    table = dataset.with_decoy()
+    networks = train(table, seeds=SEEDS).networks
+    rows, training = (networks.activations(inputs)[1].double() for inputs in (table.test.inputs, table.train.inputs))
+    for seed in range(SEEDS):
+        values = torch.linspace(float(training[seed, :, 2].min()), float(training[seed, :, 2].max()), 2001)
+        effects = moved(networks.tail(1).to_module(seed).double(), rows[seed, :ROWS], 2, values.double()).detach()
+        row = outcomes[(outcomes.removal == "original") & (outcomes.seed == seed)].iloc[0]
+        assert row.worst_case == pytest.approx(float(effects.max()), rel=1e-3) and row.worst_case > 0
+        assert "unit:2" in row.witness_to
+
+
+def test_delta_in_the_outputs_own_units(dataset: TabularDataset, tmp_path: Path) -> None:
+    words = {"remove": "c", "removals": ["constant"], "scorers": ["saliency"], "seeds": 1, "rows": ROWS, "jobs": 1}
+    outcomes = audit(dataset, delta_absolute=0.3, out=tmp_path, **words).table("outcomes")
+    np.testing.assert_allclose(outcomes.delta, 0.3, rtol=1e-6)
+    for wrong in ({"delta": 0.0}, {"delta": float("nan")}, {"delta_absolute": -1.0}, {"delta": "much"}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            audit(dataset, out=tmp_path, **words, **wrong)
