@@ -134,9 +134,9 @@ def given_networks(networks: Networks, spec: Spec, datasets: Mapping[str, Tabula
 def load_all(spec: Spec, tables: Sequence[TabularDataset] = ()) -> dict[str, TabularDataset]:
     """Every data set by its name. Raises InputError where two have one name."""
     datasets: dict[str, TabularDataset] = {}
-    own_tables = {table.name: table for table in tables}
+    given_tables = {table.name: table for table in tables}
     for request in spec.requests:
-        dataset = load_request(request, own_tables.get(request.name))
+        dataset = load_request(request, given_tables.get(request.name))
         if dataset.name in datasets:
             raise InputError(f"two data sets are named '{dataset.name}': leave out or rename {request.name}")
         datasets[dataset.name] = dataset

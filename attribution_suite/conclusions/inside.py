@@ -51,11 +51,11 @@ def findings(look: Look, originals: pd.DataFrame, task: str) -> list[Finding]:
     units, masking = look["units"], look["masking"]
     layers = sorted(units.layer.unique())
     text = " ".join(_units(layer, units[units.layer == layer]) for layer in layers)
-    found = [Finding("units", (), text)]
+    result = [Finding("units", (), text)]
     for layer in layers:
         curves = masking[(masking.layer == layer) & (masking["fill"] == "zero")]
-        found += [*_masking(layer, curves, measure_of(task)), *_ranking(layer, curves, measure_of(task))]
-    return found + _history(look, originals)
+        result += [*_masking(layer, curves, measure_of(task)), *_ranking(layer, curves, measure_of(task))]
+    return result + _history(look, originals)
 
 
 def pool_difference(curves: pd.DataFrame, measure: str, pool: str, control: str) -> tuple[float, float, float]:
@@ -91,14 +91,14 @@ def _units(layer: int, units: pd.DataFrame) -> str:
 
 
 def _masking(layer: int, curves: pd.DataFrame, measure: Literal["accuracy", "loss"]) -> list[Finding]:
-    found = summary(curves.rename(columns={"seed": "member"}), measure).set_index(["selection", "fraction"])
+    means = summary(curves.rename(columns={"seed": "member"}), measure).set_index(["selection", "fraction"])
     most = curves.fraction.max()
     parts = []
     masked = curves[curves.fraction == most].groupby("selection").units.mean()
     for pool, control in PAIRS:
         if masked[pool] < 1:  # an empty pool costs nothing, which says nothing
             continue
-        of_pool, of_control = found.loc[(pool, most)], found.loc[(control, most)]
+        of_pool, of_control = means.loc[(pool, most)], means.loc[(control, most)]
         verb = _matter(pool_difference(curves, measure, pool, control), measure)
         if verb == UNMEASURED:
             parts.append(f"{masked[pool]:.0f} {pool} units: {UNMEASURED}")
@@ -115,13 +115,13 @@ def _shown(row: pd.Series) -> str:
 
 
 def _ranking(layer: int, curves: pd.DataFrame, measure: Literal["accuracy", "loss"]) -> list[Finding]:
-    found = areas(curves.rename(columns={"seed": "member"}), measure)
-    top = found[found.selection.str.startswith("top:")]
+    area = areas(curves.rename(columns={"seed": "member"}), measure)
+    top = area[area.selection.str.startswith("top:")]
     if top.empty:
         return []
     order = top.sort_values("mean", ascending=measure == "accuracy", kind="stable")
     first, last = order.iloc[0], order.iloc[-1]
-    random = found.set_index("selection").loc[RANDOM]
+    random = area.set_index("selection").loc[RANDOM]
     falls = "falls" if measure == "accuracy" else "rises"
     worst = last.selection.removeprefix("top:")
     text = (f"ranks units of layer {layer} best: {measure} {falls} first (mean over the curve {first['mean']:.3g}, "

@@ -41,13 +41,13 @@ def verdicts(tables: Tables) -> pd.DataFrame:
     rows = []
     judged: list[Any] = list(left.itertuples())
     for row in judged:
-        own = states[(states.removed == row.removed) & (states.removal == row.removal)].state
-        seen, missing = int((own == "left").sum()), int((own == UNMEASURED).sum())
+        by_scorer = states[(states.removed == row.removed) & (states.removal == row.removal)].state
+        seen, missing = int((by_scorer == "left").sum()), int((by_scorer == UNMEASURED).sum())
         rows.append({
             "removed": row.removed, "removal": row.removal,
-            "kind": kind_of(row.effect_left, row.measured == row.networks, list(own)),
+            "kind": kind_of(row.effect_left, row.measured == row.networks, list(by_scorer)),
             "effect_left": row.effect_left, "measured": row.measured, "networks": row.networks, "seen": seen,
-            "voters": int((own != "not applicable").sum()) - missing, "missing": missing})
+            "voters": int((by_scorer != "not applicable").sum()) - missing, "missing": missing})
     return pd.DataFrame(rows, columns=[*KEYS, "kind", "effect_left", "measured", "networks", "seen", "voters",
                                        "missing"])
 
@@ -127,9 +127,9 @@ def floors(attributions: pd.DataFrame) -> pd.Series:
 
 def _failed(table: pd.DataFrame, failures: pd.DataFrame) -> np.ndarray:
     """Which rows' scorer failed there, or in the originals, without which there is nothing to compare with."""
-    found = np.zeros(len(table), bool)
+    failed = np.zeros(len(table), bool)
     rows: list[Any] = list(unit_ranks(failures[failures.scorer != ""]).itertuples())
     for row in rows:
-        here = (table.removal == row.removal) & (table.removed == row.removed)
-        found |= ((table.scorer == row.scorer) & (here | (row.removal == ORIGINAL))).to_numpy()
-    return found
+        same_edit = (table.removal == row.removal) & (table.removed == row.removed)
+        failed |= ((table.scorer == row.scorer) & (same_edit | (row.removal == ORIGINAL))).to_numpy()
+    return failed

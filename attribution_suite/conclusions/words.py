@@ -74,7 +74,7 @@ def _together(kind: str, sentences: Mapping[str, str]) -> list[Finding]:
     """Methods that share a sentence share a finding, but where its verb speaks of one method ('leaves')."""
     if kind in ("reduced", "stays"):
         return [Finding(kind, (method,), text) for method, text in sentences.items()]
-    return [Finding(kind, tuple(method for method, own in sentences.items() if own == text), text)
+    return [Finding(kind, tuple(method for method, sentence in sentences.items() if sentence == text), text)
             for text in dict.fromkeys(sentences.values())]
 
 
@@ -162,8 +162,8 @@ def _destination(tables: Tables, removed: str, worked: Sequence[str]) -> list[Fi
 def _known(tables: Tables, removed: str) -> list[Finding]:
     """What a probe still reads of the removed unit from what the next layer is given; nothing at the input."""
     outcomes = unit_ranks(tables["outcomes"])
-    own = outcomes[outcomes.removed == removed]
-    means = own.groupby("removal", sort=False)[["recoverability_before", "recoverability"]].mean().dropna()
+    rows = outcomes[outcomes.removed == removed]
+    means = rows.groupby("removal", sort=False)[["recoverability_before", "recoverability"]].mean().dropna()
     if means.empty:
         return []
     order = means.recoverability.sort_values()
@@ -178,8 +178,8 @@ def failure_sentences(failures: pd.DataFrame) -> list[str]:
     scorers = failures[failures.scorer != ""]
     sentences = []
     for (dataset, scorer, error), rows in scorers.groupby(["dataset", "scorer", "error"], sort=False):
-        places = ["the original networks" if removal == ORIGINAL else f"{removal} of {few(list(own.removed.unique()))}"
-                  for removal, own in rows.groupby("removal", sort=False)]
+        places = ["the original networks" if removal == ORIGINAL else f"{removal} of {few(list(lost.removed.unique()))}"
+                  for removal, lost in rows.groupby("removal", sort=False)]
         sentences.append(f"{dataset}: {scorer} failed on {listed(places, 'and')}: {error}. It is not measured there.")
     return sentences
 

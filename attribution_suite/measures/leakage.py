@@ -59,8 +59,9 @@ def dependence(inputs: ArrayLike, groups: Mapping[str, tuple[int, ...]]) -> Floa
     spread = np.where(varies, rows.std(0), 1)
     standard = np.where(varies, (rows - rows.mean(0)) / spread, 0)
     correlation = standard.T @ standard / len(rows)
-    own_group = correlation * (member @ member.T)  # block diagonal, so its pseudo-inverse is every group's at once
-    explained = ((correlation @ np.linalg.pinv(own_group, rcond=RANK_TOLERANCE, hermitian=True)) * correlation) @ member
+    within_group = correlation * (member @ member.T)  # block diagonal, so its pseudo-inverse is every group's at once
+    inverse = np.linalg.pinv(within_group, rcond=RANK_TOLERANCE, hermitian=True)
+    explained = ((correlation @ inverse) * correlation) @ member
     counted = np.maximum(member.sum(0), 1)
     share: Floats = np.clip(member.T @ explained / counted[:, None], 0, 1)
     return share
@@ -153,14 +154,14 @@ def _permutation_test(outputs: ArrayLike, feature: ArrayLike, kernel: Callable[[
     step = max(1, VALUES_AT_ONCE // n**2)
     for start in range(0, members, step):
         piece = slice(start, min(start + step, members))
-        own = np.stack([_centred(kernel(np.abs(column[:, None] - column))).ravel() for column in y.T[piece]])
-        observed = own @ other.ravel()
+        kernels = np.stack([_centred(kernel(np.abs(column[:, None] - column))).ravel() for column in y.T[piece]])
+        observed = kernels @ other.ravel()
         level = observed - 1e-9 * np.abs(observed)  # sums in another order differ by rounding: still as large
         for order in orders:
-            reached[piece] += own @ other[order][:, order].ravel() >= level
+            reached[piece] += kernels @ other[order][:, order].ravel() >= level
         if normalised:
-            scale = np.sqrt((own**2).sum(1) * (other**2).sum())
-            ratio = np.divide(observed, scale, out=np.zeros(len(own)), where=scale > 0)
+            scale = np.sqrt((kernels**2).sum(1) * (other**2).sum())
+            ratio = np.divide(observed, scale, out=np.zeros(len(kernels)), where=scale > 0)
             statistic[piece] = np.sqrt(np.clip(ratio, 0, 1))
         else:
             statistic[piece] = observed / (n - 1) ** 2

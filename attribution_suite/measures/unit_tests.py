@@ -71,8 +71,8 @@ def unit_tests(values: ArrayLike, targets: ArrayLike, task: Task) -> UnitTests:
     step = max(1, VALUES_AT_ONCE // rows)
     test = _follow if task == "regression" else _separate
     parts = [test(flat[start:start + step], labels) for start in range(0, len(flat), step)]
-    found = {name: np.concatenate([part[name] for part in parts]).reshape(members, count) for name in parts[0]}
-    return UnitTests(**found, p_holm=holm(found["p"]), p_bh=benjamini_hochberg(found["p"]))
+    results = {name: np.concatenate([part[name] for part in parts]).reshape(members, count) for name in parts[0]}
+    return UnitTests(**results, p_holm=holm(results["p"]), p_bh=benjamini_hochberg(results["p"]))
 
 
 def _checked(values: ArrayLike, targets: ArrayLike, task: Task) -> tuple[Floats, NDArray[Any]]:
@@ -158,10 +158,10 @@ def bimodality(values: Floats) -> Floats:
     g₁, g₂: skewness and excess kurtosis, corrected for the sample's size (Pfister et al. 2013). 1/3 is a normal
     distribution, 5/9 a uniform one, 1 two points. NaN for a constant unit and for fewer than 4 rows.
     """
-    found, n = np.full(len(values), np.nan), values.shape[1]
+    coefficient, n = np.full(len(values), np.nan), values.shape[1]
     varied = np.ptp(values, axis=1) > 0
     if n >= 4 and varied.any():
         skew = stats.skew(values[varied], axis=1, bias=False)
         kurtosis = stats.kurtosis(values[varied], axis=1, bias=False)
-        found[varied] = (skew**2 + 1) / (kurtosis + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3)))
-    return found
+        coefficient[varied] = (skew**2 + 1) / (kurtosis + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3)))
+    return coefficient

@@ -83,8 +83,8 @@ def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" =
     page = render(run, sections)
     if len(page) > LARGEST:
         page = render(run, sections, beside=True)
-    pictures = {found.file: found.png for part in sections for chapter in part.chapters.values()
-                for found in chapter if isinstance(found, Picture)}
+    pictures = {picture.file: picture.png for part in sections for chapter in part.chapters.values()
+                for picture in chapter if isinstance(picture, Picture)}
     folder = run.path / "figures"
     folder.mkdir(exist_ok=True)
     for name, content in pictures.items():
@@ -98,11 +98,11 @@ def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" =
 
 def section(subject: Subject) -> Section:
     """Words, tables and figures of one subject."""
-    found = answers(subject)
+    answered = answers(subject)
     task, look = subject.info["task"], subject.neurons
-    headline = "" if found else inside.headline(look, task) if look else _without_answers(subject)
+    headline = "" if answered else inside.headline(look, task) if look else _without_answers(subject)
     findings = [] if look is None else inside.findings(look, subject.originals, task)
-    return Section(subject, headline, found, findings,
+    return Section(subject, headline, answered, findings,
                    [feature_table(subject, feature) for feature in subject.shown], figures.draw(subject))
 
 
@@ -116,14 +116,14 @@ def answers(subject: Subject) -> list[Answer]:
     if summary.empty:
         return []
     judged, votes = subject.verdicts, subject.votes
-    found = []
-    for removed, own in judged.groupby("removed", sort=False):
+    result = []
+    for removed, verdict_rows in judged.groupby("removed", sort=False):
         rows = summary[summary.removed == removed]
-        sentences = words.findings(subject.tables, own, votes[votes.removed == removed], rows)
-        both = rows.merge(own.drop(columns=["removed", "effect_left"]), on="removal").to_dict("records")
-        found.append(Answer(str(removed), words.headline(own), sentences,
-                            [{str(column): value for column, value in row.items()} for row in both]))
-    return found
+        sentences = words.findings(subject.tables, verdict_rows, votes[votes.removed == removed], rows)
+        both = rows.merge(verdict_rows.drop(columns=["removed", "effect_left"]), on="removal").to_dict("records")
+        result.append(Answer(str(removed), words.headline(verdict_rows), sentences,
+                             [{str(column): value for column, value in row.items()} for row in both]))
+    return result
 
 
 def feature_table(subject: Subject, feature: str) -> FeatureTable:
@@ -136,10 +136,10 @@ def feature_table(subject: Subject, feature: str) -> FeatureTable:
     if not subject.layer or units.empty:
         return FeatureTable(feature, [EFFECT, *subject.scorers], _heat(shift_matrix(subject, feature)))
     cells: dict[str, list[Cell]] = {}
-    for seed, own in units.groupby("seed"):
-        found = _heat(shift_matrix(subject, feature, int(str(seed))))
-        cells |= {f"{removal}, network {seed} ({unit})": found[str(removal)]
-                  for removal, unit in own.set_index("removal").removed.items()}
+    for seed, picked in units.groupby("seed"):
+        heat = _heat(shift_matrix(subject, feature, int(str(seed))))
+        cells |= {f"{removal}, network {seed} ({unit})": heat[str(removal)]
+                  for removal, unit in picked.set_index("removal").removed.items()}
     return FeatureTable(feature, [EFFECT, *subject.scorers], cells)
 
 
@@ -167,9 +167,9 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         percent=numbers.percent, signed_percent=numbers.signed_percent, number=numbers.number, seconds=numbers.seconds,
         measured=numbers.measured, unbroken=lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
         foldable=lambda name: Markup("_<wbr>").join(name.split("_")),
-        source=lambda found: f"figures/{found.file}" if found.moving and beside else data_uri(found),
+        source=lambda figure: f"figures/{figure.file}" if figure.moving and beside else data_uri(figure),
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
-    environment.tests["left_out"] = lambda found: isinstance(found, LeftOut)
+    environment.tests["left_out"] = lambda figure: isinstance(figure, LeftOut)
     removals = list(dict.fromkeys(name for part in sections for name in part.subject.removals))
     scorers = list(dict.fromkeys(name for part in sections for name in part.subject.scorers))
     networks = max((part.subject.networks for part in sections), default=0)
@@ -181,6 +181,6 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         removals=removals, scorers=scorers, networks=networks, networks_words=words.networks_words, looks=looks)
 
 
-def data_uri(found: Picture) -> str:
+def data_uri(picture: Picture) -> str:
     """The picture inside a page."""
-    return f"data:image/{'gif' if found.moving else 'png'};base64,{base64.b64encode(found.png).decode()}"
+    return f"data:image/{'gif' if picture.moving else 'png'};base64,{base64.b64encode(picture.png).decode()}"

@@ -87,7 +87,7 @@ class Subject:
     def by_layer(self, table: str) -> list[tuple[int, pd.DataFrame]]:
         """Each hidden layer with its rows of a table of the look inside; nothing where nobody looked."""
         rows = (self.neurons or {}).get(table)
-        return [] if rows is None else [(int(str(layer)), own) for layer, own in rows.groupby("layer")]
+        return [] if rows is None else [(int(str(layer)), of_layer) for layer, of_layer in rows.groupby("layer")]
 
     def weights(self) -> "tuple[Tensor, list[str], int] | None":
         """The weights `[epochs, hidden, features]` of one network, the columns' names, and the epochs between records.
@@ -186,25 +186,25 @@ class Run:
         """The tables of a look inside the networks of a data set; None where nobody looked, or it failed."""
         if not self.info["spec"].get("inside") or not (self.path / "units.parquet").exists():
             return None
-        here: list[Any] = [("dataset", "==", dataset)]
-        found = {table: self.table(table, [*here, ("seed", "==", 0)] if table == "history" else here)
+        filters: list[Any] = [("dataset", "==", dataset)]
+        tables = {table: self.table(table, [*filters, ("seed", "==", 0)] if table == "history" else filters)
                  for table in NEURON_TABLES}
-        return found if len(found["units"]) else None
+        return tables if len(tables["units"]) else None
 
     def subjects(self, datasets: "Mapping[str, TabularDataset] | None") -> list[Subject]:
         """One subject a data set and layer, in the order of `run.json`."""
         outcomes = self.table("outcomes")
-        found = []
+        result = []
         for name, info in self.info["datasets"].items():
             first, others = self.info["spec"].get("layer", 0), outcomes[outcomes.dataset == name].layer
             for layer in sorted({first, *others}):
-                here: list[Any] = [("dataset", "==", name), ("layer", "==", layer)]
-                tables = {table: self.table(table, here) for table in TABLES if table != "attributions"}
+                filters: list[Any] = [("dataset", "==", name), ("layer", "==", layer)]
+                tables = {table: self.table(table, filters) for table in TABLES if table != "attributions"}
                 tables["attributions"] = self.table("attributions", [
-                    [*here, ("removal", "==", ORIGINAL)], [*here, ("removed", "in", _drawn(tables) or [""])]])
-                found.append(Subject(name, layer, info, self.info["spec"], tables, (datasets or {}).get(name),
-                                     self.neurons(name) if layer == first else None))
-        return found
+                    [*filters, ("removal", "==", ORIGINAL)], [*filters, ("removed", "in", _drawn(tables) or [""])]])
+                result.append(Subject(name, layer, info, self.info["spec"], tables, (datasets or {}).get(name),
+                                      self.neurons(name) if layer == first else None))
+        return result
 
 
 def _drawn(tables: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -45,9 +45,9 @@ class Domain:
         flags = values.clone()
         flags[:, number] = 0.0
         patterns, pattern = _distinct(flags)
-        own = values[:, number]
-        none = own.new_zeros(len(patterns))
-        low, high = (none.scatter_reduce(0, pattern, own, kind, include_self=False) for kind in ("amin", "amax"))
+        column = values[:, number]
+        none = column.new_zeros(len(patterns))
+        low, high = (none.scatter_reduce(0, pattern, column, kind, include_self=False) for kind in ("amin", "amax"))
         varies = low < high
         return cls(patterns, number, torch.where(varies, least[number], low), torch.where(varies, most[number], high))
 

@@ -43,12 +43,12 @@ def _cut(lines: Lines, moves: Moves, line: Tensor, low: Tensor, high: Tensor, co
     at_once = max(1, CHUNK_VALUES // ((count + 1) * max(network.architecture.widths[1:])))
     pieces = []
     for chunk in torch.arange(len(line)).split(at_once):
-        own = line[chunk, None]
+        index = line[chunk, None]
         t = torch.lerp(low[chunk, None], high[chunk, None], share)
-        f, sag = chords(network, lines.at(own.expand_as(t), t), lines.direction, (high - low)[chunk] / count)
-        change = moves.take(own.expand_as(t).flatten(), t.flatten(), f.flatten(0, 1)).view_as(f)
+        f, sag = chords(network, lines.at(index.expand_as(t), t), lines.direction, (high - low)[chunk] / count)
+        change = moves.take(index.expand_as(t).flatten(), t.flatten(), f.flatten(0, 1)).view_as(f)
         bounds = (torch.maximum(change[:, 1:], change[:, :-1]) + sag).amax(2)
-        pieces.append((own.expand_as(bounds), t[:, :-1], t[:, 1:], bounds))
+        pieces.append((index.expand_as(bounds), t[:, :-1], t[:, 1:], bounds))
     return tuple(torch.cat(part).flatten() for part in zip(*pieces, strict=True))
 
 

@@ -50,7 +50,7 @@ def worst_case(networks: Ensemble, inputs: Tensor, training: Tensor, nodes: Node
     inputs, training = inputs.to(cpu), training.to(cpu)
     finite_outputs(networks, inputs, "test")
     domains: dict[tuple[int, ...], Domain] = {}
-    found, width = [], nodes.index.shape[1]
+    results, width = [], nodes.index.shape[1]
     for member, index in enumerate(nodes.index.tolist()):
         columns = tuple(dict.fromkeys(index))
         key = columns if training.dim() == 2 else (member, *columns)
@@ -61,19 +61,19 @@ def worst_case(networks: Ensemble, inputs: Tensor, training: Tensor, nodes: Node
         worst = _of_one(networks.select([member]), rows, torch.tensor(columns), domains[key], task,
                         float(delta[member]), member)
         fill = [*range(len(columns)), *[0] * (width - len(columns))]
-        found.append(replace(worst, native=worst.native[fill], value=worst.value[fill]))
+        results.append(replace(worst, native=worst.native[fill], value=worst.value[fill]))
 
     def floats(values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float64)
 
     features = inputs.shape[-1]
     return WorstCase(
-        effect=floats([worst.effect for worst in found]), bound=floats([worst.bound for worst in found]),
-        method=tuple(worst.method for worst in found), row=torch.tensor([worst.row for worst in found]),
-        native_scaled=torch.stack([worst.native for worst in found]),
-        value_scaled=torch.stack([worst.value for worst in found]),
-        output=torch.tensor([worst.output for worst in found]), before=floats([worst.before for worst in found]),
-        after=floats([worst.after for worst in found]), flips=floats([worst.flips for worst in found]),
+        effect=floats([worst.effect for worst in results]), bound=floats([worst.bound for worst in results]),
+        method=tuple(worst.method for worst in results), row=torch.tensor([worst.row for worst in results]),
+        native_scaled=torch.stack([worst.native for worst in results]),
+        value_scaled=torch.stack([worst.value for worst in results]),
+        output=torch.tensor([worst.output for worst in results]), before=floats([worst.before for worst in results]),
+        after=floats([worst.after for worst in results]), flips=floats([worst.flips for worst in results]),
         rows=inputs.shape[-2], delta=delta.to(cpu).double(), nodes=nodes,
         names=tuple(f"column {column}" for column in range(features)),
         centre=torch.zeros(features, dtype=torch.float64), scale=torch.ones(features, dtype=torch.float64))

@@ -57,12 +57,12 @@ class WorstCase:
     @property
     def native(self) -> Tensor:
         """The witness's own x_j `[members, group]`, in the columns' own units."""
-        return self._own(self.native_scaled)
+        return self._unscaled(self.native_scaled)
 
     @property
     def value(self) -> Tensor:
         """What x_j is moved to `[members, group]`, in the columns' own units."""
-        return self._own(self.value_scaled)
+        return self._unscaled(self.value_scaled)
 
     def named(self, names: Sequence[str], centre: ArrayLike, scale: ArrayLike) -> "WorstCase":
         """The same with the names of all columns, and `centre` and `scale` `[features]` of their own units."""
@@ -94,7 +94,7 @@ class WorstCase:
             "delta": self.delta.numpy(),
         })
 
-    def _own(self, scaled: Tensor) -> Tensor:
+    def _unscaled(self, scaled: Tensor) -> Tensor:
         return scaled * self.scale[self.nodes.index] + self.centre[self.nodes.index]
 
     def _texts(self, values: Tensor) -> list[str]:
@@ -102,11 +102,11 @@ class WorstCase:
         # What float32 inputs leave of a 0 in own units is not worth a reader's time.
         least = (ROUNDING * (self.scale + self.centre.abs()))[self.nodes.index]
         rounded = torch.where(values.abs() < least, 0.0, values).tolist()
-        return [_text([self.names[column] for column in index], own) if row >= 0 else ""
-                for index, own, row in zip(self.nodes.index.tolist(), rounded, self.row.tolist(), strict=True)]
+        return [_text([self.names[column] for column in index], numbers) if row >= 0 else ""
+                for index, numbers, row in zip(self.nodes.index.tolist(), rounded, self.row.tolist(), strict=True)]
 
 
 def _text(names: list[str], values: list[float]) -> str:
-    own = dict(zip(names, values, strict=True))  # a smaller group than the largest names its first column again
-    shown = {name: value for name, value in own.items() if value} or own
+    by_name = dict(zip(names, values, strict=True))  # a smaller group than the largest names its first column again
+    shown = {name: value for name, value in by_name.items() if value} or by_name
     return ", ".join(f"{name} {value:.6g}" for name, value in shown.items())

@@ -16,8 +16,8 @@ from attribution_suite.reporting.figures import (
 from attribution_suite.reporting.figures.style import LeftOut, Picture
 from attribution_suite.reporting.reading import Subject
 
-Found = Picture | LeftOut | None
-Draw = Callable[[Subject], Found | Sequence[Found]]
+Drawn = Picture | LeftOut | None
+Draw = Callable[[Subject], Drawn | Sequence[Drawn]]
 
 # Chapter → its figures in order; 'NAME' is shown by templates/chapters/NAME.html.
 CHAPTERS: Mapping[str, tuple[Draw, ...]] = {
@@ -32,9 +32,9 @@ CHAPTERS: Mapping[str, tuple[Draw, ...]] = {
 
 def draw(subject: Subject) -> dict[str, list[Picture | LeftOut]]:
     """Chapter → drawn figures, and those left out with the reason; figures that do not concern it are absent."""
-    return {chapter: [found for draws in figures for found in _listed(draws(subject)) if found is not None]
+    return {chapter: [drawn for draws in figures for drawn in _listed(draws(subject)) if drawn is not None]
             for chapter, figures in CHAPTERS.items()}
 
 
-def _listed(found: Found | Sequence[Found]) -> Sequence[Found]:
-    return [found] if found is None or isinstance(found, Picture | LeftOut) else found
+def _listed(drawn: Drawn | Sequence[Drawn]) -> Sequence[Drawn]:
+    return [drawn] if drawn is None or isinstance(drawn, Picture | LeftOut) else drawn

@@ -111,8 +111,8 @@ def _fit(axes: Any, values: np.ndarray, targets: np.ndarray, rows: np.ndarray) -
 @styled
 def components(subject: Subject) -> Picture | LeftOut | None:
     """The first three principal components in space, coloured by class (by target for regression)."""
-    found = [name for name in subject.info["groups"] if COMPONENT.fullmatch(name)]
-    if subject.layer or len(found) < 3:
+    names = [name for name in subject.info["groups"] if COMPONENT.fullmatch(name)]
+    if subject.layer or len(names) < 3:
         return None
     if subject.data is None:
         return LeftOut(COMPONENTS, f"left out: it needs the rows of {subject.name}, which were not found here")

@@ -121,14 +121,14 @@ def weights_by_input(history: Tensor, names: Sequence[str], every: int = 1) -> F
     figure = canvas(WIDTH, 0.6 + 1.6 * -(-len(columns) // across))
     epochs = every * np.arange(1, len(weights) + 1)
     for axes, column in zip(_grid(figure, len(columns), across, sharex=True, sharey=True), columns, strict=True):
-        own = weights[:, :, column]
-        if own.shape[1] <= 8:
-            axes.plot(epochs, own, color=PALETTE["accent"], linewidth=1.2)
+        of_input = weights[:, :, column]
+        if of_input.shape[1] <= 8:
+            axes.plot(epochs, of_input, color=PALETTE["accent"], linewidth=1.2)
         else:
             for low, high, alpha in ((0, 100, 0.14), (25, 75, 0.3)):
-                axes.fill_between(epochs, *np.percentile(own, [low, high], axis=1), color=PALETTE["accent"],
+                axes.fill_between(epochs, *np.percentile(of_input, [low, high], axis=1), color=PALETTE["accent"],
                                   alpha=alpha, linewidth=0)
-            axes.plot(epochs, own.mean(1), color=PALETTE["accent"], linewidth=1.6)
+            axes.plot(epochs, of_input.mean(1), color=PALETTE["accent"], linewidth=1.6)
         axes.set_title(label(names[column], 20))
         axes.grid()
     figure.supxlabel("epoch", fontsize=9)

@@ -31,28 +31,28 @@ POOLS = {"significant": "#b4431f", "as many as significant": "#e8a488", "non-sig
 
 def masking(subject: Subject) -> list[Picture | LeftOut]:
     """What masking costs: the pools of significance, and the rankings by scorers."""
-    found: list[Picture | LeftOut] = []
+    pictures: list[Picture | LeftOut] = []
     if subject.neurons is None:
-        return found
+        return pictures
     deepest = int(subject.neurons["units"].layer.max())
     measure = measure_of(subject.info["task"])
     over = "the draws of one network" if subject.networks == 1 else "networks"
     for layer, table in subject.by_layer("masking"):
         curves = table[table["fill"] == "zero"].rename(columns={"seed": "member"})
         last = layer == deepest
-        found.append(attempt(
+        pictures.append(attempt(
             subject, partial(masking_pools, curves, measure), f"masking-{layer}",
             f"Do significant units of layer {layer} matter more than random ones?",
             f"Test {measure} with a fraction of the units of a pool at zero, ten draws a network; band: 95 % "
             f"interval over {over}. Each pool has its control: as many units, drawn from all (dashed).", last))
         if curves.selection.str.startswith("top:").any():
-            found.append(attempt(
+            pictures.append(attempt(
                 subject, partial(masking_rankings, curves, measure), f"rankings-{layer}",
                 f"Whose ranking of the units of layer {layer} finds what matters?",
                 f"Units at zero, highest score first. Bars: the mean {measure} over the curve, "
                 f"{'lower' if measure == 'accuracy' else 'higher'} finds what matters; bold: the interval against "
                 "random draws leaves out zero.", last))
-    return found
+    return pictures
 
 
 @styled
@@ -62,11 +62,11 @@ def masking_pools(curves: pd.DataFrame, measure: Literal["accuracy", "loss"] = "
     Each pool stands beside its control, as many units drawn from all; the band is the 95 % interval. `curves`: the
     table of `Masking.curves`, one layer and fill, with the selections of `by_significance`.
     """
-    found = summary(_one_curve(curves), measure)
+    means = summary(_one_curve(curves), measure)
     figure = canvas(WIDTH, 3.9)
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     for name, colour in POOLS.items():
-        rows = found[found.selection == name]
+        rows = means[means.selection == name]
         if rows.empty:
             continue
         dashed = name.startswith("as many")
@@ -77,17 +77,17 @@ def masking_pools(curves: pd.DataFrame, measure: Literal["accuracy", "loss"] = "
     left.grid()
     left.legend(loc="lower left" if measure == "accuracy" else "upper left")
     left.set_title(f"layer {curves.layer.iloc[0]}, units at {curves['fill'].iloc[0]}")
-    _pool_bars(right, curves, found, measure)
+    _pool_bars(right, curves, means, measure)
     return figure
 
 
-def _pool_bars(axes: Any, curves: pd.DataFrame, found: pd.DataFrame, measure: str) -> None:
+def _pool_bars(axes: Any, curves: pd.DataFrame, means: pd.DataFrame, measure: str) -> None:
     """The last fraction as dots with intervals, and how many units each masks."""
-    last = found[found.fraction == found.fraction.max()].set_index("selection")
+    last = means[means.fraction == means.fraction.max()].set_index("selection")
     names = [name for name in POOLS if name in last.index]
     counts = curves[curves.fraction == curves.fraction.max()].groupby("selection").units.mean()
-    intact = found.loc[found.fraction == found.fraction.min(), "mean"].mean()
-    if found.fraction.min() == 0:
+    intact = means.loc[means.fraction == means.fraction.min(), "mean"].mean()
+    if means.fraction.min() == 0:
         axes.axvline(intact, color=PALETTE["muted"], linewidth=1, linestyle=(0, (2, 2)))
         axes.text(intact, -0.72, "nothing masked ", ha="right", fontsize=7.5, color=PALETTE["muted"], va="center")
     for place, name in enumerate(names):
@@ -97,7 +97,7 @@ def _pool_bars(axes: Any, curves: pd.DataFrame, found: pd.DataFrame, measure: st
         axes.text(row["mean"], place - 0.24, rounded(row["mean"]), ha="center", va="bottom", fontsize=8)
     axes.set_yticks(range(len(names)), [f"{name}\n{counts[name]:.0f} units" for name in names])
     axes.set_ylim(len(names) - 0.5, -0.95)
-    axes.set_xlabel(f"{measure} at fraction {found.fraction.max():g}")
+    axes.set_xlabel(f"{measure} at fraction {means.fraction.max():g}")
     axes.margins(x=0.12)
     axes.grid(axis="x")
 
@@ -107,14 +107,14 @@ def masking_rankings(curves: pd.DataFrame, measure: Literal["accuracy", "loss"] 
     """Which scorer's ranking makes a measure fall (or the loss rise) first: curves, and areas against random."""
     top = curves.selection.str.startswith("top:") & (curves.selection != f"top:{RANDOM}")  # one draw says too little
     chosen = _one_curve(curves[top | (curves.selection == RANDOM)])
-    found, area = summary(chosen, measure), areas(chosen, measure)
+    means, area = summary(chosen, measure), areas(chosen, measure)
     area = area.sort_values("mean", ascending=measure == "accuracy", kind="stable")
     ranked = [name for name in area.selection if name != RANDOM]
     palette = {name: SCORER_COLOURS[place % len(SCORER_COLOURS)] for place, name in enumerate(ranked)} | {RANDOM: GREY}
     figure = canvas(WIDTH, max(3.9, 1.4 + 0.27 * len(ranked)))
     left, right = figure.subplots(1, 2, width_ratios=[1.35, 1])
     for name in [RANDOM, *ranked]:
-        rows = found[found.selection == name]
+        rows = means[means.selection == name]
         left.fill_between(rows.fraction, rows.low, rows.high, color=palette[name], alpha=0.14, linewidth=0)
         left.plot(rows.fraction, rows["mean"], color=palette[name], linewidth=3 if name == RANDOM else 1.8)
     left.set(xlabel="fraction of all units masked, highest score first", ylabel=measure)

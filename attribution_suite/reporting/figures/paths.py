@@ -36,19 +36,19 @@ def paths(subject: Subject) -> list[Picture | LeftOut]:
     """The way from the inputs to each output, both signs, of the first seed."""
     if subject.neurons is None:
         return []
-    found: list[Picture | LeftOut] = []
+    pictures: list[Picture | LeftOut] = []
     info, links = subject.info, subject.neurons["paths"]
     widths = [int(width) for width in info["architecture"].split()[0].split("-")]
     for output in sorted(links.output.unique()):
-        own = links[(links.output == output) & (links.seed == 0)].rename(columns={"seed": "member"})
+        of_output = links[(links.output == output) & (links.seed == 0)].rename(columns={"seed": "member"})
         name = f"logit of {info['classes'][output]}" if info["task"] == "multiclass" else info["target"]
-        found.append(attempt(
-            subject, partial(path_picture, own, widths, name), f"path-{output}",
+        pictures.append(attempt(
+            subject, partial(path_picture, of_output, widths, name), f"path-{output}",
             f"The strongest ways to {name}",
             "Each unit alone goes from its lowest to its highest value, the others at zero; the strongest of both "
             "signs stay and are the targets of the layer below (quantile paths), first seed. Width: how far the target "
             "moves; blue up, red down.", output == 0))
-    return found
+    return pictures
 
 
 @styled
@@ -84,13 +84,13 @@ def path_picture(links: pd.DataFrame, widths: Sequence[int], output_name: str, m
 
 def _nodes(links: pd.DataFrame, most: int) -> dict[int, pd.DataFrame]:
     """The nodes of each layer: name and output_variation, those with the strongest links, from most up to most down."""
-    found = {}
+    nodes = {}
     for layer, rows in links.groupby("layer"):
         strength = rows.assign(size=rows.variation.abs()).groupby("unit")["size"].max()
         chosen = strength.sort_values(ascending=False, kind="stable").index[:most]
         units = rows.drop_duplicates("unit").set_index("unit").loc[chosen, ["unit_name", "output_variation"]]
-        found[int(str(layer))] = units.sort_values("output_variation", ascending=False, kind="stable")
-    return found
+        nodes[int(str(layer))] = units.sort_values("output_variation", ascending=False, kind="stable")
+    return nodes
 
 
 def _heights(count: int) -> np.ndarray:

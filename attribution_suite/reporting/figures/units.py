@@ -20,26 +20,27 @@ BINS = 28
 
 def units(subject: Subject) -> list[Picture | LeftOut]:
     """Which units fire for which class, and the distributions of the most and least normal ones, of the first seed."""
-    found: list[Picture | LeftOut] = []
+    pictures: list[Picture | LeftOut] = []
     if subject.neurons is None:
-        return found
+        return pictures
     deepest = int(subject.neurons["units"].layer.max())
     for layer, table in subject.by_layer("units"):
         last = layer == deepest
         fired = subject.neurons["activity"].query("layer == @layer and seed == 0", local_dict={"layer": layer})
         if subject.info["task"] != "regression":
-            found.append(attempt(subject, partial(activity_map, fired), f"activity-{layer}",
-                               f"Which units of layer {layer} are active for which class",
-                               "The part of a predicted class's rows on which a unit is active (above 0), first seed. "
-                               "Units that differ most by class, those of a class side by side.", last))
+            pictures.append(attempt(
+                subject, partial(activity_map, fired), f"activity-{layer}",
+                f"Which units of layer {layer} are active for which class",
+                "The part of a predicted class's rows on which a unit is active (above 0), first seed. "
+                "Units that differ most by class, those of a class side by side.", last))
         values, labels, classes = _sampled(subject, layer)
         tests = table[(table.seed == 0) & table.unit.isin(np.flatnonzero(~np.isnan(values[0])))]
-        found.append(attempt(
+        pictures.append(attempt(
             subject, partial(distributions, values, labels, classes, tests),
             f"normality-{layer}", f"The most and the least normal units of layer {layer}",
             "Pre-activations on training rows, each class apart, first network: above the units with the largest "
             "Shapiro p, below those with the smallest.", last))
-    return found
+    return pictures
 
 
 def _sampled(subject: Subject, layer: int) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
@@ -48,8 +49,8 @@ def _sampled(subject: Subject, layer: int) -> tuple[np.ndarray, np.ndarray, Sequ
     rows = table[table.layer == layer]
     by_unit: list[Any] = list(rows.groupby("unit"))
     values = np.full((len(rows) // max(1, len(by_unit)), rows.unit.max() + 1 if len(rows) else 0), np.nan)
-    for unit, own in by_unit:
-        values[:, unit] = own.value
+    for unit, samples in by_unit:
+        values[:, unit] = samples.value
     labels = by_unit[0][1].label.to_numpy() if by_unit else np.empty(0, int)
     if subject.info["task"] == "regression":
         return values, np.zeros(len(labels), int), ("all rows",)
@@ -89,11 +90,12 @@ def distributions(values: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 def _distribution(axes: Any, values: np.ndarray, labels: np.ndarray, classes: int) -> None:
     edges = np.histogram_bin_edges(values, BINS)
     for place in range(classes):
-        own, colour = values[labels == place], CLASS_COLOURS[place % len(CLASS_COLOURS)]
-        axes.hist(own, edges, color=colour, alpha=0.35, linewidth=0)
-        if len(own) > 2 and np.ptp(own) > 0:
+        of_class, colour = values[labels == place], CLASS_COLOURS[place % len(CLASS_COLOURS)]
+        axes.hist(of_class, edges, color=colour, alpha=0.35, linewidth=0)
+        if len(of_class) > 2 and np.ptp(of_class) > 0:
             along = np.linspace(edges[0], edges[-1], 200)
-            axes.plot(along, gaussian_kde(own)(along) * len(own) * (edges[1] - edges[0]), color=colour, linewidth=1.6)
+            density = gaussian_kde(of_class)(along) * len(of_class) * (edges[1] - edges[0])
+            axes.plot(along, density, color=colour, linewidth=1.6)
     axes.grid(axis="y")
     axes.tick_params(labelsize=7.5)
 
