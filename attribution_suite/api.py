@@ -225,7 +225,7 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
 def report(run_dir: str | Path) -> Path:
     """Draws the report of a finished run again; returns the page's path.
 
-    Raises InputError for a folder that holds no finished run.
+    Raises InputError for a folder that holds no finished run, that a run is writing to, or that cannot be written to.
     """
     from attribution_suite.reporting.redraw import redraw
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from attribution_suite.errors import InputError
+
 TEMPORARY = ".tmp"
 LOCK = ".lock"
+LEAST_SPACE = 2**20  # bytes that must fit on the disk for a run, or its report, to begin
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -38,15 +41,32 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Makes a folder and holds it against other runs that ask so. Raises BlockingIOError if one holds it.
+    """Makes a folder and holds it against other runs. Raises InputError if one holds it, or it cannot be written to.
 
     What is held is the empty file `LOCK` in it, which stays there: the system lets go of it when this process ends,
     however it ends.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        held = FileLock(folder / LOCK).acquire(blocking=False)
-    except Timeout as error:
-        raise BlockingIOError(f"{folder} is held by another run") from error
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            held = FileLock(folder / LOCK).acquire(blocking=False)
+        except Timeout as error:
+            raise InputError(f"{folder}: another run is writing there; wait until it has ended, or name another "
+                             "folder") from error
     with held:
         yield
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raises InputError, naming the folder, for what the system refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write there: {error.strerror}") from error
+
+
+def prove_writable(folder: Path) -> None:
+    """Raises OSError where a file of `LEAST_SPACE` cannot be written."""
+    write_atomically(folder / ".writable", bytes(LEAST_SPACE))
+    (folder / ".writable").unlink()

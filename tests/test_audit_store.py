@@ -22,6 +22,7 @@ from attribution_suite.auditing.store import DamagedChunkWarning, Store, content
 from attribution_suite.auditing.subject import fingerprint
 from attribution_suite.datasets.load import load_request
 from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.errors import InputError
 from attribution_suite.files import LOCK, exclusive, sweep, write_atomically
 
 ARRAYS = {"share": np.arange(12.0).reshape(3, 4), "steps": np.array([3, 4]), "none": np.zeros((0, 5), np.float32),
@@ -227,14 +228,14 @@ def test_a_folder_is_held_by_one_and_let_go_of_when_the_holder_is_killed(tmp_pat
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        with pytest.raises(BlockingIOError), exclusive(tmp_path):
+        with pytest.raises(InputError, match="another run is writing there"), exclusive(tmp_path):
             pass
     finally:
         holder.kill()
         holder.communicate()
     with exclusive(tmp_path):  # what the killed one left does not hold it
         assert [path.name for path in tmp_path.iterdir()] == [LOCK]
-        with pytest.raises(BlockingIOError), exclusive(tmp_path):
+        with pytest.raises(InputError, match="another run is writing there"), exclusive(tmp_path):
             pass
     with exclusive(tmp_path):
         pass

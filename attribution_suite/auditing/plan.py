@@ -147,17 +147,21 @@ def architecture_for(subject: Subject, dataset: TabularDataset) -> Architecture:
 def top_nodes(original: TrainOriginals, dataset: TabularDataset, store: Store, count: int) -> list[tuple[str, ...]]:
     """The `count` nodes with the largest share of each original, the strongest first, `[seeds][count]`.
 
-    The median over scorers (the control has no vote). Inputs are ranked by the mean over networks, so that each loses
-    the same; hidden units, which have no identity across networks, in each network on its own. Empty where no scorer
-    was measured.
+    The median over scorers (the control has no vote, nor has a scorer without shares in any network). Inputs are ranked
+    by the mean over the networks in which a scorer has shares, so that each loses the same; hidden units, which have no
+    identity across networks, in each network on its own. In one where no scorer tells the units apart, all scores being
+    zero, they tie and go by their numbers. Empty where no scorer has shares.
     """
     subject, arrays = original.subject, finished(original, store).arrays
+    shares = arrays["share"]
     votes = arrays["measured"] & [not traits_of(name).control for name in subject.scorers]
+    votes &= ~np.isnan(shares).all((0, 2))
     if not votes.any():
         return []
-    shares = arrays["share"][:, votes]
+    shares = shares[:, votes]
     if subject.layer == 0:
-        shares = np.broadcast_to(shares.mean(0), shares.shape)
+        shares = np.broadcast_to(np.nanmean(shares, 0), shares.shape)  # a scorer has shares of all nodes, or of none
+    shares = np.where(np.isnan(shares).all((1, 2), keepdims=True), 0, shares)
     names = node_names(subject, dataset)
     ranking = np.argsort(-np.nanmedian(shares, 1), axis=1, kind="stable")
     return [tuple(names[node] for node in order if names[node] != DECOY)[:count] for order in ranking]

@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,12 +27,10 @@ from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.devices import choose
 from attribution_suite.errors import InputError
-from attribution_suite.files import exclusive, sweep, write_atomically
+from attribution_suite.files import exclusive, prove_writable, sweep, write_atomically, writing
 from attribution_suite.networks.given import Networks
 from attribution_suite.options import whole_number
 from attribution_suite.scorers.choice import inapplicable, scorers_at
-
-LEAST_SPACE = 2**20  # bytes that must fit on the disk for a run to begin
 
 
 @dataclass(frozen=True)
@@ -147,19 +145,12 @@ def load_all(spec: Spec, tables: Sequence[TabularDataset] = ()) -> dict[str, Tab
 def open_store(out: Path, fresh: bool) -> Iterator[Store]:
     """The chunks of an output folder, which no other run may write to meanwhile. Raises InputError if it cannot be."""
     store = Store(out / "chunks")
-    with ExitStack() as held:
-        try:
-            held.enter_context(exclusive(out))
+    with exclusive(out):
+        with writing(out):
             if fresh and store.folder.exists():
                 shutil.rmtree(store.folder)
             store.folder.mkdir(exist_ok=True)
             for folder in (store.folder, out, out / "figures"):
                 sweep(folder)
-            write_atomically(store.folder / ".writable", bytes(LEAST_SPACE))
-            (store.folder / ".writable").unlink()
-        except BlockingIOError as error:
-            raise InputError(f"{out}: another run is writing there; wait until it has ended, or name another "
-                             "folder") from error
-        except OSError as error:
-            raise InputError(f"{out}: cannot write there: {error.strerror}") from error
+            prove_writable(store.folder)
         yield store

@@ -8,21 +8,36 @@ from attribution_suite.auditing.subject import fingerprint
 from attribution_suite.datasets.load import load_request
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.sources import StandInWarning
+from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
+from attribution_suite.files import LOCK, exclusive, prove_writable, writing
 from attribution_suite.reporting.page import draw_report
 
 
 def redraw(run_dir: Path) -> Path:
     """The page, from the tables of a run; the figures that show rows need the data to be found again.
 
-    Raises InputError for a folder that holds no finished run.
+    Holds the folder meanwhile. Raises InputError for one that holds no finished run, that another run is writing to, or
+    that cannot be written to.
     """
+    if not any((run_dir / name).exists() for name in ("run.json", LOCK)):  # no lock is left in a folder of no run
+        raise _no_record(run_dir)
+    with exclusive(run_dir):
+        with writing(run_dir):
+            for folder in (run_dir, run_dir / "figures"):
+                folder.mkdir(exist_ok=True)
+                prove_writable(folder)
+        return draw_report(run_dir, _datasets(run_dir))
+
+
+def _datasets(run_dir: Path) -> dict[str, TabularDataset]:
+    """Those of the run that are found as they were. Raises InputError where its record is missing or damaged."""
     try:
         record = json.loads((run_dir / "run.json").read_text())
         requests = [DatasetRequest(**request) for request in record["spec"]["requests"]]
         known = {about["fingerprint"] for about in record["datasets"].values()}
     except FileNotFoundError as error:
-        raise InputError(f"{run_dir} holds no run.json: name the output folder of a finished run") from error
+        raise _no_record(run_dir) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{run_dir}/run.json is not a run's record ({error}): run the audit again") from error
     datasets = {}
@@ -35,4 +50,8 @@ def redraw(run_dir: Path) -> Path:
             continue  # the page says which figures are left out for want of the data
         if fingerprint(dataset) in known:  # not another table, or a stand-in, that is found in its place by now
             datasets[dataset.name] = dataset
-    return draw_report(run_dir, datasets)
+    return datasets
+
+
+def _no_record(run_dir: Path) -> InputError:
+    return InputError(f"{run_dir} holds no run.json: name the output folder of a finished run")
