@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.functional import pad
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
@@ -122,12 +123,12 @@ class Modules(Ensemble):
         frozen = {name for name, _ in self.templates[0].named_parameters()} - set(self.trainable)
         state = {name: value if name in frozen else torch.stack([member[name].detach() for member in cold]).to(value)
                  for name, value in ensemble.state.items()}
-        identity = torch.eye(self.architecture.features, device=self.device).repeat(len(seeds), 1, 1)
+        identity = torch.eye(*self.weight.shape[1:], device=self.device).repeat(len(seeds), 1, 1)
         return replace(ensemble, state=state, weight=identity, bias=torch.zeros_like(ensemble.bias))
 
     def to_module(self, member: int = 0) -> nn.Sequential:
         """One member as `Sequential(Linear(W, b), the user's module)`."""
-        linear = nn.Linear(self.architecture.features, self.architecture.features)
+        linear = nn.Linear(self.weight.shape[2], self.weight.shape[1])
         linear.weight.data, linear.bias.data = self.weight[member].clone(), self.bias[member].clone()
         return nn.Sequential(linear, self.member_module(member)).eval()
 
@@ -172,6 +173,11 @@ class Modules(Ensemble):
     def with_first_layer(self, weight: Tensor, bias: Tensor) -> "Modules":
         """The same modules behind another W `[E, features, features]` and b `[E, features]`."""
         return replace(self, weight=weight, bias=bias)
+
+    def widened(self, columns: int) -> "Modules":
+        """The same modules with that many more inputs, the last ones, of zero weights: W is no longer square."""
+        wider = replace(self.architecture, features=self.architecture.features + columns)
+        return replace(self, architecture=wider, weight=pad(self.weight, (0, columns)))
 
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Modules":
         """The same code with some parameters `[E, …]` replaced."""

@@ -85,6 +85,13 @@ class Ensemble(ABC):
         """These networks with another W `[E, hidden, features]` and b `[E, hidden]`."""
 
     @abstractmethod
+    def widened(self, columns: int) -> Self:
+        """The same networks with that many more inputs, the last ones, whose first-layer weights are all zero.
+
+        W becomes `[E, hidden, features + columns]`; no output depends on the new inputs.
+        """
+
+    @abstractmethod
     def to_module(self, member: int = 0) -> nn.Module:
         """One member as a module of its own, from encoded inputs to outputs."""
 

@@ -1,11 +1,12 @@
 """Multilayer perceptrons as stacked weights: the object that almost everything trains, scores and edits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import ACTIVATIONS, IN_PLACE, Architecture, chain
@@ -114,6 +115,11 @@ class Perceptrons(Ensemble):
     def with_first_layer(self, weight: Tensor, bias: Tensor) -> "Perceptrons":
         """These networks with another first layer, `[E, out, in]` and `[E, out]`."""
         return Perceptrons(self.architecture, (weight, *self.weights[1:]), (bias, *self.biases[1:]))
+
+    def widened(self, columns: int) -> "Perceptrons":
+        """The same networks with that many more inputs, the last ones, of zero weights."""
+        wider = replace(self.architecture, features=self.architecture.features + columns)
+        return Perceptrons(wider, (pad(self.weights[0], (0, columns)), *self.weights[1:]), self.biases)
 
     def activate(self, values: Tensor) -> Tensor:
         """The activation function."""

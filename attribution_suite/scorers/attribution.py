@@ -155,6 +155,8 @@ class ScorerTraits:
     `below`: it needs the layers below the one it scores (conductance), so it takes whole networks and an option
     `layer`, and scores hidden units only; all others see a hidden layer through the tail.
     `control`: it looks at nothing; a floor to read the others against, without a vote.
+    `zero_on_zero_weights`: a feature whose first-layer weights are all exactly zero scores exactly zero, so that the
+    null of the scorer is 0; of any other the null is measured, by phantoms. A scorer that reads labels is none.
     `rows`: the number of an audit's profile that limits how many rows a costly method explains; `from_profile`: which
     of its options take which number of the profile.
     """
@@ -162,6 +164,7 @@ class ScorerTraits:
     reads: Reads = "network"
     below: bool = False
     control: bool = False
+    zero_on_zero_weights: bool = False
     rows: str | None = None
     from_profile: Mapping[str, str] = field(default_factory=dict)
 

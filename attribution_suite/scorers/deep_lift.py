@@ -24,7 +24,7 @@ class DeepLift:
     """
 
     name: ClassVar[str] = "deep_lift"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="activations")
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="activations", zero_on_zero_weights=True)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""

@@ -20,7 +20,7 @@ class FeatureAblation:
     """
 
     name: ClassVar[str] = "feature_ablation"
-    traits: ClassVar[ScorerTraits] = ScorerTraits()
+    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ per feature, in the units of the explained output."""

@@ -24,7 +24,7 @@ class GradientWeight:
 
     batch_size: int = 64
     name: ClassVar[str] = "gradient_weight"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers")
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", zero_on_zero_weights=True)
 
     def __post_init__(self) -> None:
         check_whole(self, 1, "batch_size")

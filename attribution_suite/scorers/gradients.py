@@ -15,7 +15,7 @@ class Saliency:
     """φ_k = abs(∂f/∂x_k). Simonyan, Vedaldi & Zisserman (2014), Deep Inside Convolutional Networks."""
 
     name: ClassVar[str] = "saliency"
-    traits: ClassVar[ScorerTraits] = ScorerTraits()
+    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ ≥ 0, in the explained output's units per unit of the input."""
@@ -27,7 +27,7 @@ class InputXGradient:
     """φ_k = x_k ∂f/∂x_k. Shrikumar et al. (2016), Not Just a Black Box."""
 
     name: ClassVar[str] = "input_x_gradient"
-    traits: ClassVar[ScorerTraits] = ScorerTraits()
+    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""

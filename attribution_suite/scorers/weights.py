@@ -23,7 +23,7 @@ class Weights:
     """
 
     name: ClassVar[str] = "weights"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers")
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", zero_on_zero_weights=True)
     reading: Reading = "mean_abs"
 
     def __post_init__(self) -> None:
