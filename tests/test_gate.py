@@ -160,7 +160,7 @@ def odd(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scores], None]:
     """Adds the scorer 'odd' as an entry point does."""
     def add(scores: Scores) -> None:
         class Odd:
-            name, traits = "odd", ScorerTraits()
+            name, traits = "odd", ScorerTraits(zero_on_zero_weights=True)  # so that it gets no phantoms
 
             def attribute(self, networks: Any, evaluation: Any) -> Any:
                 return scores(len(networks), len(evaluation.groups))

@@ -20,8 +20,8 @@ def test_one_network_by_hand() -> None:
 def test_several_networks_from_the_definition() -> None:
     generator = np.random.default_rng(0)
     scores, phantoms = generator.exponential(size=(7, 3)), generator.exponential(size=(7, 3, 4))
-    for p, own, others in zip(null_p(scores, phantoms), scores, phantoms, strict=True):
-        every = [[s / np.mean([o, *row]) for s in (o, *row)] for o, row in zip(own, others, strict=True)]
+    for p, feature, others in zip(null_p(scores, phantoms), scores, phantoms, strict=True):
+        every = [[s / np.mean([o, *row]) for s in (o, *row)] for o, row in zip(feature, others, strict=True)]
         sums = [sum(choice) for choice in product(*every)]
         assert p == pytest.approx(np.mean([total >= sums[0] - 1e-12 for total in sums]))
 

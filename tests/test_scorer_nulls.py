@@ -28,11 +28,11 @@ def scores_without_weights(name: str, networks: Ensemble, evaluation: Evaluation
 
 @pytest.mark.parametrize(("name", "case"), SCORED)
 def test_zero_on_zero_weights_exactly_where_it_is_declared(name: str, case: Case) -> None:
-    found = scores_without_weights(name, case.networks, case.evaluation, layer_of(name))
+    scores = scores_without_weights(name, case.networks, case.evaluation, layer_of(name))
     if traits_of(name).zero_on_zero_weights:
-        assert not found.any()
+        assert not scores.any()
     else:  # the control: what is not declared does not hold, so that phantoms are needed
-        assert found.any()
+        assert scores.any()
 
 
 @pytest.mark.parametrize("kind", [Layers, Residual])
@@ -41,8 +41,8 @@ def test_the_same_of_a_users_modules(name: str, kind: type[nn.Module]) -> None:
     evaluation = CASES[4].evaluation
     networks = Modules.wrap(members(kind), evaluation.background)
     if networks.refusal(traits_of(name).reads) is None:
-        found = scores_without_weights(name, networks, evaluation, 0)
-        assert bool(found.any()) is not traits_of(name).zero_on_zero_weights
+        scores = scores_without_weights(name, networks, evaluation, 0)
+        assert bool(scores.any()) is not traits_of(name).zero_on_zero_weights
 
 
 @pytest.mark.parametrize("networks", [case.networks for case in CASES] + [

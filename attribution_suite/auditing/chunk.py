@@ -104,13 +104,15 @@ class ExamineOriginals:
         return frozenset(EXAMINED)
 
     def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
-        """The originals' effects."""
+        """The originals' effects, and the nulls of their scorers."""
         originals = finished(self.originals, store)
         return examine_originals(self.subject, dataset, device, originals.arrays, self.features)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
-        """Rows of outcomes."""
+        """Rows of outcomes, nulls and failures."""
         yield "outcomes", frames.examined(arrays, self.members)
+        yield "nulls", frames.nulls(self.subject, dataset, arrays, finished(self.originals, store).arrays, self.members)
+        yield "failures", frames.failures(arrays, self.members)
 
 
 @dataclass(frozen=True)
@@ -163,13 +165,14 @@ class RemoveFeatures:
         return remove_features(self.subject, dataset, device, originals.arrays, self.removal, self.features)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
-        """Rows of attributions, agreement, training, failures, shifts and outcomes."""
+        """Rows of attributions, agreement, training, failures, shifts, nulls and outcomes."""
         members = self.members
         yield from frames.scored(self.subject, dataset, arrays, members)
         originals, twin = finished(self.originals, store).arrays, replace(self, removal=REFERENCE)
         reference = load(twin, store) if twin in chunks else None
         retrained = None if reference is None else reference.arrays
         yield "shifts", frames.shifts(self.subject, dataset, arrays, originals, retrained, members)
+        yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
         yield "outcomes", frames.outcomes(arrays, retrained, members)
 
 

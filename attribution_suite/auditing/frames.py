@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.direct import worst_case_table
+from attribution_suite.auditing.work.nulls import needs_phantoms
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.agreement import METRICS, READINGS
 from attribution_suite.measures.losses import cost_ratio
+from attribution_suite.measures.nulls import null_p
 from attribution_suite.measures.shift import shift
+from attribution_suite.scorers.choice import traits_of
 from attribution_suite.tables import NEURON_TABLES
 
 Rows = tuple[str, pd.DataFrame | pa.Table]
@@ -98,8 +101,10 @@ def training(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
-    """One row a scorer that failed and node removed."""
-    errors: dict[str, str] = json.loads(arrays["failures"].tobytes())
+    """One row a scorer that failed, in its scores or its null, and node removed."""
+    errors: dict[str, str] = {}
+    for name in arrays.keys() & {"null_failures", "failures"}:
+        errors |= json.loads(arrays[name].tobytes())
     return failed(members, errors)
 
 
@@ -126,6 +131,37 @@ def shifts(subject: Subject, dataset: TabularDataset, arrays: Arrays, originals:
         pieces.append(members.assign(scorer=scorer, applicable=bool(arrays["applicable"][position]),
                                      **{**changes, "largest_gainer": gainer}))
     return pd.concat(pieces, ignore_index=True)
+
+
+def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arrays,
+          members: pd.DataFrame) -> pd.DataFrame:
+    """One row a scorer that applies and a member; of a scorer that needs phantoms, a member that was asked.
+
+    `scored`: the arrays with the scores, which have one network a seed or one a member.
+    """
+    names, variants = feature_names(subject, dataset, scored), len(members) // len(subject.seeds)
+    column = np.array([names.index(feature) for feature in members.removed])
+    each = len(members) // len(scored["mean_abs"])
+    scores = scored["mean_abs"].repeat(each, 0)[np.arange(len(members)), :, column]
+    rows = []
+    for position in np.flatnonzero(scored["applicable"]):
+        scorer, score, by_construction = subject.scorers[position], scores[:, position], arrays["severed"]
+        if needs_phantoms(scorer, subject.layer):
+            score, phantoms = arrays["null_feature"][:, position], arrays["null_phantoms"][:, position]
+            by_construction = np.zeros(len(score), bool)
+            p = null_p(score.reshape(-1, variants).T, phantoms.reshape(-1, variants, phantoms.shape[1]).swapaxes(0, 1))
+            null = {"phantoms": phantoms.shape[1], "null_max": phantoms.max(1), "null_mean": phantoms.mean(1)}
+        elif traits_of(scorer).zero_on_zero_weights:
+            largest = score.reshape(-1, variants).max(0)
+            p = np.where(np.isnan(largest), np.nan, largest <= 0)
+            null = {"phantoms": 0, "null_max": 0.0, "null_mean": 0.0}
+        else:
+            p, by_construction = np.full(variants, np.nan), np.full(len(score), traits_of(scorer).reads == "labels")
+            null = {"phantoms": 0, "null_max": np.nan, "null_mean": np.nan}
+        rows.append(members[:len(score)].assign(
+            scorer=scorer, score=score, **null, p=np.tile(p, len(score) // variants), by_construction=by_construction,
+            unseen=arrays["unseen"][:len(score)] & (score == 0)))
+    return pd.concat(rows, ignore_index=True) if rows else members.iloc[:0].assign(scorer="", phantoms=0)
 
 
 def outcomes(arrays: Arrays, retrained: Arrays | None, members: pd.DataFrame) -> pd.DataFrame:

@@ -40,6 +40,10 @@ MEASURES: Mapping[str, Measure] = {
         "flip_rate": "share of rows whose predicted class changes when x_j is replaced",
         "cost_ratio": "(L' - L) / (L_retrain - L): what the removal costs, against retraining without the feature",
     }),
+    **_by("nulls", {
+        "null_p": "how often one of a feature's phantoms scores as much as the feature: p, by choices within networks",
+        "above_null": "is a scorer's score of a feature above what it says of phantoms? p at most 1/20",
+    }),
     **_by("worst_case.measure", {
         "worst_case": "max abs(f(x) - f(x with x_j moved)) over rows and what training has shown of x_j, and its bound",
     }),

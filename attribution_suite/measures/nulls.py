@@ -24,21 +24,21 @@ def null_p(scores: ArrayLike, phantoms: ArrayLike) -> NDArray[np.float64]:
     A permutation test (Fisher 1935) of a feature against copies of it that are known to be unused, as Boruta's shadow
     features are (Kursa & Rudnicki 2010).
     """
-    own, others = np.asarray(scores, float), np.asarray(phantoms, float)
-    if own.ndim < 1 or others.ndim != own.ndim + 1 or others.shape[:-1] != own.shape or not others.shape[-1]:
-        raise InputError(f"scores are [..., networks] and phantoms [..., networks, count ≥ 1], got {list(own.shape)} "
-                         f"and {list(others.shape)}")
+    feature, others = np.asarray(scores, float), np.asarray(phantoms, float)
+    if not feature.ndim or others.shape[:-1] != feature.shape or not others.shape[-1]:
+        raise InputError(f"scores are [..., networks] and phantoms [..., networks, count ≥ 1], "
+                         f"got {list(feature.shape)} and {list(others.shape)}")
     networks, count = others.shape[-2:]
     if networks * np.log(1 + count) > np.log(CHOICES):
         raise InputError(f"{1 + count} scores in each of {networks} networks are too many choices: give fewer networks")
-    every = np.concatenate([own[..., None], others], -1)
+    every = np.concatenate([feature[..., None], others], -1)
     finite = np.isfinite(every).all((-2, -1))
     every[~finite] = 0
     mean = every.mean(-1, keepdims=True)
     relative = np.divide(every, mean, out=np.zeros_like(every), where=mean != 0)
-    sums = np.zeros((*own.shape[:-1], 1))
+    sums = np.zeros((*feature.shape[:-1], 1))
     for network in range(networks):
-        sums = (sums[..., None] + relative[..., network, None, :]).reshape(*own.shape[:-1], -1)
+        sums = (sums[..., None] + relative[..., network, None, :]).reshape(*feature.shape[:-1], -1)
     p = (sums >= relative[..., 0].sum(-1)[..., None] * (1 - ROUNDING)).mean(-1)
     return np.where(finite, p, np.nan)
 

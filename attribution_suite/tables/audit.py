@@ -45,6 +45,24 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "largest_gainer": text("the feature whose share grew most"),
         "largest_gain": number("by how much (difference of shares)"),
     },
+    "nulls": {
+        **KEYS,
+        "scorer": text("the attribution method; one that applies"),
+        "score": number("s_k of the removed feature, in the units of `mean_abs`: in the call with its phantoms, or, of "
+                        "a scorer that needs none, as reported; NaN if it failed", "≥ 0"),
+        "phantoms": whole("how many phantoms this network was given: copies of the feature, permuted over rows, with "
+                          "zero weights; 0 where the null is known without (a scorer that is exactly zero on zero "
+                          "weights), or where there is none (one that reads labels)"),
+        "null_max": number("the largest s_k of them in this network; NaN where there is no null", "≥ 0"),
+        "null_mean": number("their mean", "≥ 0"),
+        "p": number("p-value of the feature's score against the null, over all networks that were asked together, the "
+                    "same in each row: above the null if at most 1/20. 0 or 1 of a null that is exactly 0; NaN where "
+                    "there is no null or anything is not finite", "in [0, 1]"),
+        "by_construction": flag("its zero is no evidence: it is exactly zero on zero weights, and all of the feature's "
+                                "are zero; or it reads labels, never the network"),
+        "unseen": flag("its zero is none: the score is 0, and the gradient by the feature is zero on every row though "
+                       "the output moves with it (an index column)"),
+    },
     "outcomes": {
         **KEYS,
         "loss_before": number("test loss of the original network on native data (the task's loss)"),

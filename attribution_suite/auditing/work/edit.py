@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.direct import WORST_CASE, absolute_delta, worst_cases
+from attribution_suite.auditing.work.nulls import NULLS, null_scores
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES, measure, moves, require_measured
 from attribution_suite.auditing.work.score import SCORED, score_all, with_replaced_background
 from attribution_suite.auditing.work.train import CURVES, curves, evaluation_of, stored_originals
@@ -21,8 +23,8 @@ from attribution_suite.removals.removal import Removal, RemovalTraits, Setting
 from attribution_suite.scorers.attribution import Evaluation
 
 Features = tuple[tuple[str, ...], ...]
-EXAMINED = (*MOVES, WORST_CASE)
-EDITED = (*SCORED, *CURVES, *OUTCOMES, WORST_CASE)
+EXAMINED = (*MOVES, *NULLS, WORST_CASE)
+EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE)
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,15 @@ class Case:
 
 def examine_originals(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays,
                       features: Features) -> Arrays:
-    """What the originals say of the features that go: how far moving each alone moves the output."""
+    """How far moving each feature that goes moves the originals' outputs, and what scorers say of its phantoms."""
     case = Case.of(subject, dataset, device, originals, features)
     rows = case.seen.at_layer(case.before, subject.layer)
     arrays = moves(case.before.tail(subject.layer), case.nodes, rows)
     require_measured(arrays, ("direct_effect", "direct_effect_max"))
+    members = np.arange(len(case.before)).reshape(len(features), -1)
+    members = np.broadcast_to(members[:, :1], members.shape)  # one copy of an original is asked for all its features
+    arrays |= null_scores(subject.choices, originals["measured"], case.before, case.seen, subject.layer, features,
+                          members)
     return arrays | worst_cases(
         case.before, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
 
@@ -79,6 +85,8 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     finite_outputs(after, case.seen.background, "training")
     labels = refitted(subject, case.seen, case.nodes, method)
     arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows)
+    members = np.arange(len(after)).reshape(len(features), -1)
+    arrays |= null_scores(subject.choices, arrays["measured"], after, case.seen, subject.layer, features, members)
     arrays |= curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
                                         subject.layer, method.replacement())
     return arrays | worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
