@@ -80,7 +80,7 @@ SOURCE = FileSource(
 # Published: Captum's tutorial 'Interpreting a regression model of house prices'.
 PRESETS = (
     Preset("default", (64, 32), Training(200, 32, 2e-3, patience=20), tuning_epochs=60),
-    Preset("published", (100, 50, 10), Training(200, 10, 1e-4, "rmsprop", keep="last")),
+    Preset("published", (100, 50, 10), Training(200, 10, 1e-4, "rmsprop", keep="last", standardise=False)),
 )
 
 

@@ -65,7 +65,7 @@ SOURCE = FileSource(
 # Published: the heart notebook.
 PRESETS = (
     Preset("default", (32, 16), Training(100, 32, 2e-3, patience=10), tuning_epochs=40),
-    Preset("published", (512, 1024), Training(100, 8, 1e-3, keep="last"), "tanh"),
+    Preset("published", (512, 1024), Training(100, 8, 1e-3, keep="last", standardise=False), "tanh"),
 )
 
 

@@ -19,6 +19,9 @@ class Training:
     `patience`: epochs without a better validation loss before a member stops; None trains all `epochs`.
     `keep`: the weights of the best validation loss, or the last ones. `max_steps` ends training within an epoch.
     `record_every`: copies the first layer's weights after every k-th epoch into `Trained.history`; None copies nothing.
+    `standardise`: a regression is trained on (y − μ)/σ, μ and σ of the training targets, so that the learning rate
+    means the same whatever their unit; False trains on targets as they are, as published presets do. Classes have
+    no such scale.
     """
 
     epochs: int
@@ -29,6 +32,7 @@ class Training:
     keep: Literal["best", "last"] = "best"
     max_steps: int | None = None
     record_every: int | None = None
+    standardise: bool = True
 
     def __post_init__(self) -> None:
         if self.epochs < 0 or self.batch_size < 1 or not self.learning_rate > 0:

@@ -15,7 +15,7 @@ PROXY = Preset("default", (16,), Training(60, 32, 5e-3, patience=10))
 # Published: the weight-history notebook.
 HISTORY = (
     Preset("default", (4,), Training(500, 32, 1e-2), "linear"),
-    Preset("published", (4,), Training(500, 32, 1e-2, keep="last"), "linear"),
+    Preset("published", (4,), Training(500, 32, 1e-2, keep="last", standardise=False), "linear"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Any `nn.Module` as an ensemble: an editable layer in front of the user's own modules."""
+"""Any `nn.Module` as an ensemble: an editable layer in front of the user's own modules, a fixed affine step behind."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.probe import check_modules, copied, deep_lift_problem, probe, reset
+from attribution_suite.networks.target_scale import OutputScale
 from attribution_suite.seeding import seeded
 
 PROBE_ROWS = 64
@@ -46,7 +47,8 @@ class Modules(Ensemble):
 
     So the *first pre-activation* is the input itself, and whatever is written for the first layer of an `Ensemble`
     (removing a column, folding a constant or a regression on its peers, ablating, permuting) holds for any module.
-    W and b are never trained. Modules run in eval mode, as private copies: the user's own are not touched.
+    W and b are never trained. What a module returns becomes scale · f + shift, 1 and 0 unless it was trained on
+    standardised targets; that is not trained either. Modules run in eval mode, as private copies: the user's own are not touched.
 
     `state`: every parameter and buffer, stacked `[E, …]`; `templates`: one copy a member that knows the code.
     `trainable`: the parameters that required a gradient. `stacked`: all members run as one call by `torch.vmap`;
@@ -63,6 +65,8 @@ class Modules(Ensemble):
     stacked: bool
     reason: str
     deep_lift: str | None
+    scale: float = 1.0
+    shift: float = 0.0
 
     @classmethod
     def wrap(cls, modules: Sequence[nn.Module], inputs: Tensor) -> "Modules":
@@ -109,7 +113,7 @@ class Modules(Ensemble):
         return "stacked by torch.vmap" if self.stacked else f"one at a time ({self.reason})"
 
     def fresh(self, seeds: Sequence[int]) -> "Modules":
-        """Untrained copies, one a seed: `reset_parameters` of every submodule, W and b as before any edit.
+        """Untrained copies, one a seed: `reset_parameters` of every submodule, W, b, scale and shift as of a new one.
 
         Parameters that require no gradient stay. Raises InputError for a submodule that cannot be reset.
         """
@@ -124,21 +128,23 @@ class Modules(Ensemble):
         state = {name: value if name in frozen else torch.stack([member[name].detach() for member in cold]).to(value)
                  for name, value in ensemble.state.items()}
         identity = torch.eye(*self.weight.shape[1:], device=self.device).repeat(len(seeds), 1, 1)
-        return replace(ensemble, state=state, weight=identity, bias=torch.zeros_like(ensemble.bias))
+        return replace(ensemble, state=state, weight=identity, bias=torch.zeros_like(ensemble.bias), scale=1.0,
+                       shift=0.0)
 
     def to_module(self, member: int = 0) -> nn.Sequential:
-        """One member as `Sequential(Linear(W, b), the user's module)`."""
+        """One member as `Sequential(Linear(W, b), the user's module)`, the output's scale within the latter."""
         linear = nn.Linear(self.weight.shape[2], self.weight.shape[1])
         linear.weight.data, linear.bias.data = self.weight[member].clone(), self.bias[member].clone()
         return nn.Sequential(linear, self.member_module(member)).eval()
 
     def member_module(self, member: int) -> nn.Module:
-        """A member's module with its state, without the layer in front."""
+        """A member's module with its state, without the layer in front; an `OutputScale` behind it if it needs one."""
         module = copy.deepcopy(self.templates[member]).to(self.device)
         with torch.no_grad():
             for name, tensor in tensors(module).items():
                 tensor.copy_(self.state[name][member])
-        return module
+        scaled = (self.scale, self.shift) != (1.0, 0.0)
+        return nn.Sequential(module, OutputScale(self.scale, self.shift).to(self.device)) if scaled else module
 
     def refusal(self, reads: str) -> str | None:
         """Why a method that reads 'layers' or 'activations' cannot be asked of these networks; None if it can."""
@@ -179,6 +185,10 @@ class Modules(Ensemble):
         wider = replace(self.architecture, features=self.architecture.features + columns)
         return replace(self, architecture=wider, weight=pad(self.weight, (0, columns)))
 
+    def with_outputs_scaled(self, scale: float, shift: float) -> "Modules":
+        """The networks whose outputs are scale · f + shift."""
+        return replace(self, scale=self.scale * scale, shift=self.shift * scale + shift)
+
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Modules":
         """The same code with some parameters `[E, …]` replaced."""
         return replace(self, state={**self.state, **parameters})
@@ -193,7 +203,8 @@ class Modules(Ensemble):
             outputs = torch.stack([
                 functional_call(template, {name: value[member] for name, value in self.state.items()}, (rows,))
                 for member, (template, rows) in enumerate(zip(self.templates, first, strict=True))])
-        return outputs.reshape(*first.shape[:2], self.architecture.outputs)
+        outputs = outputs.reshape(*first.shape[:2], self.architecture.outputs)
+        return outputs if (self.scale, self.shift) == (1.0, 0.0) else self.scale * outputs + self.shift
 
     def gradient(self, first: Tensor, explained: Tensor | None) -> Tensor:
         """∂(explained output)/∂(module's input) at points `[E, points, features]`, the same shape, by autograd."""

@@ -92,6 +92,10 @@ class Ensemble(ABC):
         """
 
     @abstractmethod
+    def with_outputs_scaled(self, scale: float, shift: float) -> Self:
+        """The networks whose outputs are scale · f + shift."""
+
+    @abstractmethod
     def to_module(self, member: int = 0) -> nn.Module:
         """One member as a module of its own, from encoded inputs to outputs."""
 

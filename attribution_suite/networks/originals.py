@@ -8,6 +8,7 @@ from attribution_suite.datasets.preset import Preset, Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.networks.target_scale import cold_start
 from attribution_suite.networks.training import Trained, train
 
 
@@ -19,6 +20,7 @@ def architecture_of(dataset: TabularDataset, preset: Preset) -> Architecture:
 def train_originals(dataset: TabularDataset, preset: Preset, seeds: Sequence[int], device: torch.device,
                     training: Training | None = None) -> Trained:
     """One network a seed; `training` instead of the preset's budget."""
-    start = Perceptrons.initialise(architecture_of(dataset, preset), seeds).to(device)
-    budget = training or preset.training
-    return train(start, dataset.train.to(device), dataset.validation.to(device), dataset.task, budget, seeds)
+    untrained = Perceptrons.initialise(architecture_of(dataset, preset), seeds).to(device)
+    budget, rows, validation = training or preset.training, dataset.train.to(device), dataset.validation.to(device)
+    start = cold_start(untrained, rows, dataset.task, budget)
+    return train(start, rows, validation, dataset.task, budget, seeds)

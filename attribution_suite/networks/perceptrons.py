@@ -121,6 +121,12 @@ class Perceptrons(Ensemble):
         wider = replace(self.architecture, features=self.architecture.features + columns)
         return Perceptrons(wider, (pad(self.weights[0], (0, columns)), *self.weights[1:]), self.biases)
 
+    def with_outputs_scaled(self, scale: float, shift: float) -> "Perceptrons":
+        """The networks whose outputs are scale · f + shift, folded into the last Linear (computed in float64)."""
+        weight, bias = self.weights[-1].double() * scale, self.biases[-1].double() * scale + shift
+        return Perceptrons(self.architecture, (*self.weights[:-1], weight.to(self.weights[-1])),
+                           (*self.biases[:-1], bias.to(self.biases[-1])))
+
     def activate(self, values: Tensor) -> Tensor:
         """The activation function."""
         if self.architecture.activation == "relu":

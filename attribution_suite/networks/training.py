@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from attribution_suite.networks.module_backward import backward_for
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.stopping import History, Stopping
+from attribution_suite.networks.target_scale import TargetScale
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
           replacement: Replacement | None = None) -> Trained:
     """Trains every member on `train`, stopping each by its own loss on `validation`.
 
+    A regression is trained on (y − μ)/σ, μ and σ of the training targets, unless `training.standardise` is False: the
+    start becomes (f − μ)/σ, what was trained σ f + μ. Networks and losses are in the target's own units all the same.
+
     `networks` has len(seeds) × variants members, seed-major; batch order depends on the seed alone. Inputs are
     `[rows, features]`, or `[seeds, rows, features]` where seeds differ (a hidden layer).
     `clamp`: nodes whose first-layer weights stay exactly zero (they must be zero at the start; their gradient is set to
@@ -53,7 +57,19 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
     _check(networks, {"training": train, "validation": validation}, seeds, clamp, replaced, replacement)
     if training.record_every is not None and (reason := networks.refusal("layers")):
         raise InputError(f"record_every copies the first layer's weights: {reason}")
+    scale = TargetScale.of(train, task, training)
+    if scale is None or not training.epochs:  # without an epoch nothing is rounded twice
+        trained = _fit(networks, train, validation, task, training, seeds, clamp, replaced, replacement)
+    else:
+        trained = _fit(scale.entering(networks), scale.standardised(train), scale.standardised(validation), task,
+                       training, seeds, clamp, replaced, replacement)
+        trained = _in_own_units(trained, scale)
+    return replace(trained, seconds=time.perf_counter() - started)
 
+
+def _fit(networks: Ensemble, train: Split, validation: Split, task: Task, training: Training, seeds: Sequence[int],
+         clamp: Nodes | None, replaced: Nodes | None, replacement: Replacement | None) -> Trained:
+    """The loop itself, on the targets as they are."""
     def hold_out(loop: Backward) -> Batch:  # its draws are made anew from the seeds, so the same whoever is left
         return Batches(validation, seeds, training.batch_size, loop.replaced_columns, replacement, purpose=2,
                        table=train).fixed()
@@ -79,7 +95,16 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
             batches.narrow(loop.replaced_columns)
             held_out = hold_out(loop)
     curves = stopping.curves()
-    return Trained(stopping.kept(), *curves, stopping.steps, time.perf_counter() - started, history.result())
+    return Trained(stopping.kept(), *curves, stopping.steps, history=history.result())
+
+
+def _in_own_units(trained: Trained, scale: TargetScale) -> Trained:
+    """What was trained on standardised targets, in the target's own units."""
+    networks, unit, history = scale.leaving(trained.networks), scale.deviation**2, trained.history
+    if history is not None and networks.architecture.depth == 1:  # the first layer is the last one too
+        history = history * scale.deviation
+    return replace(trained, networks=networks, training_loss=trained.training_loss * unit,
+                   validation_loss=trained.validation_loss * unit, history=history)
 
 
 def held_out_loss(networks: Ensemble, train: Split, validation: Split, task: Task, batch_size: int,

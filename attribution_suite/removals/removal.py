@@ -13,6 +13,7 @@ from attribution_suite.datasets.table import Split, TabularDataset, Task
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.target_scale import cold_start
 from attribution_suite.networks.training import Trained, train
 
 
@@ -44,6 +45,10 @@ class Setting:
                                      for split in (train_split, validation))
         return cls(hidden, hidden_validation, dataset.task, seeds, training, tuning,
                    lambda seeds: networks.fresh(seeds).tail(layer))
+
+    def cold(self, networks: Ensemble) -> Ensemble:
+        """The untrained networks of the seeds, one each, as the originals' training started from them."""
+        return cold_start((self.fresh or networks.fresh)(self.seeds), self.train, self.task, self.training)
 
     def tune(self, networks: Ensemble, training: Training, *, clamp: Nodes | None = None,
              replaced: Nodes | None = None, replacement: Replacement | None = None) -> Trained:

@@ -29,7 +29,7 @@ class Retrain:
         """`steps` are those of the cold training."""
         variants = len(networks) // len(setting.seeds)
         members = torch.arange(len(setting.seeds)).repeat_interleave(variants)
-        cold = (setting.fresh or networks.fresh)(setting.seeds).select(members)
+        cold = setting.cold(networks).select(members)
         start = cold.with_nodes_folded(nodes, torch.zeros_like(nodes.index, dtype=torch.float32))
         return setting.tune(start, setting.training, clamp=nodes)
 
