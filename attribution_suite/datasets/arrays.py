@@ -17,14 +17,15 @@ Columns = Sequence[str] | Sequence[int]
 
 def from_arrays(inputs: Any, targets: Any, *, feature_names: Sequence[str] | None = None, task: Task | None = None,
                 groups: Mapping[str, Columns] | None = None, name: str = "table", target: str = "target",
-                scaling: Literal["none", "standard", "minmax"] = "none",
+                scaling: Literal["none", "standard", "minmax"] = "none", ordered: bool = False,
                 split: Sequence[float] | Sequence[Sequence[int]] = (0.7, 0.15, 0.15), seed: int = 0) -> TabularDataset:
     """A `TabularDataset` from inputs `[rows, features]` (DataFrame, array or tensor of numbers) and targets `[rows]`.
 
     `feature_names`: those of the DataFrame, else x0, x1, …. `task`: without it, two values are 'binary', integers,
     booleans and text 'multiclass', other numbers 'regression'. A binary network has one logit; give one of two
     logits as 'multiclass'. `groups`: the columns (names or positions) that one original column was encoded into;
-    columns that are not named are features of their own. `scaling` 'none' takes the inputs as they are. `split`:
+    columns that are not named are features of their own. `ordered`: classes are grades, in the order of their numbers
+    (kappa then weighs a miss by its square). `scaling` 'none' takes the inputs as they are. `split`:
     three fractions (shuffled by `seed`, stratified for classes), or the row numbers of training, validation and test:
     give the network's own, so that it is measured on rows that it has not seen.
 
@@ -38,12 +39,14 @@ def from_arrays(inputs: Any, targets: Any, *, feature_names: Sequence[str] | Non
     if target in names:
         raise InputError(f"'{target}' is both an input and the target's name: drop the column, or set target=")
     labels, classes, chosen = _labels(targets, len(values), task)
+    if ordered:
+        _check_order(targets, chosen)
     rows = _split(split, labels, chosen, seed)
     digest = hashlib.sha256(values.tobytes() + labels.tobytes()).hexdigest()
     return TabularDataset(
         name=name, inputs=values, targets=labels, feature_names=tuple(names), groups=_groups(groups, names),
         task=chosen, target_name=target, train_rows=rows[0], validation_rows=rows[1], test_rows=rows[2],
-        provenance=Provenance("given", "arrays", digest), classes=classes, scaling=scaling)
+        provenance=Provenance("given", "arrays", digest), classes=classes, ordered=ordered, scaling=scaling)
 
 
 def _numbers(inputs: Any, names: Sequence[str] | None) -> np.ndarray:
@@ -86,6 +89,15 @@ def _labels(targets: Any, rows: int, task: Task | None) -> tuple[np.ndarray, tup
     if task == "binary" and len(distinct) != 2:
         raise InputError(f"a binary task needs targets of two values, got {len(distinct)}: use task='multiclass'")
     return codes.astype(np.float32 if task == "binary" else np.int64), tuple(map(str, distinct)), task
+
+
+def _check_order(targets: Any, task: Task) -> None:
+    """Raises InputError for targets that have no classes to order, or whose order is not that of numbers."""
+    if task != "multiclass":
+        raise InputError(f"ordered=True is for three classes or more, and the task is {task}: leave it out")
+    if np.asarray(targets).dtype.kind not in "iuf":
+        raise InputError("ordered=True needs targets that are numbers, for text would be ordered by the alphabet: "
+                         "number the classes from the lowest to the highest")
 
 
 def _split(split: Any, labels: np.ndarray, task: Task, seed: int) -> tuple[np.ndarray, ...]:

@@ -128,6 +128,7 @@ def load(request: DatasetRequest) -> TabularDataset:
         test_rows=test,
         provenance=provenance,
         classes=tuple(map(str, range(1, 9))),
+        ordered=True,
         preset=preset,
         default_removals=("BMI", "Ins_Age", "Product_Info_4"),
         notes=notes,

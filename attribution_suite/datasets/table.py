@@ -72,6 +72,7 @@ class TabularDataset:
 
     `inputs` are unscaled; `train`, `validation` and `test` are scaled by (x − centre) / scale, fitted on the
     training rows alone. `groups` maps each original column to the indices of the columns it was encoded into.
+    `ordered`: the classes are in the order of their index (a grade, a risk), so that a near miss is half a hit.
     `preset`: the network that belongs to the table, and its training; `GENERIC` for a table of one's own.
     """
 
@@ -87,6 +88,7 @@ class TabularDataset:
     test_rows: np.ndarray
     provenance: Provenance
     classes: tuple[str, ...] = ()
+    ordered: bool = False
     scaling: Literal["standard", "minmax", "none"] | Mapping[int, str] = "standard"
     preset: Preset = GENERIC
     default_removals: tuple[str, ...] = ()

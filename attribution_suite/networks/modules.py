@@ -48,7 +48,8 @@ class Modules(Ensemble):
     So the *first pre-activation* is the input itself, and whatever is written for the first layer of an `Ensemble`
     (removing a column, folding a constant or a regression on its peers, ablating, permuting) holds for any module.
     W and b are never trained. What a module returns becomes scale · f + shift, 1 and 0 unless it was trained on
-    standardised targets; that is not trained either. Modules run in eval mode, as private copies: the user's own are not touched.
+    standardised targets; that is not trained either.
+    Modules run in eval mode, as private copies: the user's own are not touched.
 
     `state`: every parameter and buffer, stacked `[E, …]`; `templates`: one copy a member that knows the code.
     `trainable`: the parameters that required a gradient. `stacked`: all members run as one call by `torch.vmap`;
