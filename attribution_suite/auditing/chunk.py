@@ -62,8 +62,9 @@ class TrainOriginals:
         return score_originals(self.subject, dataset, device, self.record_every)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
-        """Rows of attributions, agreement, training and failures."""
+        """Rows of attributions, agreement, training, failures and outcomes."""
         yield from frames.scored(self.subject, dataset, arrays, self.members)
+        yield "outcomes", frames.original_outcomes(arrays, self.members)
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,9 @@ class ExamineOriginals:
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
         """Rows of outcomes, nulls and failures."""
-        yield "outcomes", frames.examined(arrays, self.members)
-        yield "nulls", frames.nulls(self.subject, dataset, arrays, finished(self.originals, store).arrays, self.members)
+        originals = finished(self.originals, store).arrays
+        yield "outcomes", frames.examined(arrays, originals, self.members)
+        yield "nulls", frames.nulls(self.subject, dataset, arrays, originals, self.members)
         yield "failures", frames.failures(arrays, self.members)
 
 
@@ -173,7 +175,7 @@ class RemoveFeatures:
         retrained = None if reference is None else reference.arrays
         yield "shifts", frames.shifts(self.subject, dataset, arrays, originals, retrained, members)
         yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
-        yield "outcomes", frames.outcomes(arrays, retrained, members)
+        yield "outcomes", frames.outcomes(arrays, retrained, originals, members)
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.direct import worst_case_table
 from attribution_suite.auditing.work.nulls import needs_phantoms
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES
+from attribution_suite.auditing.work.performance import PERFORMED
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.agreement import METRICS, READINGS
 from attribution_suite.measures.losses import cost_ratio
 from attribution_suite.measures.nulls import null_p
+from attribution_suite.measures.performance import PERFORMANCE
 from attribution_suite.measures.shift import shift
 from attribution_suite.scorers.choice import traits_of
 from attribution_suite.tables import NEURON_TABLES
@@ -164,9 +166,34 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
     return pd.concat(rows, ignore_index=True) if rows else members.iloc[:0].assign(scorer="", phantoms=0)
 
 
-def outcomes(arrays: Arrays, retrained: Arrays | None, members: pd.DataFrame) -> pd.DataFrame:
+def original_outcomes(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row an original: what applies without an edit."""
+    names = ("loss_native", "validation_native", "learned_p", "learned", "seconds", "steps")
+    baseline = {f"xgboost_{name}": arrays["xgboost"][:, column] for column, name in enumerate(PERFORMANCE)}
+    nothing_moved = dict.fromkeys(("worst_case_method", "witness_from", "witness_to"), "")
+    return members.assign(**{name: arrays[name] for name in names}, **performances(arrays), **baseline, **nothing_moved)
+
+
+def performances(arrays: Arrays) -> Arrays:
+    """The array `performance` by its columns."""
+    return dict(zip(PERFORMED, arrays["performance"].T, strict=True))
+
+
+def each_variant(values: NDArray[Any], members: pd.DataFrame) -> NDArray[Any]:
+    """A value an original, `[seeds]`, for every row of its edits, `[members]`."""
+    return values.repeat(len(members) // len(values))
+
+
+def of_originals(originals: Arrays, members: pd.DataFrame) -> Arrays:
+    """Whether each member's original has learned."""
+    return {name: each_variant(originals[name], members) for name in ("learned_p", "learned")}
+
+
+def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row a member."""
     measured = {name: arrays[name] for name in (*OUTCOMES, "seconds", "steps")} | dict(worst_case_table(arrays))
+    before = {f"{name}_before": each_variant(values, members) for name, values in performances(originals).items()}
+    measured |= performances(arrays) | before | of_originals(originals, members)
     if retrained is None:
         return members.assign(**measured, cost_ratio=np.nan)
     ratio = cost_ratio(*(torch.from_numpy(values) for values in
@@ -174,9 +201,9 @@ def outcomes(arrays: Arrays, retrained: Arrays | None, members: pd.DataFrame) ->
     return members.assign(**measured, cost_ratio=ratio.numpy())
 
 
-def examined(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+def examined(arrays: Arrays, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row a member: an original and a feature that goes. Nothing was spent on it."""
-    measured = {name: arrays[name] for name in MOVES}
+    measured = {name: arrays[name] for name in MOVES} | of_originals(originals, members)
     return members.assign(**measured, **dict(worst_case_table(arrays)), seconds=0.0, steps=0)
 
 

@@ -31,6 +31,12 @@ def _by(module: str, meanings: Mapping[str, str], column: str | None = None) -> 
     return {name: Measure(meaning, (*also, f"{__name__}.{module}.{name}")) for name, meaning in meanings.items()}
 
 
+def _by_outcome(module: str, meanings: Mapping[str, str]) -> dict[str, Measure]:
+    """Functions of a module here, each with a column of its name in `outcomes`."""
+    return {name: measure for key, meaning in meanings.items()
+            for name, measure in _by(module, {key: meaning}, f"outcomes.{key}").items()}
+
+
 MEASURES: Mapping[str, Measure] = {
     **_in("outcomes", {
         "loss_native": "test loss after the removal, on native data (mse, binary or multi-class cross entropy)",
@@ -44,6 +50,20 @@ MEASURES: Mapping[str, Measure] = {
         "null_p": "how often one of a feature's phantoms scores as much as the feature: p, by choices within networks",
         "above_null": "is a scorer's score of a feature above what it says of phantoms? p at most 1/20",
     }),
+    **_in("outcomes", {
+        "training_loss": "the task's loss on training rows, native data",
+    }),
+    **_by_outcome("performance", {
+        "r2": "1 - squared error / squared deviation from the test rows' mean (regression)",
+        "rmse": "root mean squared error in the target's own units (regression)",
+        "accuracy": "share of test rows whose class is predicted",
+        "auc": "area under the ROC curve; of several classes the mean of each against the others",
+        "log_loss": "mean -log of the probability of the true class",
+        "kappa": "Cohen's kappa, quadratic for ordered classes",
+    }),
+    **_by("learned", {
+        "learned": "does a network beat the best constant in loss, or chance in AUC or kappa? One-sided, Holm, 5 %",
+    }, "outcomes.learned"),
     **_by("worst_case.measure", {
         "worst_case": "max abs(f(x) - f(x with x_j moved)) over rows and what training has shown of x_j, and its bound",
     }),

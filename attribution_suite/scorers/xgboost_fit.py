@@ -65,6 +65,16 @@ class XGBoostScorer:
         options = (self._options, evaluation.task, evaluation.seed, outputs)
         return _fitted_once("labels", sources, options, fit)
 
+    def label_outputs(self, networks: Ensemble, evaluation: Evaluation, rows: Tensor) -> Tensor:
+        """What the boosters of `fit_labels` make of rows `[rows, columns]`: `[boosters, rows, outputs]`.
+
+        Raw outputs, as networks have them: the value, the logit, or one a class.
+        """
+        matrix = xgboost.DMatrix(rows.numpy(force=True), nthread=1)
+        found = [torch.from_numpy(booster.predict(matrix, output_margin=True))
+                 for booster in self.fit_labels(networks, evaluation)]
+        return torch.stack(found).view(len(found), len(rows), -1)
+
     def fit_outputs(self, networks: Ensemble, evaluation: Evaluation) -> list[dict[int, xgboost.Booster]]:
         """Fitted to each member's outputs on drawn rows: a booster for every output it is explained by.
 

@@ -1,8 +1,8 @@
 """The tables that every audit writes. One row is one fact.
 
-`removal` is 'original' and `removed` '' for the networks before any edit. `layer` 0 is the input. A scorer that an edit
-cannot change (one that reads the labels, where weights are edited) has `applicable` False and NaN after the
-removal, never zero; one that failed has NaN and a row in `failures`.
+`removal` is 'original' and `removed` '' for the networks before any edit; what only an edit has is NaN there.
+`layer` 0 is the input. A scorer that an edit cannot change (one that reads the labels, where weights are edited) has
+`applicable` False and NaN after the removal, never zero; one that failed has NaN and a row in `failures`.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,30 @@ KEYS: Mapping[str, Column] = {
     "rank": whole("with top:K the place of the removed node, 1 the strongest (of a hidden layer in its own network: "
                   "units have no identity across networks); 0 if it was named, and for 'original'"),
 }
+
+# Measures of performance: unit and meaning. Those of the other kind of task are NaN.
+_PERFORMANCE: Mapping[str, tuple[str, str]] = {
+    "r2": ("≤ 1", "R² on the test rows, native data (regression)"),
+    "rmse": ("the target's own", "root mean squared error on the test rows (regression)"),
+    "accuracy": ("in [0, 1]", "the part of the test rows whose class is predicted (classes)"),
+    "auc": ("in [0, 1]", "area under the ROC curve on the test rows; of several classes the mean over those that occur "
+                         "of each against the others"),
+    "log_loss": ("≥ 0", "mean −log of the probability given to the true class on the test rows"),
+    "kappa": ("≤ 1", "Cohen's kappa on the test rows, quadratic weights for ordered classes"),
+}
+
+
+def _performance() -> Mapping[str, Column]:
+    """After the edit, of the original, and of an XGBoost fitted to the labels."""
+    after = {name: number(meaning, unit) for name, (unit, meaning) in _PERFORMANCE.items()}
+    after["training_loss"] = number("the task's loss on the training rows that scorers may draw from, native data")
+    before = {f"{name}_before": number(f"{name} of the original network; NaN in its own row", column.unit)
+              for name, column in after.items()}
+    baseline = {f"xgboost_{name}": number(
+        f"{name} of the XGBoost that xgboost_gain and xgboost_shap fit to the labels; in originals' rows at the input "
+        "only, NaN if neither is in the run", unit) for name, (unit, _) in _PERFORMANCE.items()}
+    return {**after, **before, **baseline}
+
 
 TABLES: Mapping[str, Mapping[str, Column]] = {
     "attributions": {
@@ -66,7 +90,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     "outcomes": {
         **KEYS,
         "loss_before": number("test loss of the original network on native data (the task's loss)"),
-        "loss_native": number("test loss after, native data"),
+        "loss_native": number("test loss after, native data; in an original's row its own"),
         "loss_mean_filled": number("test loss after, the removed feature at its training mean"),
         "loss_shuffled": number("test loss after, the removed feature permuted"),
         "direct_effect_before": number("direct_effect of the original network", "≥ 0"),
@@ -98,7 +122,12 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "recoverability": number(
             "the same from the edited network: what the layers above can still know of the unit through its peers; 0 "
             "is nothing. NaN at layer 0 and for a unit that is constant", "≤ 1"),
-        "seconds": number("of the removal, this member's share of its ensemble's time"),
+        **_performance(),
+        "learned_p": number(
+            "of the original: the smallest p, Holm-adjusted, of its tests on test rows against the best constant "
+            "(loss) and chance (auc, kappa), one-sided; NaN where none has a value", "in [0, 1]"),
+        "learned": flag("learned_p ≤ 0.05: the original has learned; nothing is concluded from one that has not"),
+        "seconds": number("of the removal (or training), this member's share of its ensemble's time"),
         "steps": whole("optimiser steps until the member's best weights"),
     },
     "agreement": {

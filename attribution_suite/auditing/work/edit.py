@@ -12,10 +12,10 @@ from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.direct import WORST_CASE, absolute_delta, worst_cases
 from attribution_suite.auditing.work.nulls import NULLS, null_scores
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES, measure, moves, require_measured
+from attribution_suite.auditing.work.performance import performed
 from attribution_suite.auditing.work.score import SCORED, score_all, with_replaced_background
 from attribution_suite.auditing.work.train import CURVES, curves, evaluation_of, stored_originals
 from attribution_suite.datasets.table import Split, TabularDataset
-from attribution_suite.networks.gate import finite_outputs
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals import REMOVALS
@@ -24,7 +24,7 @@ from attribution_suite.scorers.attribution import Evaluation
 
 Features = tuple[tuple[str, ...], ...]
 EXAMINED = (*MOVES, *NULLS, WORST_CASE)
-EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE)
+EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, "performance")
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     method: Removal = REMOVALS.load(removal)(**published_options(subject, removal))
     trained = method.remove(case.before.tail(subject.layer), case.nodes, case.setting)
     after = case.before.with_tail(trained.networks)
-    finite_outputs(after, case.seen.background, "training")
+    good = performed(after, dataset, case.seen)  # first of all: it refuses outputs that are not finite
     labels = refitted(subject, case.seen, case.nodes, method)
     arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows)
     members = np.arange(len(after)).reshape(len(features), -1)
     arrays |= null_scores(subject.choices, arrays["measured"], after, case.seen, subject.layer, features, members)
-    arrays |= curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
-                                        subject.layer, method.replacement())
+    arrays |= good | curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
+                                               subject.layer, method.replacement())
     return arrays | worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
 
 

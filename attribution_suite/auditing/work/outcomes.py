@@ -39,7 +39,8 @@ def measure(before: Ensemble, after: Ensemble, nodes: Nodes, seen: Evaluation, s
     old, new, means = before.tail(layer), after.tail(layer), member_means(setting, nodes)
     arrays = losses(new, nodes, means, data, task, seen.seed)
     arrays |= moves(new, nodes, layer_rows)
-    arrays["loss_before"] = losses(old, nodes, means, data, task, seen.seed)["loss_native"]
+    native = finite_outputs(old, data.inputs, "test")
+    arrays["loss_before"] = task_loss(native, data.targets, task).numpy(force=True)
     arrays["direct_effect_before"] = moves(old, nodes, layer_rows)["direct_effect"]
     arrays |= validation_losses(old, new, nodes, setting, replacement)
     require_measured(arrays, (*LOSSES, *EFFECTS))

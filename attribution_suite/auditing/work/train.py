@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
+from attribution_suite.auditing.work.performance import ORIGINAL_OUTCOMES, original_outcomes
 from attribution_suite.auditing.work.score import SCORED, score_all
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.leakage import dependence
@@ -24,7 +25,7 @@ from attribution_suite.removals.removal import edited
 from attribution_suite.scorers.attribution import Evaluation
 
 CURVES = ("training_loss", "validation_loss", "steps", "seconds")
-TRAINED = (*SCORED, *CURVES, "dependence")
+TRAINED = (*SCORED, *CURVES, *ORIGINAL_OUTCOMES, "dependence")
 HISTORY_VALUES = 8_000_000  # numbers of a weight history in the store (32 MB)
 DEPENDENCE_ROWS = 5000
 
@@ -48,6 +49,7 @@ def score_originals(subject: Subject, dataset: TabularDataset, device: torch.dev
                          ("test", dataset.test.inputs.to(device)), ("baseline", evaluation.baseline[None])):
         finite_outputs(networks, inputs, rows)
     arrays = score_all(subject.choices, networks, evaluation, subject.layer, evaluation, subject.profile.lime_rows)
+    arrays |= original_outcomes(subject, dataset, networks, evaluation, arrays["measured"])
     arrays |= curves(trained) | {"dependence": feature_dependence(subject, dataset, networks)}
     if trained.history is not None:
         arrays["history"] = trained.history.numpy(force=True)
