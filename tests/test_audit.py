@@ -102,20 +102,23 @@ def test_tables_have_the_documented_columns_and_types(run: Finished) -> None:
 def test_tables_hold_every_fact_once(run: Finished) -> None:
     edits = len(REMOVALS) * SEEDS * (4 + 3)  # every feature but the decoy
     shifts, outcomes, attributions = run["shifts"], run["outcomes"], run["attributions"]
-    assert len(outcomes) == edits and len(shifts) == edits * len(SCORERS)
+    assert len(outcomes) == edits + 2 * SEEDS and len(shifts) == edits * len(SCORERS)
+    before = outcomes[outcomes.removal == "original"]
+    assert set(before.removed) == {""} and set(before.layer) == set(before["rank"]) == {0}
     assert not shifts.duplicated([*KEYS, "scorer"]).any() and not outcomes.duplicated(KEYS).any()
     assert not attributions.duplicated([*KEYS, "scorer", "feature"]).any()
     for dataset, features in FEATURES.items():
         original = attributions[(attributions.dataset == dataset) & (attributions.removal == "original")]
         assert len(original) == SEEDS * len(SCORERS) * len(features)
         assert list(pd.unique(original.feature)) == features and set(original.removed) == {""}
-        here = outcomes[outcomes.dataset == dataset]
+        here = outcomes[(outcomes.dataset == dataset) & (outcomes.removal != "original")]
         assert sorted(set(here.removed)) == sorted(set(features) - {"decoy"}) and set(here.seed) == set(range(SEEDS))
     assert set(attributions.layer) == {0} and set(shifts.scorer) == set(SCORERS)
 
 
 def test_no_value_is_missing_where_a_method_applies(run: Finished) -> None:
-    attributions, shifts, outcomes = run["attributions"], run["shifts"], run["outcomes"]
+    attributions, shifts = run["attributions"], run["shifts"]
+    outcomes = run["outcomes"].query("removal != 'original'")
     assert attributions[["share", "mean_abs"]].notna().all(axis=None)
     assert (attributions.signed_mean.notna() == attributions.scorer.isin(SIGNED)).all()
     np.testing.assert_allclose(attributions.groupby([*KEYS, "scorer"]).share.sum(), 1, atol=1e-5)
@@ -127,6 +130,12 @@ def test_no_value_is_missing_where_a_method_applies(run: Finished) -> None:
     assert run["agreement"].value.notna().all() and run["agreement"].value.between(-1, 1).all()
     assert set(run["agreement"].metric) == set(METRICS)
     conditional = ["flip_rate", "cost_ratio", "recoverability_before", "recoverability"]  # the last two: hidden units
+    regression = outcomes.dataset == "synthetic"
+    for name in ("r2", "rmse", "accuracy", "auc", "log_loss", "kappa"):  # some are of regressions, some of classes
+        for column in (name, f"{name}_before"):
+            assert (outcomes[column].notna() == (regression == (name in ("r2", "rmse")))).all(), column
+            conditional.append(column)
+        conditional.append(f"xgboost_{name}")  # in the originals' rows
     assert outcomes.drop(columns=conditional, errors="ignore").notna().all(axis=None)
     assert (outcomes.flip_rate.isna() == (outcomes.dataset == "synthetic")).all()
     retrained = outcomes[outcomes.removal == "retrain"].set_index(["dataset", "seed", "removed"]).loss_native
@@ -218,7 +227,7 @@ def test_any_folder_and_any_number_of_jobs_give_the_same_tables(run: Finished) -
 def test_another_seed_count_gives_the_same_networks_of_the_first_seeds(run: Finished, tmp_path: Path) -> None:
     result = audit("synthetic", out=tmp_path, jobs=1, seeds=2, rows=ROWS, removals=[], scorers=["saliency"],
                    say=lambda line: None)
-    assert len(result.table("outcomes")) == 0 and set(result.table("attributions").removal) == {"original"}
+    assert all(set(result.table(name).removal) == {"original"} for name in ("outcomes", "attributions"))
     for mine, theirs in zip(networks(tmp_path, 4), networks(run.path, 4), strict=False):
         torch.testing.assert_close(mine.state_dict(), theirs.state_dict(), rtol=1e-4, atol=1e-5)
 
@@ -235,10 +244,10 @@ def test_the_record_says_what_was_run(run: Finished) -> None:
 def test_the_most_important_features_are_removed(tmp_path: Path) -> None:
     words = {"jobs": 1, "seeds": 2, "rows": ROWS, "removals": ["constant"], "scorers": ["permutation", "saliency",
              "random"], "say": lambda line: None}
-    found = audit("synthetic", out=tmp_path, remove="top:2", **words).table("outcomes")
+    found = audit("synthetic", out=tmp_path, remove="top:2", **words).table("outcomes").query("removal == 'constant'")
     assert list(pd.unique(found.removed)) == ["X1", "X3"]  # Y = 2 X1 + X3: X2 is a proxy, the decoy is never removed
     everything = audit("synthetic", out=tmp_path, remove="top:9", **words).table("outcomes")
-    assert sorted(set(everything.removed)) == ["X1", "X2", "X3"]
+    assert sorted({*everything.removed} - {""}) == ["X1", "X2", "X3"]
 
 
 def test_hidden_units_are_audited_like_inputs(tmp_path: Path) -> None:
@@ -247,7 +256,7 @@ def test_hidden_units_are_audited_like_inputs(tmp_path: Path) -> None:
     result = audit("iris", out=tmp_path, remove="unit:7, unit:0", removals=["constant", "fold", "stochastic_tuning"],
                    **words)
     outcomes, shifts = result.table("outcomes"), result.table("shifts")
-    assert set(outcomes.removed) == {"unit:7", "unit:0"} and set(outcomes.layer) == {1}
+    assert set(outcomes.removed) == {"", "unit:7", "unit:0"} and set(outcomes.layer) == {1}
     names = [f"unit:{unit}" for unit in range(12)]
     assert list(pd.unique(result.table("attributions").feature)) == names
     gone = shifts.query("scorer != 'random' and removal != 'stochastic_tuning'")
@@ -275,6 +284,7 @@ def test_a_feature_named_with_a_comma(tmp_path: Path) -> None:
     for remove, expected in (("income, net", ["income, net"]), (["income, net", "age,height"],
                              ["income, net", "age", "height"]), ("age, height,age", ["age", "height"])):
         found = audit(str(table), out=tmp_path / "out", remove=remove, **words).table("outcomes")
+        found = found[found.removal != "original"]
         assert list(pd.unique(found.removed)) == expected
     with pytest.raises(InputError, match="unknown feature of people 'income'"):
         audit(str(table), out=tmp_path / "out", remove="income, net,age", **words)

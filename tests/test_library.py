@@ -224,7 +224,8 @@ def test_one_network_given_is_one_network(table: TabularDataset, tmp_path: Path)
     for name in ("attributions", "shifts", "outcomes", "training"):
         rows = found.table(name)
         assert set(rows.seed) == {0} and not rows.duplicated().any(), name
-    assert len(found.table("outcomes")) == len(WORDS["removals"])  # one row a method: nothing to draw an interval over
+    # One row a method, and the original's: nothing to draw an interval over.
+    assert list(found.table("outcomes").removal) == ["original", *WORDS["removals"]]
     column = model[0].weight.detach().abs().mean(0)
     weights = found.table("attributions").query("removal == 'original' and scorer == 'weights'")
     np.testing.assert_allclose(weights.share, column / column.sum(), rtol=1e-5)
