@@ -3,12 +3,13 @@
 import pytest
 
 from attribution_suite.registry import Registry
-from attribution_suite.removals import REFERENCE, REMOVALS
+from attribution_suite.removals import REFERENCE, REMOVALS, SHAM
 from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.fold_tuning import Fold, FoldTuning
 from attribution_suite.removals.inversion_tuning import InversionTuning
 from attribution_suite.removals.removal import Removal
 from attribution_suite.removals.retrain import Retrain
+from attribution_suite.removals.sham import Sham
 from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 from attribution_suite.removals.subset_fold import SubsetFold
@@ -37,7 +38,7 @@ SCORING: tuple[type[Scorer], ...] = (
     XGBoostGainSurrogate, XGBoostShap, XGBoostShapSurrogate, Weights, UnitSignificance, Random)
 REMOVING: tuple[type[Removal], ...] = (
     Retrain, StochasticTuning, InversionTuning, ShuffleTuning, FoldTuning, Fold, SubsetFold,
-    SubsetFoldDynamicProgramme, Constant)
+    SubsetFoldDynamicProgramme, Constant, Sham)
 
 
 @pytest.mark.parametrize(("family", "classes"), [(SCORERS, SCORING), (REMOVALS, REMOVING)])
@@ -46,6 +47,7 @@ def test_the_catalogue_is_what_mypy_has_seen(family: Registry, classes: tuple[ty
     assert list(family.builtin) == [kind.name for kind in classes], "a class is called what its tables call it"
 
 
-def test_the_control_and_the_reference_are_what_they_declare() -> None:
+def test_the_controls_and_the_reference_are_what_they_declare() -> None:
     assert [name for name in SCORERS.names if SCORERS.load(name).traits.control] == [CONTROL]
+    assert [name for name in REMOVALS.names if REMOVALS.load(name).traits.control] == [SHAM]
     assert REMOVALS.load(REFERENCE).traits.exact

@@ -1,4 +1,4 @@
-"""The four kinds of work an audit is made of. A chunk knows its key, its inputs, its work and its tables.
+"""The five kinds of work an audit is made of. A chunk knows its key, its inputs, its work and its tables.
 
 A chunk is one unit of scheduling, resumption and distribution; it is plain data, so it travels to a worker process.
 """
@@ -17,9 +17,10 @@ from attribution_suite.auditing.store import Arrays, Store, Stored, content_key
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.edit import EDITED, EXAMINED, examine_originals, remove_features
 from attribution_suite.auditing.work.look import look_inside
+from attribution_suite.auditing.work.sham import TUNED, tune_sham
 from attribution_suite.auditing.work.train import score_originals, stored_names
 from attribution_suite.datasets.table import TabularDataset
-from attribution_suite.removals import REFERENCE, REMOVALS
+from attribution_suite.removals import REFERENCE, REMOVALS, SHAM
 from attribution_suite.tables import NEURON_TABLES
 from attribution_suite.tables.audit import ORIGINAL
 
@@ -118,6 +119,48 @@ class ExamineOriginals:
 
 
 @dataclass(frozen=True)
+class TuneSham:
+    """The control of costs: tunes each original as the tuned methods do, with nothing removed. One network a seed."""
+
+    originals: TrainOriginals
+    removal: ClassVar[str] = SHAM
+
+    @property
+    def subject(self) -> Subject:
+        """The originals'."""
+        return self.originals.subject
+
+    @cached_property
+    def key(self) -> str:
+        """The chunk's name in the store."""
+        return content_key([type(self).__name__, self.originals.key])
+
+    @property
+    def members(self) -> pd.DataFrame:
+        """The key columns of its tables, one row a network."""
+        return frames.member_keys(self.subject, SHAM, (("",),) * len(self.subject.seeds), (0,))
+
+    @property
+    def title(self) -> str:
+        """For progress and errors."""
+        return f"{self.subject.name} {SHAM}"
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """What a finished chunk holds."""
+        return frozenset(TUNED)
+
+    def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
+        """The tuned networks' losses."""
+        return tune_sham(self.subject, dataset, device, finished(self.originals, store).arrays)
+
+    def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
+        """Rows of training and outcomes."""
+        yield "training", frames.training(arrays, self.members)
+        yield "outcomes", frames.sham(arrays, finished(self.originals, store).arrays, self.members)
+
+
+@dataclass(frozen=True)
 class RemoveFeatures:
     """Removes features (or hidden units) from the originals by one method, then scores and measures what is left.
 
@@ -175,7 +218,8 @@ class RemoveFeatures:
         retrained = None if reference is None else reference.arrays
         yield "shifts", frames.shifts(self.subject, dataset, arrays, originals, retrained, members)
         yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
-        yield "outcomes", frames.outcomes(arrays, retrained, originals, members)
+        tuned: bool = REMOVALS.load(self.removal).traits.tuned
+        yield "outcomes", frames.outcomes(arrays, retrained, originals, tuned, members)
 
 
 @dataclass(frozen=True)
@@ -221,7 +265,7 @@ class LookInside:
         return frames.unpacked(arrays)
 
 
-Chunk = TrainOriginals | ExamineOriginals | RemoveFeatures | LookInside
+Chunk = TrainOriginals | ExamineOriginals | TuneSham | RemoveFeatures | LookInside
 
 
 def _few(features: tuple[tuple[str, ...], ...]) -> str:

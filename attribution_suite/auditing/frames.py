@@ -18,6 +18,7 @@ from attribution_suite.auditing.work.direct import worst_case_table
 from attribution_suite.auditing.work.nulls import needs_phantoms
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES
 from attribution_suite.auditing.work.performance import PERFORMED
+from attribution_suite.auditing.work.sham import SHAM_LOSSES
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.agreement import METRICS, READINGS
 from attribution_suite.measures.losses import cost_ratio
@@ -28,6 +29,7 @@ from attribution_suite.scorers.choice import traits_of
 from attribution_suite.tables import NEURON_TABLES
 
 Rows = tuple[str, pd.DataFrame | pa.Table]
+NOTHING_MOVED = dict.fromkeys(("worst_case_method", "witness_from", "witness_to"), "")  # of a row without a feature
 
 
 def member_keys(subject: Subject, removal: str, features: Sequence[Sequence[str]],
@@ -170,8 +172,8 @@ def original_outcomes(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row an original: what applies without an edit."""
     names = ("loss_native", "validation_native", "learned_p", "learned", "seconds", "steps")
     baseline = {f"xgboost_{name}": arrays["xgboost"][:, column] for column, name in enumerate(PERFORMANCE)}
-    nothing_moved = dict.fromkeys(("worst_case_method", "witness_from", "witness_to"), "")
-    return members.assign(**{name: arrays[name] for name in names}, **performances(arrays), **baseline, **nothing_moved)
+    return members.assign(**{name: arrays[name] for name in names}, **performances(arrays), **baseline, **NOTHING_MOVED,
+                          tuned=False)
 
 
 def performances(arrays: Arrays) -> Arrays:
@@ -189,11 +191,17 @@ def of_originals(originals: Arrays, members: pd.DataFrame) -> Arrays:
     return {name: each_variant(originals[name], members) for name in ("learned_p", "learned")}
 
 
-def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:
-    """One row a member."""
-    measured = {name: arrays[name] for name in (*OUTCOMES, "seconds", "steps")} | dict(worst_case_table(arrays))
+def performances_beside(originals: Arrays, arrays: Arrays, members: pd.DataFrame) -> Arrays:
+    """How good each member is, and its original was; whether that has learned."""
     before = {f"{name}_before": each_variant(values, members) for name, values in performances(originals).items()}
-    measured |= performances(arrays) | before | of_originals(originals, members)
+    return performances(arrays) | before | of_originals(originals, members)
+
+
+def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, tuned: bool,
+             members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member. `tuned`: the trait of the removal."""
+    measured = {name: arrays[name] for name in (*OUTCOMES, "seconds", "steps")} | dict(worst_case_table(arrays))
+    measured |= performances_beside(originals, arrays, members) | {"tuned": np.full(len(members), tuned)}
     if retrained is None:
         return members.assign(**measured, cost_ratio=np.nan)
     ratio = cost_ratio(*(torch.from_numpy(values) for values in
@@ -204,7 +212,14 @@ def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, member
 def examined(arrays: Arrays, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row a member: an original and a feature that goes. Nothing was spent on it."""
     measured = {name: arrays[name] for name in MOVES} | of_originals(originals, members)
-    return members.assign(**measured, **dict(worst_case_table(arrays)), seconds=0.0, steps=0)
+    return members.assign(**measured, **dict(worst_case_table(arrays)), tuned=False, seconds=0.0, steps=0)
+
+
+def sham(arrays: Arrays, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a network that was tuned with nothing removed. What speaks of a removed feature is NaN, or ''."""
+    measured = {name: arrays[name] for name in (*SHAM_LOSSES, "seconds", "steps")}
+    measured |= performances_beside(originals, arrays, members)
+    return members.assign(**measured, **NOTHING_MOVED, tuned=True)
 
 
 def unpacked(arrays: Arrays) -> Iterator[Rows]:

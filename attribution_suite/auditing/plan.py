@@ -12,6 +12,7 @@ from attribution_suite.auditing.chunk import (
     LookInside,
     RemoveFeatures,
     TrainOriginals,
+    TuneSham,
     finished,
 )
 from attribution_suite.auditing.given import Given
@@ -24,6 +25,7 @@ from attribution_suite.datasets.table import DECOY, TabularDataset
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
+from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers.choice import traits_of
 
 # What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
@@ -109,8 +111,10 @@ def plan_edits(spec: Spec, original: TrainOriginals, dataset: TabularDataset, st
         return []
     pieces = [(tuple(names[start:start + FEATURES_AT_ONCE] for names in features),
                tuple(ranks[start:start + FEATURES_AT_ONCE])) for start in range(0, len(ranks), FEATURES_AT_ONCE)]
-    examinations: list[Chunk] = [ExamineOriginals(original, *piece) for piece in pieces]
-    return examinations + [RemoveFeatures(original, removal, *piece) for removal in spec.removals for piece in pieces]
+    first: list[Chunk] = [ExamineOriginals(original, *piece) for piece in pieces]
+    if any(REMOVALS.load(removal).traits.tuned for removal in spec.removals):
+        first.append(TuneSham(original))
+    return first + [RemoveFeatures(original, removal, *piece) for removal in spec.removals for piece in pieces]
 
 
 def named_nodes(spec: Spec, subject: Subject, dataset: TabularDataset) -> tuple[str, ...]:

@@ -70,6 +70,9 @@ class Spec:
                 raise unknown_name("data set", request.name, [*DATASETS.names, "FILE.csv"])
         for removal in self.removals:
             checked_options(REMOVALS, removal, {})
+            if REMOVALS.load(removal).traits.control:
+                raise InputError(f"option 'removals': {removal} removes nothing: it runs by itself beside every method "
+                                 "that fine-tunes, as stochastic_tuning does; leave it out")
         for scorer in self.scorers:
             Choice.of(scorer, self.profile)
         for option, least in NUMBERS.items():
@@ -129,7 +132,8 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
                     for name in datasets or MAIN_JOB)
     return Spec(
         requests,
-        tuple(REMOVALS.names) if removals is None else names("removals", removals),
+        tuple(name for name in REMOVALS.names if not REMOVALS.load(name).traits.control) if removals is None
+        else names("removals", removals),
         tuple(SCORERS.names) if scorers is None else names("scorers", scorers),
         replace(PROFILES[profile], **numbers),
         layer,

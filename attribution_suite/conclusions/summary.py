@@ -5,12 +5,14 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
-from attribution_suite.measures.statistics import student_mean
+from attribution_suite.measures.statistics import equivalence, student_mean
+from attribution_suite.removals import SHAM
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
 UNIT = ["dataset", "layer", "removed", "removal"]
 FACTS = ["direct_effect_before", "direct_effect", "flip_rate", "seconds"]
+COST_MARGIN, COST_LEVEL = 0.01, 0.05  # net costs of less than 1 % of the test loss are no difference, shown at 5 %
 
 
 def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str] = ()) -> pd.DataFrame:
@@ -19,17 +21,19 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     Every figure is the mean over networks; `_low` and `_high` are its 95 % interval (Student's t) over networks (the
     seeds), NaN for one network. `share_before` and `share_after` are the median over the applicable scorers, the
     `random` control left out. `effect_left` is direct_effect / direct_effect_before; `loss_change` is
-    loss_native / loss_before − 1; `seconds` is that of one network. NaN where a value does not exist (flips in
+    loss_native / loss_before − 1; `seconds` is that of one network. `cost_net` is what the removal costs beyond training
+    on: see `net_costs`; `cost_equivalent`: see `no_difference`. NaN where a value does not exist (flips in
     regression) and where a network of the row was not measured, never zero. A removal that failed for a feature has a
     row of NaN. `seeds`: how many networks have results. `simulated` names the data sets whose rows are a stand-in.
     """
     shifts, outcomes = (unit_ranks(tables[name]) for name in ("shifts", "outcomes"))
     voters = shifts[shifts.applicable & (shifts.scorer != CONTROL)]
     shares = voters.groupby([*UNIT, "seed"], sort=False)[["share_before", "share_after"]].median()
-    facts = outcomes[outcomes.removal != ORIGINAL].set_index([*UNIT, "seed"])
-    facts = facts[FACTS].assign(loss_change=facts.loss_native / facts.loss_before - 1)
+    edited = edits(outcomes)
+    facts = edited.assign(loss_change=edited.loss_native / edited.loss_before - 1, cost_net=net_costs(outcomes))
+    facts = facts.set_index([*UNIT, "seed"])[[*FACTS, "loss_change", "cost_net"]]
     groups = dict(list(facts.join(shares).groupby(UNIT, sort=False)))
-    none = pd.DataFrame(columns=[*FACTS, "loss_change", "share_before", "share_after"], dtype=float)
+    none = pd.DataFrame(columns=[*FACTS, "loss_change", "cost_net", "share_before", "share_after"], dtype=float)
     rows = []
     for key in pairs(outcomes, tables["failures"]).itertuples(index=False, name=None):
         group = groups.get(key, none)
@@ -51,7 +55,31 @@ def _row(networks: pd.DataFrame) -> dict[str, float]:
         row[name], row[f"{name}_low"], row[f"{name}_high"] = seed_interval(
             values * np.nan if np.isnan(values).any() else values)
     row["effect_left"], row["effect_left_low"], row["effect_left_high"] = seed_interval(left.to_numpy())
+    row["cost_equivalent"] = no_difference(networks.cost_net.to_numpy())
     return row
+
+
+def net_costs(outcomes: pd.DataFrame) -> pd.Series:
+    """What each removal costs beyond training on, one value a row of `edits(outcomes)`, of the test loss before.
+
+    (loss_native − loss of the seed's sham) / loss_before for a method that is tuned; NaN where that sham was not
+    measured, never the gross cost. Others do not train on from the original, so the sham does not apply to them: theirs
+    is loss_native / loss_before − 1.
+    """
+    edited, seed = edits(outcomes), [*UNIT[:2], "seed"]
+    sham = outcomes[outcomes.removal == SHAM].set_index(seed).loss_native
+    reference = sham.reindex(pd.MultiIndex.from_frame(edited[seed])).to_numpy(float)
+    return (edited.loss_native - np.where(edited.tuned, reference, edited.loss_before)) / edited.loss_before
+
+
+def no_difference(costs: np.ndarray) -> bool:
+    """Whether the mean of the costs `[seeds]` is shown to lie within ± COST_MARGIN, by two one-sided tests.
+
+    False for fewer than two networks and where one was not measured: not shown is not equal. Schuirmann (1987).
+    """
+    if len(costs) < 2 or not np.isfinite(costs).all():
+        return False
+    return bool(equivalence(costs, np.zeros_like(costs), COST_MARGIN) < COST_LEVEL)
 
 
 def seed_interval(values: np.ndarray) -> tuple[float, float, float]:
@@ -88,10 +116,14 @@ def rank_name(rank: int) -> str:
     return "strongest unit" if rank == 1 else f"unit of rank {rank}"
 
 
+def edits(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of networks that lost something: not those of the originals, nor of the sham."""
+    return table[~table.removal.isin([ORIGINAL, SHAM])]
+
+
 def pairs(outcomes: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:
     """Every removed feature × removal (`UNIT`) that the run has results of or that failed, by data set and layer."""
-    edited = outcomes[outcomes.removal != ORIGINAL]
-    failed = unit_ranks(failures[failures.removal != ORIGINAL])
+    edited, failed = edits(outcomes), unit_ranks(edits(failures))
     parts = []
     for dataset, layer in pd.concat([edited, failed])[UNIT[:2]].drop_duplicates().itertuples(index=False, name=None):
         have = edited[(edited.dataset == dataset) & (edited.layer == layer)]

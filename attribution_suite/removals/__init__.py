@@ -14,6 +14,8 @@ REMOVALS = Registry("removal", {
     "subset_fold": f"{_HERE}.subset_fold:SubsetFold",
     "subset_fold_dp": f"{_HERE}.subset_fold_dp:SubsetFoldDynamicProgramme",
     "constant": f"{_HERE}.constant:Constant",
+    "sham": f"{_HERE}.sham:Sham",
 })
 
 REFERENCE = "retrain"  # what every other method is compared with: a network that never had the column
+SHAM = "sham"  # what the cost of a tuned method is compared with: the same tuning with nothing removed

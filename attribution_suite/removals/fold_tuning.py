@@ -39,7 +39,7 @@ class FoldTuning:
     """
 
     name: ClassVar[str] = "fold_tuning"
-    traits: ClassVar[RemovalTraits] = RemovalTraits()
+    traits: ClassVar[RemovalTraits] = RemovalTraits(tuned=True)
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes from the closed form."""

@@ -68,13 +68,17 @@ class RemovalTraits:
 
     `aims`: 'direct' (the output stops changing with x_j) or 'marginal' (its proxies are taken out too). `reads` x_j:
     'never', 'in training', or 'at inference'. `exact`: after it the output does not change with x_j at all; a method
-    that only trains the dependence down says False. `published`: the options under which it is what its source
+    that only trains the dependence down says False. `tuned`: it fine-tunes from the original's weights within
+    `Setting.tuning`, so that its cost is read net of the sham's. `control`: it removes nothing; an
+    audit runs it by itself, not as one of `removals`. `published`: the options under which it is what its source
     published, where the default corrects that; an audit with the preset 'published' takes them.
     """
 
     aims: Literal["direct", "marginal"] = "direct"
     reads: Literal["never", "in training", "at inference"] = "never"
     exact: bool = True
+    tuned: bool = False
+    control: bool = False
     published: Mapping[str, Any] = field(default_factory=dict)
 
 

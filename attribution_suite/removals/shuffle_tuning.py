@@ -18,7 +18,7 @@ class ShuffleTuning:
     """Warm start; the column is permuted within each batch, so that it keeps its values and loses its rows."""
 
     name: ClassVar[str] = "shuffle_tuning"
-    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training", exact=False)
+    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training", exact=False, tuned=True)
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes within `setting.tuning`."""

@@ -27,7 +27,7 @@ class StochasticTuning:
     deviation: float = 1.0
     name: ClassVar[str] = "stochastic_tuning"
     traits: ClassVar[RemovalTraits] = RemovalTraits(
-        reads="in training", exact=False, published={"published": True})
+        reads="in training", exact=False, tuned=True, published={"published": True})
 
     def __post_init__(self) -> None:
         check_flags(self, "published")

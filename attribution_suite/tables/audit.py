@@ -1,6 +1,7 @@
 """The tables that every audit writes. One row is one fact.
 
-`removal` is 'original' and `removed` '' for the networks before any edit; what only an edit has is NaN there.
+`removal` is 'original' and `removed` '' for the networks before any edit; 'sham' and '' (in `outcomes` and `training`)
+for those that were tuned as the tuned methods tune, with nothing removed; what only an edit has is NaN there.
 `layer` 0 is the input. A scorer that an edit cannot change (one that reads the labels, where weights are edited) has
 `applicable` False and NaN after the removal, never zero; one that failed has NaN and a row in `failures`.
 """
@@ -14,8 +15,8 @@ ORIGINAL = "original"
 KEYS: Mapping[str, Column] = {
     "dataset": text("the data set's name"),
     "seed": whole("which network: initialisation and batch order; everything is paired by it"),
-    "removal": text("the removal method, or 'original'"),
-    "removed": text("the feature (or hidden unit) removed, '' for 'original'"),
+    "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing"),
+    "removed": text("the feature (or hidden unit) removed, '' for 'original' and 'sham'"),
     "layer": whole("0 is the input, l is what enters Linear l + 1"),
     "rank": whole("with top:K the place of the removed node, 1 the strongest (of a hidden layer in its own network: "
                   "units have no identity across networks); 0 if it was named, and for 'original'"),
@@ -127,6 +128,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
             "of the original: the smallest p, Holm-adjusted, of its tests on test rows against the best constant "
             "(loss) and chance (auc, kappa), one-sided; NaN where none has a value", "in [0, 1]"),
         "learned": flag("learned_p ≤ 0.05: the original has learned; nothing is concluded from one that has not"),
+        "tuned": flag("True where the method fine-tunes from the original's weights, so that its cost is to be read net "
+                      "of the sham's; False for a cold start, a closed form and 'original'"),
         "seconds": number("of the removal (or training), this member's share of its ensemble's time"),
         "steps": whole("optimiser steps until the member's best weights"),
     },

@@ -34,8 +34,7 @@ def measure(before: Ensemble, after: Ensemble, nodes: Nodes, seen: Evaluation, s
 
     At a hidden layer both are on the evaluated rows. Raises InputError for a loss or effect that is not finite.
     """
-    layer_rows, task = seen.at_layer(before, layer), seen.task
-    data = test if layer == 0 else Split(layer_rows.inputs, seen.targets)
+    layer_rows, task, data = seen.at_layer(before, layer), seen.task, judged_rows(before, seen, test, layer)
     old, new, means = before.tail(layer), after.tail(layer), member_means(setting, nodes)
     arrays = losses(new, nodes, means, data, task, seen.seed)
     arrays |= moves(new, nodes, layer_rows)
@@ -45,6 +44,11 @@ def measure(before: Ensemble, after: Ensemble, nodes: Nodes, seen: Evaluation, s
     arrays |= validation_losses(old, new, nodes, setting, replacement)
     require_measured(arrays, (*LOSSES, *EFFECTS))
     return arrays | recoverability(before, after, layer, nodes, seen)
+
+
+def judged_rows(before: Ensemble, seen: Evaluation, test: Split, layer: int) -> Split:
+    """The rows that losses are measured on: all test rows, at a hidden layer what enters it of the evaluated ones."""
+    return test if layer == 0 else Split(seen.at_layer(before, layer).inputs, seen.targets)
 
 
 def require_measured(arrays: Arrays, names: Sequence[str]) -> None:

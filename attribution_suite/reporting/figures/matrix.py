@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from attribution_suite.conclusions.numbers import MINUS, UNMEASURED
-from attribution_suite.conclusions.summary import part_left, seed_interval, unit_ranks
+from attribution_suite.conclusions.summary import edits, part_left, seed_interval, unit_ranks
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.style import (
     PALETTE,
@@ -26,7 +26,6 @@ from attribution_suite.reporting.figures.style import (
 )
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.scorers import CONTROL
-from attribution_suite.tables.audit import ORIGINAL
 
 NORM = TwoSlopeNorm(0.0, vmin=-1.0, vmax=1.0)
 EFFECT = "direct effect"
@@ -49,7 +48,7 @@ def shift_matrix(subject: Subject, removed: str, seed: int | None = None) -> Mat
     network alone.
     """
     outcomes, shifts = (unit_ranks(subject.tables[name]) for name in ("outcomes", "shifts"))
-    edited = outcomes[outcomes.removal != ORIGINAL]
+    edited = edits(outcomes)
     effect = edited.assign(scorer=EFFECT,
                            target_shift=part_left(edited.direct_effect, edited.direct_effect_before) - 1)
     both = pd.concat([frame.loc[frame.removed == removed, ["removal", "scorer", "seed", "target_shift"]]

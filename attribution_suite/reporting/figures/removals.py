@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from attribution_suite.conclusions.numbers import MINUS
-from attribution_suite.conclusions.summary import part_left, seed_interval, unit_ranks
+from attribution_suite.conclusions.summary import edits, part_left, seed_interval, unit_ranks
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.style import (
     GREY,
@@ -163,7 +163,7 @@ def cost(subject: Subject) -> Picture | None:
     colour = colours(subject.removals, REMOVAL_COLOURS)
     marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(subject.shown)}
     outcomes = unit_ranks(subject.tables["outcomes"])
-    edited = outcomes[(outcomes.removal != ORIGINAL) & outcomes.removed.isin(subject.shown)]
+    edited = edits(outcomes[outcomes.removed.isin(subject.shown)])
     for (removal, feature), rows in edited.groupby(["removal", "removed"], sort=False):
         _cost_point(axes, rows, colour[str(removal)], marker[str(feature)])
     _cost_axes(axes)
