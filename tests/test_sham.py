@@ -1,4 +1,4 @@
-"""The sham: the tuned methods' warm start with nothing removed, run beside them; and the costs that are read net of it."""
+"""The sham: the tuned methods' warm start with nothing removed, run beside them; and costs, read net of it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -75,10 +75,10 @@ def test_seeds_batches_and_budget_are_those_of_the_tuned_methods(case: str) -> N
     same = brief.tune(given.networks, brief.tuning, replaced=given.nodes, replacement=identity)
     assert torch.equal(same.steps, sham.steps)
     for name in ("training_loss", "validation_loss"):
-        assert torch.equal(getattr(same, name), getattr(sham, name))
+        torch.testing.assert_close(getattr(same, name), getattr(sham, name), rtol=1e-5, atol=1e-6)
         assert not torch.allclose(getattr(real, name), getattr(sham, name), rtol=1e-2)
     for a, b in zip(same.networks.tensors, sham.networks.tensors, strict=True):
-        assert torch.equal(a, b)
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)  # the same sums in another order
 
 
 @pytest.mark.parametrize("case", [NAMES[0], NAMES[-1]])
@@ -91,7 +91,7 @@ def test_a_method_that_says_tuned_trains_on_from_the_original(method: Removal, c
     spent = set(method.remove(given.networks, given.nodes, replace(given.setting, **budgets)).steps.tolist())
     none = {name: replace(budget, epochs=0) for name, budget in budgets.items()}
     start = method.remove(given.networks, given.nodes, replace(given.setting, **none)).networks
-    warm = all(map(torch.equal, start.weights[1:], given.networks.weights[1:])) if start.architecture.depth > 1 else True
+    warm = all(map(torch.equal, start.weights[1:], given.networks.weights[1:]))
     assert method.traits.tuned == (spent == {5} and warm)
     if method.traits.control:
         assert method.replacement() is None and all(map(torch.equal, start.tensors, given.networks.tensors))
@@ -239,5 +239,5 @@ def test_what_was_not_measured_is_not_equal(costs: list[float]) -> None:
 
 
 def test_the_catalogue_has_it_and_no_audit_asks_for_it_by_default() -> None:
-        assert SHAM in REMOVALS.names
+    assert SHAM in REMOVALS.names
     assert list(make_spec(["iris"]).removals) == [name for name in REMOVALS.names if name != SHAM]

@@ -21,8 +21,8 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     Every figure is the mean over networks; `_low` and `_high` are its 95 % interval (Student's t) over networks (the
     seeds), NaN for one network. `share_before` and `share_after` are the median over the applicable scorers, the
     `random` control left out. `effect_left` is direct_effect / direct_effect_before; `loss_change` is
-    loss_native / loss_before − 1; `seconds` is that of one network. `cost_net` is what the removal costs beyond training
-    on: see `net_costs`; `cost_equivalent`: see `no_difference`. NaN where a value does not exist (flips in
+    loss_native / loss_before − 1; `seconds` is that of one network. `cost_net`: `net_costs`, what the removal costs
+    beyond training on; `cost_equivalent`: `no_difference` of these. NaN where a value does not exist (flips in
     regression) and where a network of the row was not measured, never zero. A removal that failed for a feature has a
     row of NaN. `seeds`: how many networks have results. `simulated` names the data sets whose rows are a stand-in.
     """

@@ -128,7 +128,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
             "of the original: the smallest p, Holm-adjusted, of its tests on test rows against the best constant "
             "(loss) and chance (auc, kappa), one-sided; NaN where none has a value", "in [0, 1]"),
         "learned": flag("learned_p ≤ 0.05: the original has learned; nothing is concluded from one that has not"),
-        "tuned": flag("True where the method fine-tunes from the original's weights, so that its cost is to be read net "
+        "tuned": flag("True where the method fine-tunes from the original's weights, so that its cost is read net "
                       "of the sham's; False for a cold start, a closed form and 'original'"),
         "seconds": number("of the removal (or training), this member's share of its ensemble's time"),
         "steps": whole("optimiser steps until the member's best weights"),
