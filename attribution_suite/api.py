@@ -172,6 +172,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     from attribution_suite.auditing.pool import each_in_pool
     from attribution_suite.auditing.run import open_run, prepare, run_audit
     from attribution_suite.auditing.spec import make_spec
+    from attribution_suite.conclusions.verdicts import write_verdicts
     from attribution_suite.datasets.table import TabularDataset
     from attribution_suite.networks.given import count_networks
     from attribution_suite.reporting.page import draw_report
@@ -197,6 +198,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training), say=say)
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:
         failed = run_audit(prepared, context, folder)
+        write_verdicts(folder)
         draw_report(folder, prepared.datasets, each_in_pool(context.workers))
     return Audit(folder, failed)
 

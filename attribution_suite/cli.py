@@ -143,7 +143,7 @@ def _told(result: "Audit", removed: bool) -> int:
     from attribution_suite.reporting.summary import format_summary
 
     if removed:
-        print(format_summary(result.summary))
+        print(format_summary(result.summary, result.verdicts, result.record["spec"]["rules"]))
     print(f"report: {result.path / 'report.html'}")
     for failure in result.failed:
         _complain(f"failed: {failure}", 1)

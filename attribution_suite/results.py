@@ -21,7 +21,7 @@ class Audit:
     failed: list[str] = field(default_factory=list)
 
     def table(self, name: str) -> pd.DataFrame:
-        """One of the tables of `tables.TABLES`, or of `tables.NEURON_TABLES` where the run looked inside.
+        """One of the tables of `tables.TABLES`, 'verdicts', or of `tables.NEURON_TABLES` where the run looked inside.
 
         Raises InputError for an unknown name, and for a table that the run did not write.
         """
@@ -38,7 +38,12 @@ class Audit:
         return dict(json.loads((self.path / "run.json").read_text()))
 
     @property
+    def verdicts(self) -> pd.DataFrame:
+        """Per data set, removed feature and method: what may be concluded (`tables.VERDICTS`)."""
+        return self.table("verdicts")
+
+    @property
     def summary(self) -> pd.DataFrame:
-        """Per data set, removed feature and method: target share before and after, direct effect, loss change."""
+        """Per data set, removed feature and method: mean effect left, performance, change of the test loss, seconds."""
         simulated = [name for name, entry in self.record["datasets"].items() if entry["simulated"]]
-        return summary_table({name: self.table(name) for name in ("shifts", "outcomes", "failures")}, simulated)
+        return summary_table({name: self.table(name) for name in ("outcomes", "failures")}, simulated)

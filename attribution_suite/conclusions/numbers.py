@@ -51,8 +51,13 @@ def number(value: float) -> str:
 
 
 def rounded(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits and a real minus sign."""
-    return f"{value:.{digits}g}".replace("-", MINUS)
+    """A number with so many significant digits and a real minus sign; '–' where there is none."""
+    return "–" if np.isnan(value) else f"{value:.{digits}g}".replace("-", MINUS)
+
+
+def score(value: float) -> str:
+    """R², AUC and the like, two decimals; '–' where there is none."""
+    return "–" if np.isnan(value) else f"{value:.2f}".replace("-", MINUS)
 
 
 def measured(text: str) -> str:

@@ -7,7 +7,6 @@ import pandas as pd
 
 from attribution_suite.measures.statistics import equivalence, student_mean
 from attribution_suite.removals import SHAM
-from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
 UNIT = ["dataset", "layer", "removed", "removal"]
@@ -16,24 +15,24 @@ COST_MARGIN, COST_LEVEL = 0.01, 0.05  # net costs of less than 1 % of the test l
 
 
 def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str] = ()) -> pd.DataFrame:
-    """One row a data set, layer, removed feature and removal, from the tables `shifts`, `outcomes` and `failures`.
+    """One row a data set, layer, removed feature and removal, from the tables `outcomes` and `failures`.
 
     Every figure is the mean over networks; `_low` and `_high` are its 95 % interval (Student's t) over networks (the
-    seeds), NaN for one network. `share_before` and `share_after` are the median over the applicable scorers, the
-    `random` control left out. `effect_left` is direct_effect / direct_effect_before; `loss_change` is
-    loss_native / loss_before − 1; `seconds` is that of one network. `cost_net`: `net_costs`, what the removal costs
-    beyond training on; `cost_equivalent`: `no_difference` of these. NaN where a value does not exist (flips in
-    regression) and where a network of the row was not measured, never zero. A removal that failed for a feature has a
-    row of NaN. `seeds`: how many networks have results. `simulated` names the data sets whose rows are a stand-in.
+    seeds), NaN for one network. `performance_before` and `performance` are R², or of classes the AUC. `effect_left` is
+    direct_effect / direct_effect_before; `loss_change` is loss_native / loss_before − 1; `seconds` is that of one
+    network. `cost_net`: `net_costs`, what the removal costs beyond training on; `cost_equivalent`: `no_difference` of
+    these. NaN where a value does not exist (flips in regression) and where a network of the row was not measured,
+    never zero. A removal that failed for a feature has a row of NaN. `seeds`: how many networks have results.
+    `simulated` names the data sets whose rows are a stand-in.
     """
-    shifts, outcomes = (unit_ranks(tables[name]) for name in ("shifts", "outcomes"))
-    voters = shifts[shifts.applicable & (shifts.scorer != CONTROL)]
-    shares = voters.groupby([*UNIT, "seed"], sort=False)[["share_before", "share_after"]].median()
+    outcomes = unit_ranks(tables["outcomes"])
     edited = edits(outcomes)
-    facts = edited.assign(loss_change=edited.loss_native / edited.loss_before - 1, cost_net=net_costs(outcomes))
-    facts = facts.set_index([*UNIT, "seed"])[[*FACTS, "loss_change", "cost_net"]]
-    groups = dict(list(facts.join(shares).groupby(UNIT, sort=False)))
-    none = pd.DataFrame(columns=[*FACTS, "loss_change", "cost_net", "share_before", "share_after"], dtype=float)
+    facts = edited.assign(
+        loss_change=edited.loss_native / edited.loss_before - 1, cost_net=net_costs(outcomes),
+        performance=edited.r2.fillna(edited.auc), performance_before=edited.r2_before.fillna(edited.auc_before))
+    facts = facts.set_index([*UNIT, "seed"])[[*FACTS, "loss_change", "cost_net", "performance", "performance_before"]]
+    groups = dict(list(facts.groupby(UNIT, sort=False)))
+    none = pd.DataFrame(columns=facts.columns, dtype=float)
     rows = []
     for key in pairs(outcomes, tables["failures"]).itertuples(index=False, name=None):
         group = groups.get(key, none)

@@ -1,27 +1,25 @@
-"""The verdicts in sentences: which removals took a feature out, who agrees, what it cost, where the influence went."""
+"""The verdicts in sentences: what each method left of a feature, which scorers are right, what it cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from attribution_suite.conclusions.numbers import UNMEASURED, listed, percent, signed_percent
+from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED, Tables
+from attribution_suite.conclusions.numbers import UNMEASURED, listed, percent, rounded, signed_percent
 from attribution_suite.conclusions.summary import rank_name, unit_ranks
-from attribution_suite.conclusions.verdicts import STATES, Tables
 from attribution_suite.datasets.table import DECOY
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
-KINDS = {
-    "out": "taken out",
-    "disputed": "out, not all agree",
-    "reduced": "reduced",
-    "stays": "still in",
-    "unmeasured": UNMEASURED,
-}
-LABELS = {**KINDS, "cost": "cost", "went": "went to", "known": "still known"}
+# A verdict on the direct influence as the page's style and order name it.
+KINDS = {PROVED: "proved", BOUNDED: "bounded", UNDECIDED: "undecided", PRESENT: "present", BY_DESIGN: "design",
+         UNMEASURED: "unmeasured"}
+LABELS = {**{kind: state for state, kind in KINDS.items()}, "before": "before", "alarms": "scorers", "blind": "scorers",
+          "cost": "cost", "went": "went to", "known": "still known"}
+OUT = (PROVED, BOUNDED)
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,20 @@ class Finding:
 
 
 def headline(verdicts: pd.DataFrame) -> str:
-    """One sentence on one removed feature: how many methods took it out. `verdicts`: its rows of `verdicts`."""
-    feature, count = called(str(verdicts.removed.iloc[0])), len(verdicts)
-    out = int(verdicts.kind.isin(["out", "disputed"]).sum())
-    unknown = int((verdicts.kind == "unmeasured").sum())
-    if unknown == count:
+    """One sentence on one removed feature: how many methods took it out, and how sure that is.
+
+    `verdicts`: its rows of the table of verdicts, that of the originals among them.
+    """
+    feature, methods = called(str(verdicts.removed.iloc[0])), verdicts[verdicts.removal != ORIGINAL]
+    count, tally = len(methods), methods.direct.value_counts()
+    parts = [f"{tally[state]} {words}" for state, words in (
+        (PROVED, "proved"), (BOUNDED, "bounded"), (UNDECIDED, "undecided"), (UNMEASURED, UNMEASURED)) if state in tally]
+    if tally.get(UNMEASURED, 0) == count:
         return f"Nothing was measured: whether any method takes {feature} out of the network is not known."
-    start = "No method takes" if not out else f"{out} of {count} methods take" + ("s" if count == 1 else "")
-    rest = f"; {unknown} of {count} {'was' if unknown == 1 else 'were'} not measured" if unknown else ""
-    return f"{start} {feature} out of the network{rest}."
+    out = sum(tally.get(state, 0) for state in OUT)
+    start = f"{out} of {count} methods take" + ("s" if count == 1 else "") if out else "No method takes"
+    return f"{start} the direct influence of {feature} out of the network" + (
+        f" ({', '.join(parts)})." if parts else ".")
 
 
 def called(removed: str) -> str:
@@ -50,98 +53,96 @@ def called(removed: str) -> str:
     return f"the {removed}" if removed == rank_name(1) or removed.startswith("unit of rank ") else removed
 
 
-def findings(tables: Tables, verdicts: pd.DataFrame, votes: pd.DataFrame, summary: pd.DataFrame) -> list[Finding]:
-    """The verdict on one removed feature, the methods that succeed first.
+def findings(tables: Tables, verdicts: pd.DataFrame, summary: pd.DataFrame) -> list[Finding]:
+    """What may be concluded of one removed feature: of the originals, of each method, of the scorers, of the cost.
 
-    `verdicts`, `votes` and `summary` hold this feature's rows of the tables of those names.
+    `verdicts` and `summary` hold this feature's rows of the tables of those names.
     """
     removed = str(verdicts.removed.iloc[0])
-    feature = called(removed)
-    rows: dict[str, Any] = {str(row.removal): row for row in verdicts.itertuples()}
-    out = [name for name, row in rows.items() if row.kind == "out"]
-    result = [Finding("out", tuple(out), _out_text([rows[name] for name in out], votes, feature))] if out else []
-    for kind in list(KINDS)[1:]:
-        sentences = {name: _partial_text(row, _worst(votes[votes.removal == name]), feature)
-                     for name, row in rows.items() if row.kind == kind}
-        result += _together(kind, sentences)
-    worked = [name for name, row in rows.items() if row.kind in ("out", "disputed")]
+    before = verdicts[verdicts.removal == ORIGINAL]
+    rows: dict[str, Any] = {str(row.removal): row for row in verdicts[verdicts.removal != ORIGINAL].itertuples()}
+    result = [Finding("before", (), _before(row, called(removed))) for row in before.itertuples()]
+    for state, kind in KINDS.items():
+        sentences = {name: direct_text(row, called(removed)) for name, row in rows.items() if row.direct == state}
+        result += [Finding(kind, tuple(name for name, other in sentences.items() if other == text), text)
+                   for text in dict.fromkeys(sentences.values())]
+    result += scorer_findings(verdicts[verdicts.removal != ORIGINAL])
+    worked = [name for name, row in rows.items() if row.direct in OUT]
     if worked:
         result += [_cost(summary.set_index("removal").loc[worked]), *_destination(tables, removed, worked)]
     return [*result, *_known(tables, removed)]
 
 
-def _together(kind: str, sentences: Mapping[str, str]) -> list[Finding]:
-    """Methods that share a sentence share a finding, but where its verb speaks of one method ('leaves')."""
-    if kind in ("reduced", "stays"):
-        return [Finding(kind, (method,), text) for method, text in sentences.items()]
-    return [Finding(kind, tuple(method for method, sentence in sentences.items() if sentence == text), text)
-            for text in dict.fromkeys(sentences.values())]
+def _before(row: Any, feature: str) -> str:
+    if row.direct == PRESENT:
+        return f"in the original networks {witness(row, feature)}."
+    if row.direct in OUT:
+        return (f"in the original networks too {direct_text(row, feature).removesuffix('.')}: there was no direct "
+                "influence to remove.")
+    return f"in the original networks {direct_text(row, feature)}"
 
 
-def _out_text(rows: Sequence[Any], votes: pd.DataFrame, removed: str) -> str:
-    states = _worst(votes[votes.removal.isin([row.removal for row in rows])])
-    known = states[states != UNMEASURED]
-    which = "measured" if len(known) < len(states) else "that apply" if len(known) > 1 else "that applies"
-    agree = f"all {len(known)} scorers {which} agree" if len(known) > 1 else f"the one scorer {which} agrees"
-    if known.empty:
-        agree = "no scorer was measured" if len(states) else "no scorer applies"
-    return f"{_still_output(max(row.effect_left for row in rows), removed)}; {agree}{_notes(states)}."
+def direct_text(row: Any, feature: str) -> str:
+    """The sentence on one row of the table of verdicts."""
+    networks = (row.networks_proved + row.networks_bounded + row.networks_undecided + row.networks_present
+                + row.networks_not_measured)
+    if row.direct == PROVED:
+        return f"no weight leads from {feature} into the network: its output cannot depend on it, whatever its value."
+    if row.direct == BOUNDED:
+        return (f"no row of {row.rows} can be moved by more than δ = {rounded(row.delta)} by {feature} alone (at most "
+                f"{rounded(row.worst_case_bound)}); of other such rows at most {percent(row.moved_at_most)} may.")
+    if row.direct == UNDECIDED:
+        limit = ("a search bounds nothing" if not np.isfinite(row.worst_case_bound) else
+                 f"{rounded(row.worst_case_bound)} is not excluded")
+        return (f"no row of {row.rows} was found that {feature} alone moves by more than δ = {rounded(row.delta)} "
+                f"(most {rounded(row.worst_case)}), but {limit} in {row.networks_undecided} of "
+                f"{networks_words(networks)}.")
+    if row.direct == BY_DESIGN:
+        return f"the method reads {feature} at inference: it is judged on the information that is left alone."
+    if row.direct == PRESENT:
+        return (f"{witness(row, feature)}; more than δ = {rounded(row.delta)} in {row.networks_present} of "
+                f"{networks_words(networks)}.")
+    return (f"the direct influence of {feature} is {UNMEASURED} in {row.networks_not_measured} of "
+            f"{networks_words(networks)}: nothing is concluded of it.")
 
 
-def _partial_text(row: Any, states: pd.Series, removed: str) -> str:
-    kind, left, measured, networks = (getattr(row, name) for name in ("kind", "effect_left", "measured", "networks"))
-    still, count = list(states.index[states == "left"]), int((states != UNMEASURED).sum())
-    s = "s" if len(still) == 1 else ""
-    if kind == "unmeasured":
-        seen = f"; {listed(still, 'and')} still see{s} {removed}" if still else ""
-        if not measured:
-            return f"the direct effect of {removed} was not measured: nothing can be said of it{seen}."
-        return (f"the direct effect of {removed} was measured in {measured} of {networks} networks alone: too little "
-                f"to call it gone{seen}.")
-    if kind == "disputed":
-        return (f"{_still_output(left, removed)}, but {len(still)} of {count} scorers still give{s} it more than "
-                f"noise: {listed(still, 'and')}{_notes(states[states == UNMEASURED])}.")
-    where = f" in the {measured} of {networks} networks measured" if measured < networks else ""
-    amount = f"{percent(left)} of the direct effect" if np.isfinite(left) else "a direct effect where there was none"
-    see = f"{len(still)} of {count} scorers still see{s} it" if still else f"none of {count} scorers sees it"
-    see = see if count else "no scorer was measured" if len(states) else "no scorer applies"
-    note = _notes(states[states == UNMEASURED]) if still else _notes(states) if count else ""
-    return f"leaves {amount}{where}; {see}{note}."
+def witness(row: Any, feature: str) -> str:
+    """The row that moves most, in words."""
+    most = rounded(abs(row.witness_after - row.witness_before))
+    return (f"{feature} alone moves the output of a row by up to {most} (network {row.witness_seed}, test row "
+            f"{row.witness_row}: {row.witness_from} → {row.witness_to} takes it from "
+            f"{rounded(row.witness_before)} to {rounded(row.witness_after)})")
 
 
-def _still_output(left: float, removed: str) -> str:
-    if left < 1e-6:
-        return f"the output no longer moves with {removed}"
-    return f"at most {percent(left)} of the direct effect of {removed} is left"
-
-
-def _worst(votes: pd.DataFrame) -> pd.Series:
-    """scorer → its state at the removal where it sees most; scorers that never apply are left out."""
-    ranks = votes.state.map({state: rank for rank, state in enumerate(STATES)})
-    worst = ranks.groupby(votes.scorer, sort=False).max()
-    return worst[worst > 0].map(dict(enumerate(STATES)))
-
-
-def _notes(states: pd.Series) -> str:
-    """What to know of scorers that neither see the feature nor read nothing."""
-    parts = [f"{listed(list(states.index[states == state]), 'and', 3)} {words}" for state, words in (
-        ("noise", "at the level of the noise column"),
-        ("blind", "could not tell it from the noise column before either"),
-        (UNMEASURED, UNMEASURED),
-    ) if (states == state).any()]
-    return f" ({'; '.join(parts)})" if parts else ""
+def scorer_findings(verdicts: pd.DataFrame) -> list[Finding]:
+    """Which scorers are wrong of which methods: what alarms for nothing, and what could not have told."""
+    result = []
+    for kind, column, words in (
+            ("alarms", "false_alarm", "false alarm: sees the feature above its null where no direct influence is left"),
+            ("blind", "blind", "blind: could not tell the feature from its null before the removal either")):
+        by_scorer: dict[str, list[str]] = {}
+        for row in verdicts.itertuples():
+            for scorer in filter(None, str(getattr(row, column)).split(", ")):
+                by_scorer.setdefault(scorer, []).append(str(row.removal))
+        for methods in dict.fromkeys(map(tuple, by_scorer.values())):
+            wrong = tuple(scorer for scorer, where in by_scorer.items() if tuple(where) == methods)
+            where = "every method" if len(methods) == len(verdicts) else listed(methods, "and", 9)
+            result.append(Finding(kind, wrong, f"{words} ({where})."))
+    return result
 
 
 def _cost(summary: pd.DataFrame) -> Finding:
-    order = summary.loss_change.dropna().sort_values()
+    """The cheapest and the dearest of the methods that work, net of what training on gains for nothing."""
+    order = summary.cost_net.dropna().sort_values()
     if order.empty:
-        return Finding("cost", (), "of the methods that work the test loss was not measured.")
+        return Finding("cost", (), "of the methods that work the cost net of the sham was not measured.")
     cheap, dear = summary.loc[order.index[0]], summary.loc[order.index[-1]]
-    text = f"costs least of those that work: test loss {signed_percent(cheap.loss_change)}"
-    if not np.isnan(cheap.loss_change_low):
-        text += f" ({signed_percent(cheap.loss_change_low)} to {signed_percent(cheap.loss_change_high)})"
+    text = f"costs least of those that work: test loss {signed_percent(cheap.cost_net)} net of the sham"
+    if not np.isnan(cheap.cost_net_low):
+        text += f" ({signed_percent(cheap.cost_net_low)} to {signed_percent(cheap.cost_net_high)})"
+    text += ", which is no difference" if cheap.cost_equivalent else ""
     if len(order) > 1:
-        text += f"; {order.index[-1]} costs most, {signed_percent(dear.loss_change)}"
+        text += f"; {order.index[-1]} costs most, {signed_percent(dear.cost_net)}"
     unknown = [str(name) for name in summary.index if name not in order.index]
     text += f"; {listed(unknown, 'and')}: not measured" if unknown else ""
     return Finding("cost", (str(order.index[0]),), text + ".")

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
-from attribution_suite.conclusions import inside, numbers, verdicts, words
+from attribution_suite.conclusions import inside, numbers, words
 from attribution_suite.conclusions.summary import summary_table, unit_ranks
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import figures
@@ -115,12 +115,11 @@ def answers(subject: Subject) -> list[Answer]:
     summary = summary_table(subject.tables)
     if summary.empty:
         return []
-    judged, votes = subject.verdicts, subject.votes
-    result = []
+    judged, result = subject.verdicts, []
     for removed, verdict_rows in judged.groupby("removed", sort=False):
         rows = summary[summary.removed == removed]
-        sentences = words.findings(subject.tables, verdict_rows, votes[votes.removed == removed], rows)
-        both = rows.merge(verdict_rows.drop(columns=["removed", "effect_left"]), on="removal").to_dict("records")
+        sentences = words.findings(subject.tables, verdict_rows, rows)
+        both = rows.merge(verdict_rows.drop(columns=["dataset", "layer", "removed"]), on="removal").to_dict("records")
         result.append(Answer(str(removed), words.headline(verdict_rows), sentences,
                              [{str(column): value for column, value in row.items()} for row in both]))
     return result
@@ -165,10 +164,13 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
         percent=numbers.percent, signed_percent=numbers.signed_percent, number=numbers.number, seconds=numbers.seconds,
-        measured=numbers.measured, unbroken=lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
+        measured=numbers.measured, score=numbers.score,
+        count=lambda names: len([name for name in names.split(", ") if name]),
+        unbroken=lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
         foldable=lambda name: Markup("_<wbr>").join(name.split("_")),
         source=lambda figure: f"figures/{figure.file}" if figure.moving and beside else data_uri(figure),
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
+    environment.globals["infinite"] = float("inf")
     environment.tests["left_out"] = lambda figure: isinstance(figure, LeftOut)
     removals = list(dict.fromkeys(name for part in sections for name in part.subject.removals))
     scorers = list(dict.fromkeys(name for part in sections for name in part.subject.scorers))
@@ -177,7 +179,7 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     looks = any(part.subject.neurons for part in sections) and not removals
     return environment.get_template("report.html").render(
         run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
-        gone=verdicts.GONE, stays=verdicts.STAYS, arrow=numbers.arrow, open=OPEN, failures=failures,
+        kind_of=words.KINDS, rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
         removals=removals, scorers=scorers, networks=networks, networks_words=words.networks_words, looks=looks)
 
 

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from attribution_suite.conclusions.direct import direct
+from attribution_suite.conclusions.judgements import judgements
 from attribution_suite.conclusions.summary import pairs, unit_ranks
-from attribution_suite.conclusions.verdicts import verdicts, votes
+from attribution_suite.conclusions.verdicts import verdicts
 from attribution_suite.conclusions.words import networks_words
 from attribution_suite.errors import InputError
 from attribution_suite.scorers import CONTROL
@@ -105,13 +107,13 @@ class Subject:
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:
-        """One row a removed feature and removal: what may be said of the output, and how many scorers agree."""
-        return verdicts(self.tables)
+        """The rows of the table of verdicts."""
+        return verdicts(self.tables, self.judgements)
 
     @cached_property
-    def votes(self) -> pd.DataFrame:
-        """One row a removed feature, removal and scorer: what the scorer reads."""
-        return votes(self.tables)
+    def judgements(self) -> pd.DataFrame:
+        """One row a removed feature, removal and scorer: whether it sees the feature, and whether it is right."""
+        return judgements(self.tables, direct(self.tables))
 
     @cached_property
     def scorers(self) -> list[str]:

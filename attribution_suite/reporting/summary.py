@@ -1,54 +1,61 @@
-"""The audit in one table for the terminal: per data set, removed feature and method, what is left and its cost."""
+"""The answer in one table for the terminal: per data set, removed feature and method, what may be concluded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from attribution_suite.conclusions.numbers import arrow, measured, percent, seconds, signed_percent
+from attribution_suite.conclusions.numbers import measured, number, percent, rounded, score, seconds, signed_percent
 from attribution_suite.conclusions.words import averaged
+from attribution_suite.tables.audit import ORIGINAL
 
-INTERVAL = "left (95 %)"
+HEAD = ["data set", "removed", "method", "direct influence", "worst case", "mean effect", "R² or AUC", "net cost",
+        "seconds"]
+LEFT = 4  # columns of words
 
 
-def format_summary(summary: pd.DataFrame) -> str:
-    """`summary_table` as aligned lines: a heading, a line a data set, removed feature and method, the reading rule."""
+def format_summary(summary: pd.DataFrame, verdicts: pd.DataFrame, rules: Mapping[str, Any]) -> str:
+    """`summary_table` and `verdicts` as aligned lines: a heading, a line a data set, removed feature and method.
+
+    The originals have a line too: what there was to remove. `rules`: those of the run, printed below.
+    """
     if summary.empty:
         return "nothing was removed: no summary"
-    several = bool(summary.seeds.max() > 1)
-    head = ["data set", "removed", "method", "target share", INTERVAL, "direct effect", "test loss", "flips", "seconds"]
-    lines = [head, *(_line(row) for _, row in summary.iterrows())]
+    both = verdicts.merge(summary, on=["dataset", "layer", "removed", "removal"], how="left", sort=False)
+    simulated = set(summary.dataset[summary.simulated])
+    lines = [HEAD, *(_line(row, row.dataset in simulated) for _, row in both.iterrows())]
     for above, line in reversed(list(pairwise(lines))):
         if above[:2] == line[:2]:
             line[1] = ""
         if above[0] == line[0]:
             line[0] = ""
-    if not several:
-        lines = [line[:4] + line[5:] for line in lines]
-    note = (f"target share: median over scorers, before → after; direct effect: left of what it was; seconds: one "
-            f"network.\n{averaged(int(summary.seeds.max()))}.")
-    return f"{align(lines)}\n\n{note}" + (" Left: interval of the share after, over networks." if several else "")
+    delta = (f"{rounded(rules['delta_absolute'])} in the output's units" if rules["delta_absolute"] else
+             f"{rounded(rules['delta'])} of the standard deviation of each original's output")
+    return (f"{align(lines)}\n\ndirect influence: the worst of the networks; present where some test row moves by "
+            f"more than δ = {delta}, fixed before the run.\nworst case: the largest move found, in the output's units; "
+            "mean effect: left of what it was; net cost: change of the test loss, of a tuned method net of its sham (as "
+            "much training with nothing removed); seconds: one network.\n"
+            f"{averaged(int(summary.seeds.max()))}; one split of the rows.")
 
 
-def _line(row: pd.Series) -> list[str]:
+def _line(row: pd.Series, simulated: bool) -> list[str]:
     name = row.dataset if row.layer == 0 else f"{row.dataset}, layer {row.layer}"
-    left = "–" if pd.isna(row.share_after_low) else f"{percent(row.share_after_low)} to {percent(row.share_after_high)}"
-    return [
-        f"{name} (simulated)" if row.simulated else name,
-        row.removed,
-        row.removal,
-        arrow(row.share_before, row.share_after),
-        left,
-        measured(percent(row.effect_left)),
-        measured(signed_percent(row.loss_change)),
-        percent(row.flip_rate),
-        seconds(row.seconds),
-    ]
+    bound = "" if row.worst_case_bound == row.worst_case or np.isnan(row.worst_case) else (
+        " or more" if np.isinf(row.worst_case_bound) else f" to {number(row.worst_case_bound)}")
+    words = [f"{name} (simulated)" if simulated else name, row.removed, row.removal, row.direct,
+             measured(number(row.worst_case)) + bound]
+    if row.removal == ORIGINAL:
+        return [*words, "", "", "", ""]
+    return [*words, measured(percent(row.effect_left)),
+            f"{measured(score(row.performance_before))} → {measured(score(row.performance))}",
+            measured(signed_percent(row.cost_net)), seconds(row.seconds)]
 
 
 def align(lines: Sequence[Sequence[str]]) -> str:
-    """Cells in columns: the first three to the left, the others to the right, two spaces between."""
+    """Cells in columns: words to the left, numbers to the right, two spaces between."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    cells = ((cell.ljust(width) if i < 3 else cell.rjust(width) for i, (cell, width) in
+    cells = ((cell.ljust(width) if i < LEFT else cell.rjust(width) for i, (cell, width) in
               enumerate(zip(line, widths, strict=True))) for line in lines)
     return "\n".join("  ".join(line).rstrip() for line in cells)

@@ -65,14 +65,13 @@ def shift_matrix(subject: Subject, removed: str, seed: int | None = None) -> Mat
 
 def _missing(subject: Subject, removed: str, mean: pd.DataFrame, seed: int | None) -> pd.DataFrame:
     """What was not measured: the verdict on all networks; of one network, what applies and has no number."""
-    states, judged = subject.votes, subject.verdicts
+    states, effects = subject.judgements, unit_ranks(subject.tables["outcomes"])
     missing = pd.DataFrame(False, index=mean.index, columns=mean.columns)
-    rows: list[Any] = list(judged[judged.removed == removed].itertuples())
-    for row in rows:
-        missing.loc[row.removal, EFFECT] = row.kind == "unmeasured" if seed is None else row.measured < row.networks
-    rows = list(states[states.removed == removed].itertuples())
-    for row in rows:
-        missing.loc[row.removal, row.scorer] = row.state == UNMEASURED
+    known = effects[(effects.removed == removed) & effects.direct_effect.notna()].groupby("removal").size()
+    missing[EFFECT] = known.reindex(mean.index, fill_value=0) < subject.networks
+    there = states[(states.removed == removed) & (states.state == UNMEASURED) & states.removal.isin(mean.index)]
+    for removal, scorer in zip(there.removal, there.scorer, strict=True):
+        missing.loc[removal, scorer] = True
     return missing if seed is None else missing & mean.isna()
 
 

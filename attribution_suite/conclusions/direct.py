@@ -1,0 +1,102 @@
+"""The direct influence: what each network's worst case says, and a method's row, which takes the worst of its networks.
+
+The words are those of docs/methods.md, 'What may be concluded'. Nothing unmeasured is ever read as gone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from attribution_suite.conclusions.numbers import UNMEASURED
+from attribution_suite.conclusions.summary import pairs, unit_ranks
+from attribution_suite.removals import REMOVALS
+from attribution_suite.tables.audit import ORIGINAL
+
+PROVED, BOUNDED, UNDECIDED = "proved none", "bounded", "undecided"
+PRESENT, BY_DESIGN = "present", "present by design"
+# The worst first: a method's row takes the first that one of its networks is in.
+ORDER = (PRESENT, UNMEASURED, UNDECIDED, BOUNDED, PROVED)
+KEYS = ["removed", "removal"]
+ALPHA = 0.05
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def direct(tables: Tables) -> pd.DataFrame:
+    """One row a removed feature and removal of one data set and layer, the originals' rows among them.
+
+    Its columns are those of `VERDICTS` from 'direct' to 'witness_after'.
+    """
+    outcomes = unit_ranks(tables["outcomes"])
+    edited = pairs(outcomes, tables["failures"])
+    order = [(removed, removal) for removed, rows in edited.groupby("removed", sort=False)
+             for removal in (ORIGINAL, *rows.removal)]
+    seeds = sorted({*tables["outcomes"].seed, *tables["attributions"].seed})
+    measured = outcomes[outcomes.removed != ""]
+    measured = measured.assign(state=network_states(measured, learned(tables["outcomes"])))
+    networks: dict[Any, pd.DataFrame] = dict(list(measured.groupby(KEYS, sort=False)))
+    rows = [{"removed": removed, "removal": removal, **_row(networks.get((removed, removal)), removal, len(seeds))}
+            for removed, removal in order]
+    return pd.DataFrame(rows, columns=[*KEYS, *_row(None, ORIGINAL, 0)])
+
+
+def learned(outcomes: pd.DataFrame) -> pd.Series:
+    """seed → has the original learned? False where that was not measured."""
+    originals = outcomes[(outcomes.removal == ORIGINAL) & (outcomes.removed == "")]
+    return originals.set_index("seed").learned.astype(bool)
+
+
+def network_states(outcomes: pd.DataFrame, has_learned: pd.Series) -> np.ndarray:
+    """The state of each row of `outcomes`: one network and removed feature.
+
+    'proved none' by algebra, whatever else is known of the network; then 'not measured' where anything is not finite
+    or the original has not learned; 'present' where a row moves by more than δ; 'bounded' where none can; else
+    'undecided'.
+    """
+    effect, bound, delta = (outcomes[name].to_numpy(float) for name in ("worst_case", "worst_case_bound", "delta"))
+    proved = (outcomes.worst_case_method == "algebra").to_numpy() & (bound == 0)
+    known = np.isfinite(effect) & np.isfinite(delta) & ~np.isnan(bound)
+    known &= outcomes.seed.map(has_learned).eq(True).to_numpy()
+    return np.select([proved, ~known, effect > delta, bound <= delta], [PROVED, UNMEASURED, PRESENT, BOUNDED],
+                     UNDECIDED)
+
+
+def moved_at_most(rows: int) -> float:
+    """The part of the population that may move by more than δ where none of n independent rows does: 1 − α^(1/n)."""
+    return float(1 - ALPHA ** (1 / rows))
+
+
+def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, Any]:
+    """The verdict over the networks of one removal of one feature; `count`: how many there should be."""
+    states = pd.Series([], dtype=str) if networks is None else networks.state
+    tally = states.value_counts().reindex(ORDER, fill_value=0)
+    tally[UNMEASURED] += count - len(states)
+    worst = next((state for state in ORDER if tally[state]), UNMEASURED)
+    whole = networks is not None and len(states) == count > 0 and bool(np.isfinite(networks.worst_case).all())
+    row: dict[str, Any] = {
+        "direct": BY_DESIGN if by_design(removal) else worst,
+        "networks_proved": int(tally[PROVED]), "networks_bounded": int(tally[BOUNDED]),
+        "networks_undecided": int(tally[UNDECIDED]), "networks_present": int(tally[PRESENT]),
+        "networks_not_measured": int(tally[UNMEASURED]),
+        "worst_case": np.nan, "worst_case_bound": np.nan, "delta": np.nan, "rows": 0, "moved_at_most": np.nan,
+        "witness_seed": -1, "witness_row": -1, "witness_from": "", "witness_to": "", "witness_before": np.nan,
+        "witness_after": np.nan}
+    if networks is None or not np.isfinite(networks.worst_case).any():
+        return row
+    witness: Any = networks.iloc[int(networks.worst_case.argmax())]
+    row |= {"delta": witness.delta, "rows": int(networks.rows.min())}
+    if whole:
+        row |= {"worst_case": witness.worst_case, "worst_case_bound": networks.worst_case_bound.max()}
+    if worst in (BOUNDED, PROVED):
+        row["moved_at_most"] = 0.0 if worst == PROVED else moved_at_most(row["rows"])
+    if witness.witness_row >= 0:
+        row |= {"witness_seed": int(witness.seed), "witness_row": int(witness.witness_row)}
+        row |= {name: witness[name] for name in ("witness_from", "witness_to", "witness_before", "witness_after")}
+    return row
+
+
+def by_design(removal: str) -> bool:
+    """Does the method read the feature at inference? A method that this installation lacks does not say."""
+    return removal in REMOVALS.names and REMOVALS.load(removal).traits.reads == "at inference"

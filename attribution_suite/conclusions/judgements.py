@@ -1,0 +1,81 @@
+"""Scorers are judged, they do not vote: what each says of a removed feature, against its own null.
+
+The null of a scorer is what it says of phantoms, columns that the network cannot read (table `nulls`); 'above the null'
+is a p of at most 1/20 against them.
+"""
+
+import numpy as np
+import pandas as pd
+
+from attribution_suite.conclusions.direct import KEYS, PRESENT, PROVED, Tables
+from attribution_suite.conclusions.numbers import UNMEASURED
+from attribution_suite.conclusions.summary import unit_ranks
+from attribution_suite.measures.nulls import LEVEL
+from attribution_suite.scorers import CONTROL
+from attribution_suite.tables.audit import ORIGINAL
+
+FALSE_ALARM, BLIND, BY_CONSTRUCTION, SEES, SILENT = "false alarm", "blind", "by construction", "sees", "silent"
+CANNOT_SEE, NOT_APPLICABLE = "cannot see", "not applicable"
+# Its column in the table of verdicts.
+COLUMNS = {FALSE_ALARM: "false_alarm", BLIND: "blind", BY_CONSTRUCTION: "by_construction", SEES: "sees",
+           SILENT: "silent", CANNOT_SEE: "cannot_see", NOT_APPLICABLE: "not_applicable",
+           UNMEASURED: "scorers_not_measured"}
+# D up to this part of δ is zero to rounding.
+ROUNDING = 1e-4
+
+
+def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """One row a removed feature, removal and scorer but the control: `removed`, `removal`, `scorer`, `p`, `state`.
+
+    `verdicts`: the rows of `direct` for the same data set and layer. Blindness is asked first: a scorer that could not
+    tell the feature from its null in the originals, where its influence was present, says nothing by silence or alarm.
+    """
+    nulls = unit_ranks(tables["nulls"])
+    nulls = nulls[nulls.scorer != CONTROL]
+    keys = [*KEYS, "scorer"]
+    said = nulls.groupby(keys, sort=False).agg(
+        p=("p", "first"), finite=("score", lambda scores: bool(np.isfinite(scores).all())),
+        by_construction=("by_construction", "all"), unseen=("unseen", "any"))
+    table = verdicts[[*KEYS, "direct", "worst_case_bound", "delta"]].merge(
+        pd.DataFrame({"scorer": scorers(tables)}), how="cross")
+    after = said.reindex(pd.MultiIndex.from_frame(table[keys]))
+    before = said.reindex(pd.MultiIndex.from_frame(table[keys].assign(removal=ORIGINAL)))
+    was_present = table.removed.map(verdicts[verdicts.removal == ORIGINAL].set_index("removed").direct) == PRESENT
+    none = (table.direct == PROVED) | (table.worst_case_bound <= ROUNDING * table.delta)
+    p, constructed = after.p.to_numpy(float), _flag(after.by_construction)
+    measured = _flag(after.finite) & (np.isfinite(p) | constructed)
+    above = p <= LEVEL
+    blind = was_present.to_numpy() & (before.p.to_numpy(float) > LEVEL)
+    state = np.select(
+        [refused(tables, table), ~measured, _flag(before.unseen) | _flag(after.unseen), blind, above & none.to_numpy(),
+         constructed, above], [NOT_APPLICABLE, UNMEASURED, CANNOT_SEE, BLIND, FALSE_ALARM, BY_CONSTRUCTION, SEES],
+        SILENT)
+    return table[keys].assign(p=p, state=state)
+
+
+def scorers(tables: Tables) -> list[str]:
+    """The scorers that are judged, those that failed among them."""
+    originals = tables["attributions"][tables["attributions"].removal == ORIGINAL]
+    names = pd.unique(pd.concat([originals.scorer, tables["shifts"].scorer, tables["failures"].scorer]))
+    return [str(name) for name in names if name not in (CONTROL, "")]
+
+
+def refused(tables: Tables, table: pd.DataFrame) -> np.ndarray:
+    """Which rows' scorer does not apply, to what the removal changes or to the networks at all; a failed one does."""
+    shifts = unit_ranks(tables["shifts"])
+    applies = shifts.groupby([*KEYS, "scorer"]).applicable.any()
+    after = applies.reindex(pd.MultiIndex.from_frame(table[[*KEYS, "scorer"]]))
+    never: np.ndarray = _flag(after.eq(False)) & ~_failed(table, tables["failures"])
+    return never
+
+
+def _failed(table: pd.DataFrame, failures: pd.DataFrame) -> np.ndarray:
+    """Which rows' scorer failed there, or in the originals, without which there is nothing to compare with."""
+    named = unit_ranks(failures[failures.scorer != ""])
+    there = pd.MultiIndex.from_frame(table[[*KEYS, "scorer"]]).isin(
+        pd.MultiIndex.from_frame(named[[*KEYS, "scorer"]]))
+    return there | table.scorer.isin(named.scorer[named.removal == ORIGINAL]).to_numpy()
+
+
+def _flag(values: pd.Series) -> np.ndarray:
+    return np.asarray(values.eq(True), bool)
