@@ -35,8 +35,8 @@ def format_summary(summary: pd.DataFrame, verdicts: pd.DataFrame, rules: Mapping
              f"{rounded(rules['delta'])} of the standard deviation of each original's output")
     return (f"{align(lines)}\n\ndirect influence: the worst of the networks; present where some test row moves by "
             f"more than δ = {delta}, fixed before the run.\nworst case: the largest move found, in the output's units; "
-            "mean effect: left of what it was; net cost: change of the test loss, of a tuned method net of its sham (as "
-            "much training with nothing removed); seconds: one network.\n"
+            "mean effect: left of what it was; net cost: change of the test loss, of a tuned method net of its sham "
+            "(as much training with nothing removed); seconds: one network.\n"
             f"{averaged(int(summary.seeds.max()))}; one split of the rows.")
 
 
