@@ -41,7 +41,10 @@ def hide_installed() -> None:
 
 def entry_points(**wanted: Any) -> EntryPoints:
     """As importlib's own, without the plug-ins that are installed."""
-    return EntryPoints(point for point in _entry_points(**wanted)
+    points = _entry_points(**wanted)
+    if isinstance(points, dict):  # by group, which is how Python 3.11 answers a question for all
+        points = EntryPoints(point for group in points.values() for point in group)
+    return EntryPoints(point for point in points
                        if not (point.group.startswith("attribution_suite.") and is_installed(point)))
 
 

@@ -1,0 +1,184 @@
+"""What networks still tell of the feature that each of them lost: probes, dependence, rates, and who its proxies are."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from attribution_suite.auditing.spec import Information
+from attribution_suite.auditing.store import Arrays
+from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.measures.information.conditional import generalised_covariance
+from attribution_suite.measures.information.dependence import dependence_test, target_strata
+from attribution_suite.measures.information.limits import NOT_MEASURED, Limits
+from attribution_suite.measures.information.probes import FEWEST_ROWS, boosted_probe, margins, ridge_probe, unmeasured
+from attribution_suite.measures.information.proxies import forward_selection, parts
+from attribution_suite.measures.information.rates import group_rates
+from attribution_suite.measures.information.targets import Target
+from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.outputs import predicted_class
+
+INFORMATION = ("information", "proxies")  # the arrays: each a table as the bytes of a Parquet file
+ROWS = {"quick": 500, "full": 2000}  # test rows that probes read, at most
+DEPENDENCE_ROWS = 500  # of distances, whose cost grows with their square
+TRAINING_ROWS = 5000  # that proxies are chosen on
+MEASURED = tuple(field.name for field in fields(Limits))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One lost feature: its `columns`, x_j in the rows in use, and the networks that lost it, by their `members`."""
+
+    columns: tuple[int, ...]
+    target: Target
+    members: list[int]
+    networks: Ensemble
+
+
+def information(networks: Ensemble, nodes: Nodes, dataset: TabularDataset, options: Information,
+                originals: bool = False) -> Arrays:
+    """The tables `information` and `proxies` without the keys of a network, whose number `member` stands for them.
+
+    `nodes`: the input columns that each member lost; of `originals`, that it will lose: then the ceiling (what the
+    inputs without them tell) is measured too. Only test rows are read, which no fit and no stopping has seen; proxies
+    alone are chosen on training rows.
+    """
+    rows = dataset.test.inputs[:ROWS[options.mode]].to(networks.device)
+    found, ledger = [], []
+    for asked in each_lost(networks, nodes, rows):
+        frames = [*probed(asked, dataset, rows, options, originals), *rates(asked, dataset, options)]
+        found += [frame.assign(member=np.array(asked.members)[frame.member]) for frame in frames]
+        ledger.append(proxies(asked, dataset, rows, options))
+    return {name: packed(pd.concat(frames, ignore_index=True))
+            for name, frames in zip(INFORMATION, (found, ledger), strict=True)}
+
+
+def each_lost(networks: Ensemble, nodes: Nodes, rows: Tensor) -> Iterator[Asked]:
+    """Every feature that is lost, with the networks that lost it."""
+    lost: dict[tuple[int, ...], list[int]] = {}
+    for member, index in enumerate(nodes.index.tolist()):
+        lost.setdefault(tuple(dict.fromkeys(index)), []).append(member)
+    for columns, members in lost.items():
+        yield Asked(columns, Target.of(rows[:, list(columns)].numpy(force=True)), members, networks.select(members))
+
+
+def probed(asked: Asked, dataset: TabularDataset, rows: Tensor, options: Information,
+           ceiling: bool) -> Iterator[pd.DataFrame]:
+    """Probes and tests of dependence, one frame each."""
+    target, networks = asked.target, asked.networks
+    margin = None if options.margin is None else options.margin
+    outputs = networks.outputs(rows).double().cpu()
+    layers = dict(hidden(networks, rows, options.mode == "full"))
+    places = {"output": outputs, **layers}
+    for where, representation in places.items():
+        yield framed(where, "ridge", ridge_probe(representation, target, margin))
+    few = slice(0, DEPENDENCE_ROWS)
+    short = Target(target.values[few], target.category)
+    values, x = outputs[:, few].numpy(), rows[few][:, list(asked.columns)].numpy(force=True)
+    r2 = margins(short, margin)[2] if short.values.shape[1] else np.nan
+    apt = len(x) >= FEWEST_ROWS and short.values.shape[1] > 0
+    yield framed("output", "distance_correlation",
+                 dependence_test(values, x, r2) if apt else unmeasured(short, len(networks)))
+    if options.mode == "full":
+        for where in ("output", *list(layers)[-1:]):
+            yield framed(where, "boosted", boosted_probe(places[where], target))
+        strata = target_strata(dataset.test.targets[:len(x)].numpy(), dataset.task != "regression")
+        yield framed("output", "distance_correlation", dependence_test(values, x, r2, strata) if apt else
+                     unmeasured(short, len(networks)), given=dataset.target_name)
+    condition = [column for name in options.conditional_on for column in dataset.columns(name)]
+    if condition and not set(condition) & set(asked.columns):
+        yield framed("output", "gcm", generalised_covariance(outputs, target, rows[:, condition].cpu().double().numpy()),
+                     given=", ".join(options.conditional_on))
+    if ceiling:
+        others = [column for column in range(rows.shape[1]) if column not in asked.columns]
+        inputs = rows[None, :, others].double().cpu()
+        for measure, probe in (("ridge", ridge_probe(inputs, target, margin)),
+                               *([("boosted", boosted_probe(inputs, target))] if options.mode == "full" else [])):
+            yield framed("inputs", measure, probe, members=len(networks))
+
+
+def hidden(networks: Ensemble, rows: Tensor, every: bool) -> Iterator[tuple[str, Tensor]]:
+    """The last hidden layer, or every one, where layers are known: name and activations `[members, rows, width]`."""
+    depth = networks.architecture.depth
+    if depth == 1 or networks.refusal("layers"):
+        return
+    activations = networks.activations(rows)
+    for layer in range(1 if every else depth - 1, depth):
+        yield f"layer:{layer}", activations[layer].double().cpu()
+
+
+def rates(asked: Asked, dataset: TabularDataset, options: Information) -> Iterator[pd.DataFrame]:
+    """Rates per group of a categorical x_j on all test rows, where the favourable class is known."""
+    favourable = favourable_class(dataset, options.favourable)
+    labels = group_labels(dataset, asked.columns)
+    if favourable is None or not asked.target.category or len(set(labels)) < 2:
+        return
+    test = dataset.test.to(asked.networks.device)
+    predicted = predicted_class(asked.networks.outputs(test.inputs), dataset.task).numpy(force=True)
+    measured = group_rates(predicted, test.targets.numpy(force=True), labels, favourable)
+    for place, group in enumerate(measured.groups):
+        yield described("favourable_rate", group, measured.rate[:, place], int(measured.count[0, place]))
+    for measure in ("impact_ratio", "equalised_odds_difference"):
+        yield described(measure, "", getattr(measured, measure), len(test))
+
+
+def favourable_class(dataset: TabularDataset, name: str | None) -> int | None:
+    """The number of the favourable class: the named one, class 1 of two by default; None where there is none."""
+    if dataset.task == "regression":
+        return None
+    if name is None:
+        return 1 if dataset.task == "binary" else None
+    return list(dataset.classes).index(name) if name in dataset.classes else None
+
+
+def group_labels(dataset: TabularDataset, columns: Sequence[int]) -> list[str]:
+    """Each test row's group: the columns that are not 0 there, by name (a number with its value), or 'other'."""
+    values = dataset.inputs[dataset.test_rows][:, list(columns)]
+    names = [dataset.feature_names[column] for column in columns]
+    return [", ".join(name if "=" in name else f"{name} {value:g}" for name, value in zip(names, row, strict=True)
+                      if value) or "other" for row in values.tolist()]
+
+
+def proxies(asked: Asked, dataset: TabularDataset, rows: Tensor, options: Information) -> pd.DataFrame:
+    """The ledger: who predicts x_j, how much each adds, and its part in what each network's output tells."""
+    margin = {} if options.margin is None else {"margin": options.margin}
+    chosen = forward_selection(dataset.train.inputs[:TRAINING_ROWS].numpy(), dataset.groups, asked.columns, **margin)
+    members, count = len(asked.members), len(chosen.names)
+    part = np.empty((members, 0)) if not count else parts(
+        lambda inputs: asked.networks.outputs(inputs).double().cpu(), rows,
+        [dataset.groups[name] for name in chosen.names], asked.target)
+    return pd.DataFrame({
+        "member": np.repeat(asked.members, count), "proxy": np.tile(np.array(chosen.names, dtype=object), members),
+        "order": np.tile(np.arange(1, count + 1), members), "r2_added": np.tile(chosen.added, members),
+        "part": part.ravel()})
+
+
+def framed(where: str, measure: str, limits: Limits, given: str = "", members: int | None = None) -> pd.DataFrame:
+    """One row a network; `members`: how many share the one row that was measured."""
+    frame = pd.DataFrame({name: getattr(limits, name) for name in MEASURED})
+    frame = frame if members is None else frame.loc[[0] * members].reset_index(drop=True)
+    return frame.assign(member=range(len(frame)), where=where, measure=measure, given=given)
+
+
+def described(measure: str, group: str, values: np.ndarray, rows: int) -> pd.DataFrame:
+    """A rate, which is a description and has no limits."""
+    state = np.where(np.isfinite(values), "", NOT_MEASURED)
+    return pd.DataFrame({"metric": "rate", "value": values, "rows": rows, "state": state, "member": range(len(values)),
+                         "where": "output", "measure": measure, "given": group})
+
+
+def packed(frame: pd.DataFrame) -> np.ndarray:
+    """A table as the bytes of a Parquet file."""
+    file = io.BytesIO()
+    frame.to_parquet(file, index=False)
+    return np.frombuffer(file.getvalue(), np.uint8)
+
+
+def unpacked(array: np.ndarray) -> pd.DataFrame:
+    """The table of `packed`."""
+    return pd.read_parquet(io.BytesIO(array.tobytes()))

@@ -1,0 +1,189 @@
+"""Distance correlation of networks' outputs with x_j: dependence of any form, also given the target.
+
+Székely, Rizzo & Bakirov 2007; bias-corrected Székely & Rizzo 2014: U-centred distance matrices, whose products over
+n(n − 3) are unbiased, so that independent variables have 0 on average (the plain one is above 0 for them too).
+"""
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from torch import Tensor
+
+from attribution_suite.errors import InputError
+from attribution_suite.measures.information.limits import (
+    FOUND,
+    NOT_DISTINGUISHED,
+    ONE_SIDED,
+    Floats,
+    Limits,
+    permutation_p,
+    states,
+    upper_quantile,
+)
+from attribution_suite.measures.information.targets import finite, row_orders
+
+PERMUTATIONS = 99
+VALUES_AT_ONCE = 8_000_000  # numbers of the permuted distance matrices held at a time (4 bytes each)
+# Of weakly correlated normals the squared distance correlation is this part of ρ² (Székely et al. 2007, theorem 7).
+OF_WEAK_NORMALS = 1 / (4 * (1 + np.pi / 3 - np.sqrt(3)))
+EFFICIENCY = 1.15  # its error on the scale of ρ, in units of Pearson's
+ROWS_OF_A_BIN = 10  # rows with the nearest targets among which x_j is permuted
+
+
+def distance_correlation(outputs: ArrayLike, feature: ArrayLike, corrected: bool = True) -> Floats:
+    """The squared distance correlation of every network's outputs with a feature, `[members]`.
+
+    `outputs` `[members, rows]` or `[members, rows, outputs]`, `feature` `[rows]` or `[rows, columns]`. With A, B the
+    centred distance matrices, ΣAB / √(ΣAA ΣBB): `corrected` in [−1, 1], plain in [0, 1]; 0 for a constant.
+    """
+    values, x = _aligned(outputs, feature)
+    other = _centred(x[None], corrected)[0]
+    return np.concatenate([_ratio(_centred(piece, corrected), other) for piece in values.split(16)])
+
+
+def dependence_test(outputs: ArrayLike, feature: ArrayLike, r2_margin: float, strata: NDArray[np.int64] | None = None,
+                    permutations: int = PERMUTATIONS, seed: int = 0) -> Limits:
+    """The bias-corrected squared distance correlation with a permutation p; shapes as in `distance_correlation`.
+
+    `control`: the mean over permuted copies of x_j. The margin is what normals of R² `r2_margin` have, m = 0.79 R²; q
+    being the copies' 95 % limit and e the standard error over rows (delta method on the rows' means of A∘B, A∘A, B∘B),
+    low = v − max(1.645 e, q), high = v + max(1.645 e, q, m − m₅). m₅ is what 5 % of samples stay below at the margin,
+    0.79 (R − 1.645 k)², and the power the part that is above q, Φ((R − √(q / 0.79)) / k), with k = 1.15 / √n for the
+    error of R from distances (Pearson's r has 1 / √n).
+
+    `strata` `[rows]`: dependence given them. Outputs and x_j lose the mean of their stratum, which leaves no signal of
+    what the strata hold fixed to drown in, and x_j is permuted within strata (the local permutation test of Kim,
+    Neykov, Balakrishnan & Wasserman 2022). No margin is tested: 'found' or 'not distinguished'.
+    """
+    values, x = _aligned(outputs, feature)
+    rows = len(x)
+    if strata is None:
+        orders = row_orders(rows, permutations, seed)
+    else:
+        orders = _orders_within(strata, permutations, seed)
+        values, x = _without_means(values, strata), _without_means(x[None], strata)[0]
+    value, error, copies = _with_copies(values, x, orders)
+    limit, margin = upper_quantile(copies), OF_WEAK_NORMALS * r2_margin
+    away = np.maximum(ONE_SIDED * error, limit)
+    high = value + away
+    if strata is None:
+        spread = EFFICIENCY / np.sqrt(rows)
+        least = OF_WEAK_NORMALS * max(r2_margin**0.5 - ONE_SIDED * spread, 0) ** 2
+        high = np.maximum(high, value + margin - least)
+        power = stats.norm.cdf((r2_margin**0.5 - np.sqrt(np.clip(limit, 0, None) / OF_WEAK_NORMALS)) / spread)
+        state = states(value - away, high, 0.0, margin, power, rows)
+    else:
+        power = np.full(len(value), np.nan)
+        state = tuple(np.where(value > away, FOUND, NOT_DISTINGUISHED).tolist())
+    return Limits("dcor2", value, value - away, high, copies.mean(0), limit, permutation_p(value, copies),
+                  power, rows, state)
+
+
+def target_strata(targets: ArrayLike, classes: bool) -> NDArray[np.int64]:
+    """What separation holds fixed, `[rows]`: the class, or for a number one of bins of ten rows with the nearest targets.
+
+    Bins this small hold the target all but fixed; with a few wide ones its own effect inside a bin would pass for
+    dependence given it.
+    """
+    values = np.asarray(targets)
+    if classes:
+        strata: NDArray[np.int64] = np.unique(values, return_inverse=True)[1]
+        return strata
+    places = np.empty(len(values), np.int64)
+    places[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return np.asarray(places // ROWS_OF_A_BIN)
+
+
+def _with_copies(values: Tensor, x: Tensor, orders: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+    """Value, standard error `[members]` and copies `[permutations, members]`; x_j's matrix is centred once.
+
+    Permuted copies of it meet all networks' in one product, [copies, n²] @ [n², members], in pieces of bounded size.
+    """
+    rows, members = len(x), len(values)
+    other = _centred(x[None], True)[0].float()
+    value, error = np.empty(members), np.empty(members)
+    copies = np.empty((len(orders), members))
+    step = max(1, VALUES_AT_ONCE // rows**2)
+    for start in range(0, members, step):
+        matrices = _centred(values[start:start + step], True).float()
+        piece = slice(start, start + len(matrices))
+        value[piece], error[piece] = _value_and_error(matrices, other)
+        scale = (matrices.double().square().sum((1, 2)) * other.double().square().sum()).sqrt().numpy()
+        flat = matrices.flatten(1).T
+        for first in range(0, len(orders), step):
+            permuted = torch.stack([other[order][:, order] for order in torch.from_numpy(orders[first:first + step])])
+            sums = (permuted.flatten(1) @ flat).double().numpy()
+            copies[first:first + len(permuted), piece] = np.divide(sums, scale, out=np.zeros_like(sums),
+                                                                   where=scale > 0)
+    return value, error, copies
+
+
+def _value_and_error(matrices: Tensor, other: Tensor) -> tuple[Floats, Floats]:
+    """R = s_AB / √(s_AA s_BB) and its error: a row's influence on a product is 2(its mean − s), centring adds nothing."""
+    a, b = matrices.double(), other.double()
+    means = [(a * b).mean(2), (a * a).mean(2), (b * b).mean(1).expand(len(a), -1)]
+    both, first, second = (mean.mean(1, keepdim=True) for mean in means)
+    scale = (first * second).sqrt()
+    zero = scale == 0
+    scale, first, second = (torch.where(zero, 1, part) for part in (scale, first, second))
+    ratio = both / scale
+    influence = 2 * ((means[0] - both) / scale
+                     - ratio / 2 * ((means[1] - first) / first + (means[2] - second) / second))
+    error = influence.std(1) / len(b) ** 0.5
+    return torch.where(zero, 0.0, ratio)[:, 0].numpy(), torch.where(zero[:, 0], 0.0, error).numpy()
+
+
+def _ratio(matrices: Tensor, other: Tensor) -> Floats:
+    sums = (matrices * other).sum((1, 2))
+    scale = (matrices.square().sum((1, 2)) * other.square().sum()).sqrt()
+    return torch.where(scale > 0, sums / scale, 0.0).numpy()
+
+
+def _centred(values: Tensor, corrected: bool) -> Tensor:
+    """Centred distance matrices of `[members, rows, columns]`: `[members, rows, rows]`; zero for a constant.
+
+    Corrected: a_ij − a_i./(n − 2) − a_.j/(n − 2) + a_../((n − 1)(n − 2)) off the diagonal, 0 on it; plain: the row and
+    column means taken out, the whole mean added.
+    """
+    distances = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
+    rows = distances.shape[1]
+    if corrected:
+        sums = distances.sum(2)
+        centred = distances - (sums[:, :, None] + sums[:, None]) / (rows - 2)
+        centred += (sums.sum(1) / ((rows - 1) * (rows - 2)))[:, None, None]
+        centred.diagonal(dim1=1, dim2=2).zero_()
+    else:
+        means = distances.mean(2)
+        centred = distances - means[:, :, None] - means[:, None] + means.mean(1)[:, None, None]
+    return centred * (distances.amax((1, 2)) > 0)[:, None, None]
+
+
+def _orders_within(strata: NDArray[np.int64], permutations: int, seed: int) -> NDArray[np.int64]:
+    """Orders that keep every row in its stratum, `[permutations, rows]`."""
+    orders = np.empty((permutations, len(strata)), np.int64)
+    groups = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    for draw, order in enumerate(orders):
+        generator = np.random.default_rng((seed, draw))
+        for group in groups:
+            order[group] = generator.permutation(group)
+    return orders
+
+
+def _without_means(values: Tensor, strata: NDArray[np.int64]) -> Tensor:
+    """`[…, rows, columns]` without the mean of each stratum."""
+    places = torch.from_numpy(np.unique(strata, return_inverse=True)[1])
+    member = torch.nn.functional.one_hot(places).to(values)
+    return values - member @ (member.T @ values / member.sum(0)[:, None])
+
+
+def _aligned(outputs: ArrayLike, feature: ArrayLike) -> tuple[Tensor, Tensor]:
+    x = finite(feature, "the feature")
+    values = np.asarray(outputs, float)
+    values = values[..., None] if values.ndim == 2 else values
+    if values.ndim != 3 or values.shape[1] != len(x):
+        raise InputError(f"outputs are [members, rows] or [members, rows, outputs] with the {len(x)} rows of the "
+                         f"feature, got {list(values.shape)}")
+    if len(x) < 10:
+        raise InputError(f"a test of dependence needs at least 10 rows, got {len(x)}")
+    return torch.from_numpy(finite(values.reshape(-1, 1), "outputs").reshape(values.shape)), torch.from_numpy(x)
