@@ -148,8 +148,9 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           inside: str | int | None = None, seeds: int | None = None, rows: int | None = None,
           background: int | None = None, lime_rows: int | None = None, lime_samples: int | None = None,
           tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
-          out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
-          say: Callable[[str], None] = print) -> "Audit":
+          information: str | None = None, information_margin: float | None = None, conditional_on: Sequence[str] = (),
+          favourable: str | None = None, out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto",
+          fresh: bool = False, say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
     `datasets`: names of the catalogue (default: the four of the main job), CSV files (with `target`, and `task` instead
@@ -164,6 +165,11 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     training rows that scorers may draw from, rows and samples of LIME, fine-tuning epochs as a fraction.
     `delta`: the largest move of the output that counts as none, as a part of the standard deviation of each original's
     output over the test rows; `delta_absolute`: instead, in the output's own units. Fixed here, before anything runs.
+    `information`: what is asked about what networks still tell of a removed feature: 'off'; 'quick', ridge probes of
+    the output and the last hidden layer, distance correlation; 'full', boosted probes, every layer and dependence given
+    the target too; the profile's, if not given. `information_margin`: what counts as none, R² of a number (0.02) or AUC
+    above 0.5 of a category (0.07). `conditional_on`: columns given which dependence is asked as well. `favourable`: the
+    class whose rates per group of a categorical feature are told (class 1 of two, if not given).
     `jobs`: worker processes, one a core if not given; `device`: 'cpu', 'cuda', or 'auto': a GPU if there is one.
     `fresh`: repeats what `out` holds. `say` is told of the progress, line by line.
 
@@ -193,7 +199,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         preset=preset, pca=pca, data_dir=data_dir, real_only=real_only, layer=layer, inside=inside,
         in_memory=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows,
         background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning, delta=delta,
-        delta_absolute=delta_absolute)
+        delta_absolute=delta_absolute, information=information, information_margin=information_margin,
+        conditional_on=conditional_on, favourable=favourable)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training), say=say)
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:

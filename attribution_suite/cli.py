@@ -60,6 +60,13 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--delta", type=float, default=0.01, metavar="D",
                      help="the largest move of the output that counts as none, as a part of its standard deviation")
     run.add_argument("--delta-absolute", type=float, metavar="D", help="instead, in the output's own units")
+    run.add_argument("--information", choices=["off", "quick", "full"],
+                     help="what is asked about what networks still tell of a removed feature (default: the profile's)")
+    run.add_argument("--information-margin", type=float, metavar="M",
+                     help="what counts as none: R² of a number (0.02), AUC above 0.5 of a category (0.07)")
+    run.add_argument("--conditional-on", type=_names, default=(), metavar="a,b",
+                     help="columns given which dependence is asked as well")
+    run.add_argument("--favourable", metavar="CLASS", help="whose rates per group are told (default: class 1 of two)")
     run.set_defaults(call=_run)
     score = commands.add_parser("attribute", help="scores and agreement alone, nothing removed")
     _data(score)
@@ -118,7 +125,7 @@ def _names(words: str) -> list[str]:
 # What a command hands on to the library, by the library's names.
 WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
          "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning",
-         "delta", "delta_absolute", "out", "jobs", "device", "fresh")
+         "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "out", "jobs", "device", "fresh")
 
 
 def _run(arguments: argparse.Namespace) -> int:

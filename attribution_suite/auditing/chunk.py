@@ -111,11 +111,12 @@ class ExamineOriginals:
         return examine_originals(self.subject, dataset, device, originals.arrays, self.features)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
-        """Rows of outcomes, nulls and failures."""
+        """Rows of outcomes, nulls, failures, information and proxies."""
         originals = finished(self.originals, store).arrays
         yield "outcomes", frames.examined(arrays, originals, self.members)
         yield "nulls", frames.nulls(self.subject, dataset, arrays, originals, self.members)
         yield "failures", frames.failures(arrays, self.members)
+        yield from frames.information(arrays, self.members)
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ class RemoveFeatures:
         return remove_features(self.subject, dataset, device, originals.arrays, self.removal, self.features)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
-        """Rows of attributions, agreement, training, failures, shifts, nulls and outcomes."""
+        """Rows of attributions, agreement, training, failures, shifts, nulls, outcomes, information and proxies."""
         members = self.members
         yield from frames.scored(self.subject, dataset, arrays, members)
         originals, twin = finished(self.originals, store).arrays, replace(self, removal=REFERENCE)
@@ -220,6 +221,7 @@ class RemoveFeatures:
         yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
         tuned: bool = REMOVALS.load(self.removal).traits.tuned
         yield "outcomes", frames.outcomes(arrays, retrained, originals, tuned, members)
+        yield from frames.information(arrays, members)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.direct import worst_case_table
+from attribution_suite.auditing.work.information import INFORMATION
+from attribution_suite.auditing.work.information import unpacked as unpacked_table
 from attribution_suite.auditing.work.nulls import needs_phantoms
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES
 from attribution_suite.auditing.work.performance import PERFORMED
@@ -220,6 +222,14 @@ def sham(arrays: Arrays, originals: Arrays, members: pd.DataFrame) -> pd.DataFra
     measured = {name: arrays[name] for name in (*SHAM_LOSSES, "seconds", "steps")}
     measured |= performances_beside(originals, arrays, members)
     return members.assign(**measured, **NOTHING_MOVED, tuned=True)
+
+
+def information(arrays: Arrays, members: pd.DataFrame) -> Iterator[Rows]:
+    """One row a member and measure; of the proxies one a member and proxy."""
+    for table in INFORMATION:
+        rows = unpacked_table(arrays[table])
+        keys = members.iloc[rows.pop("member").to_numpy()].reset_index(drop=True)
+        yield table, pd.concat([keys, rows.reset_index(drop=True)], axis=1)
 
 
 def unpacked(arrays: Arrays) -> Iterator[Rows]:

@@ -1,6 +1,6 @@
 """From a spec to its chunks: what is known before anything runs, and what follows from the trained originals."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from attribution_suite.auditing.chunk import (
     finished,
 )
 from attribution_suite.auditing.given import Given
+from attribution_suite.auditing.rules import Rules
 from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.store import Store
 from attribution_suite.auditing.subject import Subject, fingerprint
@@ -47,6 +48,7 @@ def make_plan(spec: Spec, datasets: Mapping[str, TabularDataset], given: Given |
     `given`: the user's networks in the place of originals trained here; `say` is told what is left out, and why.
     """
     originals = [plan_originals(spec, dataset, given, device) for dataset in datasets.values()]
+    check_questions(spec.rules, datasets.values())
     for original, dataset in zip(originals, datasets.values(), strict=True):
         if not original.subject.scorers:
             raise InputError(f"{', '.join(spec.scorers)}: scores hidden units only: add layer 1, or other scorers")
@@ -57,6 +59,16 @@ def make_plan(spec: Spec, datasets: Mapping[str, TabularDataset], given: Given |
     if spec.inside and not looks and not spec.removals:
         raise InputError("there is nothing to look into: name a data set whose network has hidden layers")
     return Plan(originals, looks)
+
+
+def check_questions(rules: Rules, datasets: Collection[TabularDataset]) -> None:
+    """Raises InputError for a column to be given that a data set lacks, and for a class that none has."""
+    for dataset in datasets:
+        for name in rules.conditional_on:
+            dataset.columns(name)
+    classes = [name for dataset in datasets for name in dataset.classes]
+    if rules.favourable is not None and rules.favourable not in classes:
+        raise unknown_name("favourable class", rules.favourable, classes)
 
 
 def plan_originals(spec: Spec, dataset: TabularDataset, given: Given | None, device: torch.device) -> TrainOriginals:

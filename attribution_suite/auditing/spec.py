@@ -109,12 +109,15 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
               inside: str | int | None = None, in_memory: Collection[str] = (), decoy: bool = True,
               tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
+              information: str | None = None, information_margin: float | None = None,
+              conditional_on: Sequence[str] = (), favourable: str | None = None,
               **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
     `inside`: the hidden layer to look into, or 'all', which a full audit does unasked.
     `in_memory`: which names are tables that the caller has; `decoy`: a column of noise joins every table (not where the
-    networks are the caller's own, which know no such column). `overrides`: numbers of the profile (None keeps the
+    networks are the caller's own, which know no such column). `information`: the profile's name if it is not given,
+    for a quick audit asks the quick questions, a full one all of them. `overrides`: numbers of the profile (None keeps the
     profile's). Raises InputError for an unknown option.
     """
     for option in overrides:
@@ -138,5 +141,6 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         replace(PROFILES[profile], **numbers),
         layer,
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),
-        Rules(delta, delta_absolute),
+        Rules(delta, delta_absolute, information or profile, information_margin,
+              names("conditional_on", conditional_on), favourable),
     )

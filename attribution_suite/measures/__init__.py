@@ -83,17 +83,31 @@ MEASURES: Mapping[str, Measure] = {
         "rank_correlation": "Spearman of two scorers' rankings of all features by magnitude",
         "pairwise_rank_agreement": "share of all pairs of features that two scorers put in the same order",
     }, "agreement.value"),
-    **_by("leakage", {
+    **_by("information.linear", {
         "dependence": "R2 of every feature regressed on every other one",
-        "distance_correlation": "dependence of the output on x_j of any form, with a permutation p-value",
-        "hsic": "Hilbert-Schmidt independence criterion of the output and x_j, with a permutation p-value",
-        "generalised_covariance": "test of the output and x_j being independent given the other features (GCM)",
     }),
-    **_by("leakage", {
-        "recoverability":
-            "cross-fitted R2 or AUC of a ridge and a boosted probe for x_j, beside a shuffled control; in outcomes, R2 "
-            "of the ridge for a removed unit from what the next layer is given",
+    **_by("information.linear", {
+        "linear_r2": "R2 of a ridge probe for a removed unit from what the next layer is given",
     }, "outcomes.recoverability"),
+    **_by("information.probes", {
+        "ridge_probe": "R2 or AUC of x_j from a layer or the output, cross-fitted, with limits, null and power",
+        "boosted_probe": "the same by gradient boosting, which reads what bends",
+    }, "information.value"),
+    **_by("information.dependence", {
+        "dependence_test": "squared distance correlation of the output and x_j, also given the target, with limits",
+    }, "information.value"),
+    **_by("information.conditional", {
+        "generalised_covariance": "dependence of the output and x_j given named columns (GCM)",
+    }, "information.value"),
+    **_by("information.rates", {
+        "group_rates": "rate of the favourable class per group, impact ratio, equalised-odds difference",
+    }, "information.value"),
+    **_by("information.proxies", {
+        "forward_selection": "the features that predict x_j, in the order of what each adds",
+    }, "proxies.r2_added"),
+    **_by("information.proxies", {
+        "parts": "what the probe of x_j from the output loses when a proxy is permuted",
+    }, "proxies.part"),
     **_by("statistics", {
         "student_mean": "mean over seeds with a 95 % interval (Student's t)",
         "paired_difference": "mean difference paired by seed with a 95 % interval (Student's t)",

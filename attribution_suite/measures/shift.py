@@ -105,7 +105,7 @@ def _on_removed(dependence: ArrayLike, others: Indices, removed: ArrayLike) -> F
     """R² of each of `others` on the removed feature, `[members, others]`."""
     matrix = np.asarray(dependence, float)
     if not np.isfinite(matrix).all():
-        raise InputError("the dependence matrix must be finite; `leakage.dependence` makes one")
+        raise InputError("the dependence matrix must be finite; `information.linear.dependence` makes one")
     target = np.asarray(removed)[:, None]
     on_removed: Floats = (matrix[others, target] if matrix.ndim == 2
                           else matrix[np.arange(len(others))[:, None], others, target])

@@ -133,6 +133,35 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "seconds": number("of the removal (or training), this member's share of its ensemble's time"),
         "steps": whole("optimiser steps until the member's best weights"),
     },
+    "information": {
+        **KEYS,
+        "where": text("what was read: 'output', 'layer:L' (a hidden layer), 'inputs' (all but the removed: the ceiling, "
+                      "of originals only, the same for every seed)"),
+        "measure": text("'ridge' or 'boosted' (probes), 'distance_correlation', 'gcm'; 'favourable_rate', "
+                        "'impact_ratio', 'equalised_odds_difference'"),
+        "given": text("what is held fixed: '' nothing, the target's name (separation), the named columns; of a rate "
+                      "the group"),
+        "metric": text("of the value: 'r2' (a number), 'auc' (a category), 'dcor2' (squared distance correlation, "
+                       "bias-corrected), 't', 'rate'"),
+        "value": number("what is recovered of the removed feature on test rows, or the statistic"),
+        "low": number("one-sided 95 % lower limit over rows"),
+        "high": number("one-sided 95 % upper limit, with what a probe fitted to few rows misses"),
+        "control": number("mean of the same for shuffled copies of the removed feature"),
+        "control_high": number("their one-sided 95 % limit"),
+        "p": number("(1 + copies that reach the value) / (1 + copies); NaN where there are too few", "in (0, 1]"),
+        "power": number("the probability of seeing the margin if it were there; NaN where none is stated", "in [0, 1]"),
+        "rows": whole("test rows that were read"),
+        "state": text("'found', 'none found' (high is below the margin), 'not distinguished', 'not measured' (not "
+                      "found, and below 100 rows or 80 % power); '' of a rate"),
+    },
+    "proxies": {
+        **KEYS,
+        "proxy": text("a feature that predicts the removed one"),
+        "order": whole("in which it was taken: each adds most to those before it", "from 1"),
+        "r2_added": number("by how much it raises R² of the removed feature, on training rows", "≥ the margin"),
+        "part": number("what the ridge probe of the network's output loses when the proxy is permuted, in R² (AUC of a "
+                       "category); parts need not add up"),
+    },
     "agreement": {
         **KEYS,
         "scorer_a": text("one attribution method"),

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from attribution_suite import attribute, load_dataset, remove, train
-from attribution_suite.measures.leakage import linear_r2
+from attribution_suite.measures.information.linear import linear_r2
 
 data = load_dataset("synthetic")  # Y = 2 X1 + X3 + noise; X2 is a proxy of X1
 originals = train(data, seeds=1).networks

@@ -10,6 +10,7 @@ from torch import Tensor
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.direct import WORST_CASE, absolute_delta, worst_cases
+from attribution_suite.auditing.work.information import INFORMATION, information, nothing_asked
 from attribution_suite.auditing.work.nulls import NULLS, null_scores
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES, measure, moves, require_measured
 from attribution_suite.auditing.work.performance import performed
@@ -23,8 +24,8 @@ from attribution_suite.removals.removal import Removal, RemovalTraits, Setting
 from attribution_suite.scorers.attribution import Evaluation
 
 Features = tuple[tuple[str, ...], ...]
-EXAMINED = (*MOVES, *NULLS, WORST_CASE)
-EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, "performance")
+EXAMINED = (*MOVES, *NULLS, WORST_CASE, *INFORMATION)
+EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, *INFORMATION, "performance")
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ def examine_originals(subject: Subject, dataset: TabularDataset, device: torch.d
     members = np.broadcast_to(members[:, :1], members.shape)  # one copy of an original is asked for all its features
     arrays |= null_scores(subject.choices, originals["measured"], case.before, case.seen, subject.layer, features,
                           members)
-    return arrays | worst_cases(
-        case.before, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
+    arrays |= worst_cases(case.before, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
+    return arrays | told(subject, case.before, case.nodes, dataset, originals=True)
 
 
 def remove_features(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays, removal: str,
@@ -89,7 +90,16 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     arrays |= null_scores(subject.choices, arrays["measured"], after, case.seen, subject.layer, features, members)
     arrays |= good | curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
                                                subject.layer, method.replacement())
-    return arrays | worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
+    arrays |= worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
+    return arrays | told(subject, after, case.nodes, dataset)
+
+
+def told(subject: Subject, networks: Ensemble, nodes: Nodes, dataset: TabularDataset,
+         originals: bool = False) -> Arrays:
+    """What the networks tell of the inputs that go; of hidden units nothing is asked here."""
+    if subject.layer:
+        return nothing_asked()
+    return information(networks, nodes, dataset, subject.rules, originals)
 
 
 def refitted(subject: Subject, seen: Evaluation, nodes: Nodes, method: Removal) -> Evaluation | None:

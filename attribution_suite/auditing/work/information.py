@@ -9,12 +9,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from attribution_suite.auditing.spec import Information
+from attribution_suite.auditing.rules import Rules
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.information.conditional import generalised_covariance
 from attribution_suite.measures.information.dependence import dependence_test, target_strata
-from attribution_suite.measures.information.limits import NOT_MEASURED, Limits
+from attribution_suite.measures.information.limits import NOT_MEASURED, R2_MARGIN, Limits
 from attribution_suite.measures.information.probes import FEWEST_ROWS, boosted_probe, margins, ridge_probe, unmeasured
 from attribution_suite.measures.information.proxies import forward_selection, parts
 from attribution_suite.measures.information.rates import group_rates
@@ -40,22 +40,29 @@ class Asked:
     networks: Ensemble
 
 
-def information(networks: Ensemble, nodes: Nodes, dataset: TabularDataset, options: Information,
+def information(networks: Ensemble, nodes: Nodes, dataset: TabularDataset, rules: Rules,
                 originals: bool = False) -> Arrays:
     """The tables `information` and `proxies` without the keys of a network, whose number `member` stands for them.
 
     `nodes`: the input columns that each member lost; of `originals`, that it will lose: then the ceiling (what the
     inputs without them tell) is measured too. Only test rows are read, which no fit and no stopping has seen; proxies
-    alone are chosen on training rows.
+    alone are chosen on training rows. Empty tables where nothing is asked.
     """
-    rows = dataset.test.inputs[:ROWS[options.mode]].to(networks.device)
+    if rules.information == "off":
+        return nothing_asked()
+    rows = dataset.test.inputs[:ROWS[rules.information]].to(networks.device)
     found, ledger = [], []
     for asked in each_lost(networks, nodes, rows):
-        frames = [*probed(asked, dataset, rows, options, originals), *rates(asked, dataset, options)]
+        frames = [*probed(asked, dataset, rows, rules, originals), *group_rates_of(asked, dataset, rules)]
         found += [frame.assign(member=np.array(asked.members)[frame.member]) for frame in frames]
-        ledger.append(proxies(asked, dataset, rows, options))
+        ledger.append(proxies(asked, dataset, rows, rules))
     return {name: packed(pd.concat(frames, ignore_index=True))
             for name, frames in zip(INFORMATION, (found, ledger), strict=True)}
+
+
+def nothing_asked() -> Arrays:
+    """The tables without a row: of hidden units, which `outcomes.recoverability` probes, and where `rules` say 'off'."""
+    return {name: packed(pd.DataFrame({"member": pd.Series(dtype="int64")})) for name in INFORMATION}
 
 
 def each_lost(networks: Ensemble, nodes: Nodes, rows: Tensor) -> Iterator[Asked]:
@@ -67,13 +74,13 @@ def each_lost(networks: Ensemble, nodes: Nodes, rows: Tensor) -> Iterator[Asked]
         yield Asked(columns, Target.of(rows[:, list(columns)].numpy(force=True)), members, networks.select(members))
 
 
-def probed(asked: Asked, dataset: TabularDataset, rows: Tensor, options: Information,
+def probed(asked: Asked, dataset: TabularDataset, rows: Tensor, rules: Rules,
            ceiling: bool) -> Iterator[pd.DataFrame]:
     """Probes and tests of dependence, one frame each."""
     target, networks = asked.target, asked.networks
-    margin = None if options.margin is None else options.margin
+    margin = rules.information_margin
     outputs = networks.outputs(rows).double().cpu()
-    layers = dict(hidden(networks, rows, options.mode == "full"))
+    layers = dict(hidden(networks, rows, rules.information == "full"))
     places = {"output": outputs, **layers}
     for where, representation in places.items():
         yield framed(where, "ridge", ridge_probe(representation, target, margin))
@@ -84,21 +91,21 @@ def probed(asked: Asked, dataset: TabularDataset, rows: Tensor, options: Informa
     apt = len(x) >= FEWEST_ROWS and short.values.shape[1] > 0
     yield framed("output", "distance_correlation",
                  dependence_test(values, x, r2) if apt else unmeasured(short, len(networks)))
-    if options.mode == "full":
+    if rules.information == "full":
         for where in ("output", *list(layers)[-1:]):
             yield framed(where, "boosted", boosted_probe(places[where], target))
         strata = target_strata(dataset.test.targets[:len(x)].numpy(), dataset.task != "regression")
         yield framed("output", "distance_correlation", dependence_test(values, x, r2, strata) if apt else
                      unmeasured(short, len(networks)), given=dataset.target_name)
-    condition = [column for name in options.conditional_on for column in dataset.columns(name)]
+    condition = [column for name in rules.conditional_on for column in dataset.columns(name)]
     if condition and not set(condition) & set(asked.columns):
         yield framed("output", "gcm", generalised_covariance(outputs, target, rows[:, condition].cpu().double().numpy()),
-                     given=", ".join(options.conditional_on))
+                     given=", ".join(rules.conditional_on))
     if ceiling:
         others = [column for column in range(rows.shape[1]) if column not in asked.columns]
         inputs = rows[None, :, others].double().cpu()
         for measure, probe in (("ridge", ridge_probe(inputs, target, margin)),
-                               *([("boosted", boosted_probe(inputs, target))] if options.mode == "full" else [])):
+                               *([("boosted", boosted_probe(inputs, target))] if rules.information == "full" else [])):
             yield framed("inputs", measure, probe, members=len(networks))
 
 
@@ -112,9 +119,9 @@ def hidden(networks: Ensemble, rows: Tensor, every: bool) -> Iterator[tuple[str,
         yield f"layer:{layer}", activations[layer].double().cpu()
 
 
-def rates(asked: Asked, dataset: TabularDataset, options: Information) -> Iterator[pd.DataFrame]:
+def group_rates_of(asked: Asked, dataset: TabularDataset, rules: Rules) -> Iterator[pd.DataFrame]:
     """Rates per group of a categorical x_j on all test rows, where the favourable class is known."""
-    favourable = favourable_class(dataset, options.favourable)
+    favourable = favourable_class(dataset, rules.favourable)
     labels = group_labels(dataset, asked.columns)
     if favourable is None or not asked.target.category or len(set(labels)) < 2:
         return
@@ -137,17 +144,17 @@ def favourable_class(dataset: TabularDataset, name: str | None) -> int | None:
 
 
 def group_labels(dataset: TabularDataset, columns: Sequence[int]) -> list[str]:
-    """Each test row's group: the columns that are not 0 there, by name (a number with its value), or 'other'."""
+    """Each test row's group: the columns that are not 0 there, by name (a number with its value), or 'none'."""
     values = dataset.inputs[dataset.test_rows][:, list(columns)]
     names = [dataset.feature_names[column] for column in columns]
     return [", ".join(name if "=" in name else f"{name} {value:g}" for name, value in zip(names, row, strict=True)
-                      if value) or "other" for row in values.tolist()]
+                      if value) or (f"not {names[0]}" if len(names) == 1 else "none") for row in values.tolist()]
 
 
-def proxies(asked: Asked, dataset: TabularDataset, rows: Tensor, options: Information) -> pd.DataFrame:
+def proxies(asked: Asked, dataset: TabularDataset, rows: Tensor, rules: Rules) -> pd.DataFrame:
     """The ledger: who predicts x_j, how much each adds, and its part in what each network's output tells."""
-    margin = {} if options.margin is None else {"margin": options.margin}
-    chosen = forward_selection(dataset.train.inputs[:TRAINING_ROWS].numpy(), dataset.groups, asked.columns, **margin)
+    r2 = margins(asked.target, rules.information_margin)[2] if asked.target.values.shape[1] else R2_MARGIN
+    chosen = forward_selection(dataset.train.inputs[:TRAINING_ROWS].numpy(), dataset.groups, asked.columns, r2)
     members, count = len(asked.members), len(chosen.names)
     part = np.empty((members, 0)) if not count else parts(
         lambda inputs: asked.networks.outputs(inputs).double().cpu(), rows,

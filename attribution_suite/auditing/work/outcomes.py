@@ -9,7 +9,7 @@ from torch import Tensor
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.errors import InputError
-from attribution_suite.measures.leakage import linear_r2
+from attribution_suite.measures.information.linear import linear_r2
 from attribution_suite.measures.losses import direct_effect, flip_rate
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.gate import finite_outputs, require_finite

@@ -14,7 +14,7 @@ from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.performance import ORIGINAL_OUTCOMES, original_outcomes
 from attribution_suite.auditing.work.score import SCORED, score_all
 from attribution_suite.datasets.table import TabularDataset
-from attribution_suite.measures.leakage import dependence
+from attribution_suite.measures.information.linear import dependence
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.gate import finite_outputs
 from attribution_suite.networks.network import Ensemble

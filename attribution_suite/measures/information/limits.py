@@ -82,14 +82,15 @@ def quick_auc(positive: NDArray[np.bool_], scores: Floats) -> Floats:
     return ((ranks * positive).sum(-2) - count * (count + 1) / 2) / (count * (positive.shape[-2] - count))
 
 
-def equivalent_r2(margin: float, parts: Floats) -> float:
+def equivalent_r2(margin: float | Floats, parts: Floats) -> Floats:
     """The R² of a class's indicator where scores of AUC 0.5 + `margin` are normal in both classes.
 
     With d = √2 Φ⁻¹(AUC) and π the class's `parts` of the rows, π(1 − π)d² / (1 + π(1 − π)d²); the mean over classes.
+    `margin`: one, or `[…]`; `parts` `[classes]`.
     """
-    apart = 2 * float(stats.norm.ppf(0.5 + margin)) ** 2
-    between = parts * (1 - parts) * apart
-    return float(np.mean(between / (1 + between)))
+    apart = 2 * stats.norm.ppf(0.5 + np.asarray(margin)) ** 2
+    between = np.multiply.outer(apart, parts * (1 - parts))
+    return np.asarray((between / (1 + between)).mean(-1))
 
 
 def upper_quantile(copies: Floats) -> Floats:

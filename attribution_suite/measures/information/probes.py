@@ -45,8 +45,8 @@ def ridge_probe(representation: Tensor, target: Target, margin: float | None = N
 
     With the null's 95 % limit q, the standard error e over rows, chance c (0 or 0.5), the margin m (as r or AUC − 0.5)
     and `planted` draws d of what this probe makes of m (of an AUC in proportion, at the R² of `equivalent_r2`):
-    low = s − max(1.645 e, q − c), high = s + max(1.645 e, m − the 5 % quantile of d), and the power to see m is the
-    part of d above q − c. Raises InputError for values that are not finite, or other rows than the target's.
+    low = s − max(1.645 e, q − c), high = s + max(1.645 e, m − the 5 % quantile of d), 1 at most, where m and d are
+    those of s itself if it is larger, and the power to see m is the part of d above q − c. Raises InputError for values that are not finite, or other rows than the target's.
     """
     _check(representation, target)
     if not target.values.shape[1] or target.rows < FEWEST_ROWS:
@@ -55,8 +55,11 @@ def ridge_probe(representation: Tensor, target: Target, margin: float | None = N
     chance, edge, r2 = margins(target, margin)
     limit = upper_quantile(copies)
     at_margin = planted(representation, r2) * (edge / r2**0.5)
+    level = np.maximum(value - chance, edge)
+    there = np.minimum(level**2 if not target.category else equivalent_r2(np.minimum(level, 0.499), _parts(target)), 0.999)
+    missed = level - np.quantile(planted(representation, there) * (level / np.sqrt(there)), ALPHA, axis=0)
     low = value - np.maximum(ONE_SIDED * error, limit - chance)
-    high = value + np.maximum(ONE_SIDED * error, edge - np.quantile(at_margin, ALPHA, axis=0))
+    high = np.minimum(value + np.maximum(ONE_SIDED * error, missed), 1)
     power = (at_margin > limit - chance).mean(0)
     state = states(low, high, chance, chance + edge, power, target.rows)
     told = [_told(target, values) for values in (value, low, high, copies.mean(0), limit)]
@@ -112,7 +115,12 @@ def margins(target: Target, margin: float | None) -> tuple[float, float, float]:
         r2 = R2_MARGIN if margin is None else margin
         return 0.0, r2**0.5, r2
     edge = AUC_MARGIN if margin is None else margin
-    return 0.5, edge, equivalent_r2(edge, (target.values > 0).mean(0))
+    return 0.5, edge, float(equivalent_r2(edge, _parts(target)))
+
+
+def _parts(target: Target) -> Floats:
+    """Each class's part of the rows."""
+    return np.asarray((target.values > 0).mean(0))
 
 
 def statistic_of(target: Target, predicted: Floats, seed: int) -> Floats:

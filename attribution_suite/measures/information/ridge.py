@@ -70,9 +70,10 @@ def within_folds(targets: Floats, seed: int) -> Floats:
     return centred
 
 
-def planted(representation: Tensor, r2: float, draws: int = 1000) -> Floats:
+def planted(representation: Tensor, r2: float | Floats, draws: int = 1000) -> Floats:
     """What cross-fitting makes of a true correlation √r2 with what a representation holds, `[draws, members]` of r.
 
+    `r2`: of every member, or `[members]`.
     The part √r2 of a target lies in a direction drawn at random over the standardised columns of `representation`
     `[members, rows, width]`: over the eigenvectors of their correlation matrix, of eigenvalues d, a² = r2 d / Σd. In
     units of 1 / √rows the target's covariances with them in five folds are c_f = (√rows a + e_f) / 5, e_f / 5 normal
@@ -84,17 +85,20 @@ def planted(representation: Tensor, r2: float, draws: int = 1000) -> Floats:
     rows = values.shape[1]
     spectrum = torch.linalg.eigvalsh(_correlation(values)).clamp(min=0)
     total = spectrum.sum(1, keepdim=True)
-    mean = (rows * r2 * spectrum / torch.where(total > 0, total, 1)).sqrt().T
+    truth = torch.as_tensor(r2, dtype=values.dtype).expand(len(values))
+    mean = (rows * truth[:, None] * spectrum / torch.where(total > 0, total, 1)).sqrt().T
     shrink = (spectrum / (spectrum + values.shape[2] / (rows * (FOLDS - 1) / FOLDS))).T
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(draws, len(mean), FOLDS, dtype=values.dtype, generator=generator) * ((1 - r2) / FOLDS) ** 0.5
+    noise = torch.randn(draws, len(mean), FOLDS, dtype=values.dtype, generator=generator) / FOLDS**0.5
     whole, squares = noise.sum(2), noise.square().sum(2)
+    unit = (1 - truth).sqrt()
+    mean = mean / unit
     # Both sums written out in whole = Σe and squares = Σe², so that each is a product over the eigenvectors.
     hit = 0.8 * (shrink * mean**2).sum(0) + 1.6 * whole @ (shrink * mean) + (whole**2 - squares) @ shrink
     size = (3.2 * (shrink * mean).square().sum(0) + 6.4 * whole @ (shrink**2 * mean)
             + (3 * whole**2 + squares) @ shrink**2)
-    r = (FOLDS / rows) ** 0.5 * hit / size.sqrt()
-    return torch.where(total[:, 0] > 0, r, r2**0.5).numpy()
+    r = (FOLDS / rows) ** 0.5 * unit * hit / size.sqrt()
+    return torch.where(total[:, 0] > 0, r, truth.sqrt()).numpy()
 
 
 def _correlation(values: Tensor) -> Tensor:
