@@ -122,8 +122,10 @@ def hidden(networks: Ensemble, rows: Tensor, every: bool) -> Iterator[tuple[str,
 def group_rates_of(asked: Asked, dataset: TabularDataset, rules: Rules) -> Iterator[pd.DataFrame]:
     """Rates per group of a categorical x_j on all test rows, where the favourable class is known."""
     favourable = favourable_class(dataset, rules.favourable)
+    if favourable is None or not asked.target.category:
+        return
     labels = group_labels(dataset, asked.columns)
-    if favourable is None or not asked.target.category or len(set(labels)) < 2:
+    if len(set(labels)) < 2:
         return
     test = dataset.test.to(asked.networks.device)
     predicted = predicted_class(asked.networks.outputs(test.inputs), dataset.task).numpy(force=True)

@@ -24,7 +24,7 @@ from attribution_suite.measures.information.limits import (
 from attribution_suite.measures.information.targets import finite, row_orders
 
 PERMUTATIONS = 99
-VALUES_AT_ONCE = 8_000_000  # numbers of the permuted distance matrices held at a time (4 bytes each)
+VALUES_AT_ONCE = 4_000_000  # numbers of the permuted distance matrices held at a time (4 bytes each)
 # Of weakly correlated normals the squared distance correlation is this part of ρ² (Székely et al. 2007, theorem 7).
 OF_WEAK_NORMALS = 1 / (4 * (1 + np.pi / 3 - np.sqrt(3)))
 EFFICIENCY = 1.15  # its error on the scale of ρ, in units of Pearson's
@@ -48,7 +48,7 @@ def dependence_test(outputs: ArrayLike, feature: ArrayLike, r2_margin: float, st
 
     `control`: the mean over permuted copies of x_j. The margin is what normals of R² `r2_margin` have, m = 0.79 R²; q
     being the copies' 95 % limit and e the standard error over rows (delta method on the rows' means of A∘B, A∘A, B∘B),
-    low = v − max(1.645 e, q), high = v + max(1.645 e, q, m − m₅). m₅ is what 5 % of samples stay below at the margin,
+    low = min(v − q, [√v − 1.645 e / 2√v]₊²), high = v + max(1.645 e, q, m − m₅). m₅ is what 5 % of samples stay below at the margin,
     0.79 (R − 1.645 k)², and the power the part that is above q, Φ((R − √(q / 0.79)) / k), with k = 1.15 / √n for the
     error of R from distances (Pearson's r has 1 / √n).
 
@@ -65,18 +65,19 @@ def dependence_test(outputs: ArrayLike, feature: ArrayLike, r2_margin: float, st
         values, x = _without_means(values, strata), _without_means(x[None], strata)[0]
     value, error, copies = _with_copies(values, x, orders)
     limit, margin = upper_quantile(copies), OF_WEAK_NORMALS * r2_margin
-    away = np.maximum(ONE_SIDED * error, limit)
-    high = value + away
+    root = np.sqrt(np.clip(value, 1e-12, None))
+    low = np.minimum(value - limit, np.clip(root - ONE_SIDED * error / (2 * root), 0, None) ** 2)
+    high = value + np.maximum(ONE_SIDED * error, limit)
     if strata is None:
         spread = EFFICIENCY / np.sqrt(rows)
         least = OF_WEAK_NORMALS * max(r2_margin**0.5 - ONE_SIDED * spread, 0) ** 2
-        high = np.maximum(high, value + margin - least)
+        high = np.minimum(np.maximum(high, value + margin - least), 1)
         power = stats.norm.cdf((r2_margin**0.5 - np.sqrt(np.clip(limit, 0, None) / OF_WEAK_NORMALS)) / spread)
-        state = states(value - away, high, 0.0, margin, power, rows)
+        state = states(low, high, 0.0, margin, power, rows)
     else:
         power = np.full(len(value), np.nan)
-        state = tuple(np.where(value > away, FOUND, NOT_DISTINGUISHED).tolist())
-    return Limits("dcor2", value, value - away, high, copies.mean(0), limit, permutation_p(value, copies),
+        state = tuple(np.where(low > 0, FOUND, NOT_DISTINGUISHED).tolist())
+    return Limits("dcor2", value, low, high, copies.mean(0), limit, permutation_p(value, copies),
                   power, rows, state)
 
 
@@ -105,6 +106,7 @@ def _with_copies(values: Tensor, x: Tensor, orders: NDArray[np.int64]) -> tuple[
     value, error = np.empty(members), np.empty(members)
     copies = np.empty((len(orders), members))
     step = max(1, VALUES_AT_ONCE // rows**2)
+    permuted = other.new_empty(min(step, len(orders)), rows, rows)
     for start in range(0, members, step):
         matrices = _centred(values[start:start + step], True).float()
         piece = slice(start, start + len(matrices))
@@ -112,10 +114,11 @@ def _with_copies(values: Tensor, x: Tensor, orders: NDArray[np.int64]) -> tuple[
         scale = (matrices.double().square().sum((1, 2)) * other.double().square().sum()).sqrt().numpy()
         flat = matrices.flatten(1).T
         for first in range(0, len(orders), step):
-            permuted = torch.stack([other[order][:, order] for order in torch.from_numpy(orders[first:first + step])])
-            sums = (permuted.flatten(1) @ flat).double().numpy()
-            copies[first:first + len(permuted), piece] = np.divide(sums, scale, out=np.zeros_like(sums),
-                                                                   where=scale > 0)
+            drawn = torch.from_numpy(orders[first:first + step])
+            for order, copy in zip(drawn, permuted, strict=False):
+                torch.index_select(other[order], 1, order, out=copy)
+            sums = (permuted[:len(drawn)].flatten(1) @ flat).double().numpy()
+            copies[first:first + len(drawn), piece] = np.divide(sums, scale, out=np.zeros_like(sums), where=scale > 0)
     return value, error, copies
 
 
