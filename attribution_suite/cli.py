@@ -125,7 +125,8 @@ def _names(words: str) -> list[str]:
 # What a command hands on to the library, by the library's names.
 WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
          "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning",
-         "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "out", "jobs", "device", "fresh")
+         "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "out",
+         "jobs", "device", "fresh")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -82,16 +82,17 @@ def test_a_category_is_recovered_as_its_closed_form_says(rng):
     kind = rng.permutation(np.arange(600) % 2)
     shown = torch.from_numpy(1.0 * kind[None, :, None] + rng.standard_normal((40, 600, 1)))
     recovered = probes.ridge_probe(shown, Target.of(kind))
-    assert recovered.metric == "auc" and recovered.value.mean() == pytest.approx(stats.norm.cdf(1 / np.sqrt(2)), abs=0.01)
+    assert recovered.metric == "auc" and recovered.value.mean() == pytest.approx(stats.norm.cdf(2**-0.5), abs=0.01)
     assert limits.equivalent_r2(0.26, np.array([0.5])) == pytest.approx(  # a closed form and a large sample
         np.corrcoef(kind, kind + rng.standard_normal((400, 600)) / 1.0)[0, 1:].mean() ** 2, abs=0.01)
     three = np.eye(3)[rng.permutation(np.arange(600) % 3)]
-    one = probes.ridge_probe(torch.from_numpy((three[:, :1] * 2)[None] + rng.standard_normal((20, 600, 1))), Target.of(three))
+    shown = torch.from_numpy((three[:, :1] * 2)[None] + rng.standard_normal((20, 600, 1)))
+    one = probes.ridge_probe(shown, Target.of(three))
     first, rest = stats.norm.cdf(2 / np.sqrt(2)), 0.5 + (stats.norm.cdf(2 / np.sqrt(2)) - 0.5) / 2
     assert one.value.mean() == pytest.approx((first + 2 * rest) / 3, abs=0.02)
 
 
-@pytest.mark.parametrize("width, rows", [(1, 500), (3, 800), (16, 1500)])
+@pytest.mark.parametrize(("width", "rows"), [(1, 500), (3, 800), (16, 1500)])
 def test_error_rates_at_the_margin_and_without_dependence(rng, width, rows):
     """The claim 'none found' is false where R² is the margin: in 5 % of the networks; power is what is stated."""
     # Networks that share one x_j share what is odd about its rows: four of them.
@@ -119,7 +120,7 @@ def test_error_rates_of_a_category(rng):
     assert (nothing == "found").mean() < 0.08 and (nothing == "none found").mean() > 0.65
 
 
-@pytest.mark.parametrize("width, rows, r2", [(1, 300, 0.02), (8, 400, 0.05), (30, 800, 0.02)])
+@pytest.mark.parametrize(("width", "rows", "r2"), [(1, 300, 0.02), (8, 400, 0.05), (30, 800, 0.02)])
 def test_planted_draws_are_the_distribution_of_the_probes_r(rng, width, rows, r2):
     representation, target = planted(rng, 1500, rows, width, r2)
     predicted = Ridge.fit(representation, target.values, 3).predict(representation)
@@ -141,7 +142,7 @@ def test_a_poor_probe_is_not_taken_for_an_absence(rng, monkeypatch):
 
 def test_what_is_too_little_to_measure_is_never_read_as_none(rng):
     few, target = planted(rng, 20, 90, 1, 0.0)
-    assert {state for state in probes.ridge_probe(few, target).state} <= {"not measured", "found"}
+    assert set(probes.ridge_probe(few, target).state) <= {"not measured", "found"}
     assert probes.ridge_probe(*planted(rng, 1, 90, 1, 0.9)).state == ("found",)  # a find is a find
     strict = probes.ridge_probe(*planted(rng, 20, 500, 1, 0.0), margin=0.001)
     assert "none found" not in strict.state

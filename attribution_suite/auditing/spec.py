@@ -117,8 +117,8 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
     `inside`: the hidden layer to look into, or 'all', which a full audit does unasked.
     `in_memory`: which names are tables that the caller has; `decoy`: a column of noise joins every table (not where the
     networks are the caller's own, which know no such column). `information`: the profile's name if it is not given,
-    for a quick audit asks the quick questions, a full one all of them. `overrides`: numbers of the profile (None keeps the
-    profile's). Raises InputError for an unknown option.
+    for a quick audit asks the quick questions, a full one all of them. `overrides`: numbers of the profile (None keeps
+    the profile's). Raises InputError for an unknown option.
     """
     for option in overrides:
         if option not in NUMBERS:

@@ -83,12 +83,12 @@ MEASURES: Mapping[str, Measure] = {
         "rank_correlation": "Spearman of two scorers' rankings of all features by magnitude",
         "pairwise_rank_agreement": "share of all pairs of features that two scorers put in the same order",
     }, "agreement.value"),
+    **_in("outcomes", {
+        "recoverability": "R2 of a ridge probe for a removed unit from what the next layer is given",
+    }),
     **_by("information.linear", {
         "dependence": "R2 of every feature regressed on every other one",
     }),
-    **_by("information.linear", {
-        "linear_r2": "R2 of a ridge probe for a removed unit from what the next layer is given",
-    }, "outcomes.recoverability"),
     **_by("information.probes", {
         "ridge_probe": "R2 or AUC of x_j from a layer or the output, cross-fitted, with limits, null and power",
         "boosted_probe": "the same by gradient boosting, which reads what bends",
@@ -102,12 +102,10 @@ MEASURES: Mapping[str, Measure] = {
     **_by("information.rates", {
         "group_rates": "rate of the favourable class per group, impact ratio, equalised-odds difference",
     }, "information.value"),
-    **_by("information.proxies", {
-        "forward_selection": "the features that predict x_j, in the order of what each adds",
-    }, "proxies.r2_added"),
-    **_by("information.proxies", {
-        "parts": "what the probe of x_j from the output loses when a proxy is permuted",
-    }, "proxies.part"),
+    **_in("proxies", {
+        "r2_added": "by how much a feature, taken in the order of what each adds, raises R2 of the removed one",
+        "part": "what the probe of the removed feature from the output loses when a proxy is permuted",
+    }),
     **_by("statistics", {
         "student_mean": "mean over seeds with a 95 % interval (Student's t)",
         "paired_difference": "mean difference paired by seed with a 95 % interval (Student's t)",

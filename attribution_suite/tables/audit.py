@@ -135,8 +135,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     },
     "information": {
         **KEYS,
-        "where": text("what was read: 'output', 'layer:L' (a hidden layer), 'inputs' (all but the removed: the ceiling, "
-                      "of originals only, the same for every seed)"),
+        "where": text("what was read: 'output', 'layer:L' (a hidden layer), 'inputs' (all but the removed: the "
+                      "ceiling, of originals only, the same for every seed)"),
         "measure": text("'ridge' or 'boosted' (probes), 'distance_correlation', 'gcm'; 'favourable_rate', "
                         "'impact_ratio', 'equalised_odds_difference'"),
         "given": text("what is held fixed: '' nothing, the target's name (separation), the named columns; of a rate "

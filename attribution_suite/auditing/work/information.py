@@ -1,4 +1,4 @@
-"""What networks still tell of the feature that each of them lost: probes, dependence, rates, and who its proxies are."""
+"""What networks still tell of the feature that each of them lost: probes, dependence, rates, and its proxies."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from attribution_suite.auditing.rules import Rules
@@ -51,17 +50,17 @@ def information(networks: Ensemble, nodes: Nodes, dataset: TabularDataset, rules
     if rules.information == "off":
         return nothing_asked()
     rows = dataset.test.inputs[:ROWS[rules.information]].to(networks.device)
-    found, ledger = [], []
+    told, ledger = [], []
     for asked in each_lost(networks, nodes, rows):
         frames = [*probed(asked, dataset, rows, rules, originals), *group_rates_of(asked, dataset, rules)]
-        found += [frame.assign(member=np.array(asked.members)[frame.member]) for frame in frames]
+        told += [frame.assign(member=np.array(asked.members)[frame.member]) for frame in frames]
         ledger.append(proxies(asked, dataset, rows, rules))
     return {name: packed(pd.concat(frames, ignore_index=True))
-            for name, frames in zip(INFORMATION, (found, ledger), strict=True)}
+            for name, frames in zip(INFORMATION, (told, ledger), strict=True)}
 
 
 def nothing_asked() -> Arrays:
-    """The tables without a row: of hidden units, which `outcomes.recoverability` probes, and where `rules` say 'off'."""
+    """The tables without a row: of hidden units, which `outcomes.recoverability` probes, and where it is 'off'."""
     return {name: packed(pd.DataFrame({"member": pd.Series(dtype="int64")})) for name in INFORMATION}
 
 
@@ -99,8 +98,8 @@ def probed(asked: Asked, dataset: TabularDataset, rows: Tensor, rules: Rules,
                      unmeasured(short, len(networks)), given=dataset.target_name)
     condition = [column for name in rules.conditional_on for column in dataset.columns(name)]
     if condition and not set(condition) & set(asked.columns):
-        yield framed("output", "gcm", generalised_covariance(outputs, target, rows[:, condition].cpu().double().numpy()),
-                     given=", ".join(rules.conditional_on))
+        fixed = rows[:, condition].double().numpy(force=True)
+        yield framed("output", "gcm", generalised_covariance(outputs, target, fixed), ", ".join(rules.conditional_on))
     if ceiling:
         others = [column for column in range(rows.shape[1]) if column not in asked.columns]
         inputs = rows[None, :, others].double().cpu()

@@ -48,9 +48,9 @@ def dependence_test(outputs: ArrayLike, feature: ArrayLike, r2_margin: float, st
 
     `control`: the mean over permuted copies of x_j. The margin is what normals of R² `r2_margin` have, m = 0.79 R²; q
     being the copies' 95 % limit and e the standard error over rows (delta method on the rows' means of A∘B, A∘A, B∘B),
-    low = min(v − q, [√v − 1.645 e / 2√v]₊²), high = v + max(1.645 e, q, m − m₅). m₅ is what 5 % of samples stay below at the margin,
-    0.79 (R − 1.645 k)², and the power the part that is above q, Φ((R − √(q / 0.79)) / k), with k = 1.15 / √n for the
-    error of R from distances (Pearson's r has 1 / √n).
+    low = min(v − q, [√v − 1.645 e / 2√v]₊²), high = v + max(1.645 e, q, m − m₅). m₅ is what 5 % of samples stay below
+    at the margin, 0.79 (R − 1.645 k)², and the power the part that is above q, Φ((R − √(q / 0.79)) / k), with
+    k = 1.15 / √n for the error of R from distances (Pearson's r has 1 / √n).
 
     `strata` `[rows]`: dependence given them. Outputs and x_j lose the mean of their stratum, which leaves no signal of
     what the strata hold fixed to drown in, and x_j is permuted within strata (the local permutation test of Kim,
@@ -82,7 +82,7 @@ def dependence_test(outputs: ArrayLike, feature: ArrayLike, r2_margin: float, st
 
 
 def target_strata(targets: ArrayLike, classes: bool) -> NDArray[np.int64]:
-    """What separation holds fixed, `[rows]`: the class, or for a number one of bins of ten rows with the nearest targets.
+    """What separation holds fixed, `[rows]`: the class, or of a number bins of ten rows with the nearest targets.
 
     Bins this small hold the target all but fixed; with a few wide ones its own effect inside a bin would pass for
     dependence given it.
@@ -123,7 +123,7 @@ def _with_copies(values: Tensor, x: Tensor, orders: NDArray[np.int64]) -> tuple[
 
 
 def _value_and_error(matrices: Tensor, other: Tensor) -> tuple[Floats, Floats]:
-    """R = s_AB / √(s_AA s_BB) and its error: a row's influence on a product is 2(its mean − s), centring adds nothing."""
+    """R = s_AB / √(s_AA s_BB) and its error: a row's influence on a product is 2(its mean − s); centring adds none."""
     a, b = matrices.double(), other.double()
     means = [(a * b).mean(2), (a * a).mean(2), (b * b).mean(1).expand(len(a), -1)]
     both, first, second = (mean.mean(1, keepdim=True) for mean in means)

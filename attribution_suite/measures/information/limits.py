@@ -53,17 +53,16 @@ def correlation(wanted: Floats, predicted: Floats) -> tuple[Floats, Floats]:
 
 
 def auc(positive: NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floats]:
-    """The area under the ROC curve and its standard error (DeLong et al. 1988): `[…, rows, columns]` → two
-    `[…, columns]`.
+    """The area under the ROC curve and its standard error (DeLong et al. 1988), two `[…, columns]`.
 
-    From ranks, ties half: each positive's placement among the negatives and the other way round; the error is
-    √(var(positives' placements) / positives + var(negatives') / negatives).
+    From `[…, rows, columns]` by ranks, ties half: each positive's placement among the negatives and the other way
+    round; the error is √(var(positives' placements) / positives + var(negatives') / negatives).
     """
     positive = np.broadcast_to(positive, scores.shape)
     count = positive.sum(-2)
     other = positive.shape[-2] - count
     both = stats.rankdata(scores, axis=-2)
-    value = ((both * positive).sum(-2) - count * (count + 1) / 2) / (count * other)
+    value: Floats = ((both * positive).sum(-2) - count * (count + 1) / 2) / (count * other)
     # Ranks within a class, of all rows at once: the other class is put above.
     apart = np.abs(scores).max() * 4 + 1
     of_positives = stats.rankdata(np.where(positive, scores, scores + apart), axis=-2)
@@ -79,7 +78,8 @@ def quick_auc(positive: NDArray[np.bool_], scores: Floats) -> Floats:
     """The value of `auc` alone: `[…, rows, columns]` → `[…, columns]`."""
     count = positive.sum(-2)
     ranks = stats.rankdata(scores, axis=-2)
-    return ((ranks * positive).sum(-2) - count * (count + 1) / 2) / (count * (positive.shape[-2] - count))
+    above = (ranks * positive).sum(-2) - count * (count + 1) / 2
+    return np.asarray(above / (count * (positive.shape[-2] - count)))
 
 
 def equivalent_r2(margin: float | Floats, parts: Floats) -> Floats:
@@ -122,4 +122,4 @@ def states(low: Floats, high: Floats, chance: float, margin: float, power: Float
 def _standard(values: Floats) -> Floats:
     centred = values - values.mean(-2, keepdims=True)
     spread = np.sqrt(np.square(centred).mean(-2, keepdims=True))
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
+    return np.asarray(np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12))

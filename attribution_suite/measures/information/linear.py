@@ -25,8 +25,9 @@ def dependence(inputs: ArrayLike, groups: Mapping[str, tuple[int, ...]]) -> Floa
     for feature, columns in enumerate(groups.values()):
         member[list(columns), feature] = 1
     member *= varies[:, None]
-    own_group = correlation * (member @ member.T)  # block diagonal, so its pseudo-inverse is every group's at once
-    explained = ((correlation @ np.linalg.pinv(own_group, rcond=RANK_TOLERANCE, hermitian=True)) * correlation) @ member
+    within_group = correlation * (member @ member.T)  # block diagonal, so its pseudo-inverse is every group's at once
+    inverse = np.linalg.pinv(within_group, rcond=RANK_TOLERANCE, hermitian=True)
+    explained = ((correlation @ inverse) * correlation) @ member
     counted = np.maximum(member.sum(0), 1)
     share: Floats = np.clip(member.T @ explained / counted[:, None], 0, 1)
     return share

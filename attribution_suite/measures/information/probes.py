@@ -2,9 +2,11 @@
 
 Two questions with one answer each. Is anything found? The recovered is compared with what the same probe recovers of
 shuffled copies of x_j. Is there less than the margin? The upper limit allows for what a probe fitted to few rows misses
-of it (`ridge.planted`), so that a poor probe is not taken for an absence; where it would miss it too often, the answer is
-'not measured'.
+of it (`ridge.planted`), so that a poor probe is not taken for an absence; where it would miss it too often, the answer
+is 'not measured'.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -43,10 +45,11 @@ def ridge_probe(representation: Tensor, target: Target, margin: float | None = N
     readout's scale is no information: this is never below 1 − Σ(x − x̂)² / Σ(x − x̄)².) A category: AUC, the mean over
     classes one against the rest. `margin`: R² .02, AUC .07 above 0.5. Permuted copies give the null.
 
-    With the null's 95 % limit q, the standard error e over rows, chance c (0 or 0.5), the margin m (as r or AUC − 0.5)
-    and `planted` draws d of what this probe makes of m (of an AUC in proportion, at the R² of `equivalent_r2`):
-    low = s − max(1.645 e, q − c), high = s + max(1.645 e, m − the 5 % quantile of d), 1 at most, where m and d are
-    those of s itself if it is larger, and the power to see m is the part of d above q − c. Raises InputError for values that are not finite, or other rows than the target's.
+    With the null's 95 % limit q, the standard error e over rows, chance c (0 or 0.5), the margin m (as r or AUC −
+    0.5) and `planted` draws d of what this probe makes of m (of an AUC in proportion, at the R² of
+    `equivalent_r2`): low = s − max(1.645 e, q − c), high = s + max(1.645 e, m − the 5 % quantile of d), 1 at most,
+    where m and d are those of s itself if it is larger, and the power to see m is the part of d above q − c. Raises
+    InputError for values that are not finite, or other rows than the target's.
     """
     _check(representation, target)
     if not target.values.shape[1] or target.rows < FEWEST_ROWS:
@@ -56,14 +59,14 @@ def ridge_probe(representation: Tensor, target: Target, margin: float | None = N
     limit = upper_quantile(copies)
     at_margin = planted(representation, r2) * (edge / r2**0.5)
     level = np.maximum(value - chance, edge)
-    there = np.minimum(level**2 if not target.category else equivalent_r2(np.minimum(level, 0.499), _parts(target)), 0.999)
+    r2_there = equivalent_r2(np.minimum(level, 0.499), _parts(target)) if target.category else level**2
+    there = np.minimum(r2_there, 0.999)
     missed = level - np.quantile(planted(representation, there) * (level / np.sqrt(there)), ALPHA, axis=0)
     low = value - np.maximum(ONE_SIDED * error, limit - chance)
     high = np.minimum(value + np.maximum(ONE_SIDED * error, missed), 1)
     power = (at_margin > limit - chance).mean(0)
     state = states(low, high, chance, chance + edge, power, target.rows)
-    told = [_told(target, values) for values in (value, low, high, copies.mean(0), limit)]
-    return Limits(target.metric, *told, permutation_p(value, copies), power, target.rows, state)
+    return _limits(target, (value, low, high, copies.mean(0), limit), permutation_p(value, copies), power, state)
 
 
 def boosted_probe(representation: Tensor, target: Target, permutations: int = 1, seed: int = 0) -> Limits:
@@ -88,9 +91,8 @@ def boosted_probe(representation: Tensor, target: Target, permutations: int = 1,
     limit = copies.max(0)
     low, high = value - np.maximum(ONE_SIDED * error, limit - chance), value + ONE_SIDED * error
     state = states(low, high, chance, -np.inf, np.ones(len(value)), max(target.rows, 100))
-    told = [_told(target, values) for values in (value, low, high, copies.mean(0), limit)]
     nothing = np.full(len(value), np.nan)
-    return Limits(target.metric, *told, nothing, nothing, target.rows, state)
+    return _limits(target, (value, low, high, copies.mean(0), limit), nothing, nothing, state)
 
 
 def boosted_predictions(table: Floats, wanted: Floats, seed: int) -> Floats:
@@ -131,7 +133,7 @@ def statistic_of(target: Target, predicted: Floats, seed: int) -> Floats:
 def unmeasured(target: Target, members: int) -> Limits:
     """Nothing to ask (a constant, classes of a few rows) or nobody to ask it of."""
     nothing = np.full(members, np.nan)
-    return Limits(target.metric, *[nothing] * 7, target.rows, (NOT_MEASURED,) * members)
+    return _limits(target, (nothing,) * 5, nothing, nothing, (NOT_MEASURED,) * members)
 
 
 def _recovered(representation: Tensor, target: Target, permutations: int, seed: int) -> tuple[Floats, Floats, Floats]:
@@ -169,6 +171,12 @@ def _values(target: Target, wanted: Floats, predicted: Floats, raw: Floats) -> F
         return mean
     best: Floats = correlation(np.broadcast_to(wanted, predicted.shape), predicted)[0].max(-1)
     return best
+
+
+def _limits(target: Target, measured: Sequence[Floats], p: Floats, power: Floats, state: tuple[str, ...]) -> Limits:
+    """`measured`: value, low, high, control and its limit, as r or AUC."""
+    value, low, high, control, limit = (_told(target, part) for part in measured)
+    return Limits(target.metric, value, low, high, control, limit, p, power, target.rows, state)
 
 
 def _told(target: Target, values: Floats) -> Floats:

@@ -30,13 +30,12 @@ def forward_selection(inputs: ArrayLike, groups: Mapping[str, tuple[int, ...]], 
                       margin: float = R2_MARGIN) -> Proxies:
     """The features that predict x_j linearly, one by one, until the best of the rest adds less than `margin` R².
 
-    `inputs` `[rows, columns]` are training rows, `wanted` the columns of x_j, `groups` each feature's columns, which are
-    taken together (those of x_j never). From the
-    matrix of correlations: with T the columns of x_j and g those of a candidate, the residual correlations R after what
-    was taken, the gain is tr(R_Tg R_gg⁺ R_gT) / columns of T, less what as many columns of noise would gain,
-    (1 − R²) · rank / (rows − 1 − columns taken); all candidates together. It must also beat the best of as many
-    candidates of noise, (1 − R²) · rank · (1 + 2 ln candidates) / rows (Foster & George 1994). At most five are taken. R² of a category is
-    that of its columns' mean. A constant x_j has no proxies.
+    `inputs` `[rows, columns]` are training rows, `wanted` the columns of x_j, `groups` each feature's columns, which
+    are taken together (those of x_j never). From the matrix of correlations: with T the columns of x_j and g those of
+    a candidate, the residual correlations R after what was taken, the gain is tr(R_Tg R_gg⁺ R_gT) / columns of T, less
+    what as many columns of noise would gain, (1 − R²) · rank / (rows − 1 − columns taken); all candidates together. It
+    must also beat the best of as many candidates of noise, (1 − R²) · rank · (1 + 2 ln candidates) / rows (Foster &
+    George 1994). At most five are taken. R² of a category is that of its columns' mean. A constant x_j has no proxies.
     """
     residual, varies = correlation_matrix(inputs)
     rows = len(np.asarray(inputs))
@@ -83,7 +82,7 @@ def parts(outputs: Callable[[Tensor], Tensor], inputs: Tensor, columns: Sequence
     every = outputs(permuted.flatten(0, 2)).unflatten(1, permuted.shape[:3])
     after = [[statistic_of(target, ridge.predict(every[:, place, repeat]), seed) for repeat in range(REPEATS)]
              for place in range(len(columns))]
-    return before[:, None] - np.reshape(after, (len(columns), REPEATS, len(native))).mean(1).T
+    return np.asarray(before[:, None] - np.reshape(after, (len(columns), REPEATS, len(native))).mean(1).T)
 
 
 def _gains(residual: Floats, wanted: list[int], candidates: list[list[int]]) -> tuple[Floats, Floats]:
@@ -91,8 +90,8 @@ def _gains(residual: Floats, wanted: list[int], candidates: list[list[int]]) -> 
     width = max(map(len, candidates))
     index = np.array([[*columns, *[columns[0]] * (width - len(columns))] for columns in candidates])
     fill = np.array([[False] * len(columns) + [True] * (width - len(columns)) for columns in candidates])
-    own = residual[index[:, :, None], index[:, None]] * ~(fill[:, :, None] | fill[:, None])
-    values, vectors = np.linalg.eigh(own)
+    within = residual[index[:, :, None], index[:, None]] * ~(fill[:, :, None] | fill[:, None])
+    values, vectors = np.linalg.eigh(within)
     # A column that is all but explained by those taken has nothing to add; its rest is rounding.
     inverse = np.divide(1, values, out=np.zeros_like(values), where=values > RANK_TOLERANCE * width)
     cross = np.where(fill[..., None], 0, residual[index][:, :, wanted])
@@ -102,6 +101,6 @@ def _gains(residual: Floats, wanted: list[int], candidates: list[list[int]]) -> 
 
 def _swept(residual: Floats, columns: list[int]) -> Floats:
     """Residual correlations after these columns."""
-    own = np.linalg.pinv(residual[np.ix_(columns, columns)], rcond=RANK_TOLERANCE, hermitian=True)
-    rest: Floats = residual - residual[:, columns] @ own @ residual[columns]
+    inverse = np.linalg.pinv(residual[np.ix_(columns, columns)], rcond=RANK_TOLERANCE, hermitian=True)
+    rest: Floats = residual - residual[:, columns] @ inverse @ residual[columns]
     return rest
