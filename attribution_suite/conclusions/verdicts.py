@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from attribution_suite.conclusions.direct import KEYS, Tables, direct
+from attribution_suite.conclusions.information import information
 from attribution_suite.conclusions.judgements import COLUMNS, judgements
 from attribution_suite.files import write_atomically
 from attribution_suite.tables.column import schema, tidy
 from attribution_suite.tables.verdicts import VERDICTS
 
-READ = ("outcomes", "shifts", "nulls", "attributions", "failures")
+READ = ("outcomes", "shifts", "nulls", "information", "proxies", "attributions", "failures")
 
 
 def verdicts(tables: Tables, judged: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -21,8 +22,8 @@ def verdicts(tables: Tables, judged: pd.DataFrame | None = None) -> pd.DataFrame
     names = (judgements(tables, rows) if judged is None else judged).groupby([*KEYS, "state"], sort=False).scorer
     lists = names.agg(", ".join).unstack("state").reindex(columns=list(COLUMNS)).rename(columns=COLUMNS)
     keys = pd.concat([tables["outcomes"], tables["failures"]])[["dataset", "layer"]].drop_duplicates()
-    return tidy(VERDICTS, keys.merge(rows.merge(lists.fillna(""), on=KEYS, how="left").fillna(
-        dict.fromkeys(COLUMNS.values(), "")), how="cross"))
+    judged_rows = rows.merge(lists, on=KEYS, how="left").fillna(dict.fromkeys(COLUMNS.values(), ""))
+    return tidy(VERDICTS, keys.merge(judged_rows.merge(information(tables, rows), on=KEYS), how="cross"))
 
 
 def write_verdicts(run: Path) -> Path:

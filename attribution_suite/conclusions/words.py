@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED, Tables
-from attribution_suite.conclusions.numbers import UNMEASURED, listed, percent, rounded, signed_percent
+from attribution_suite.conclusions.numbers import UNMEASURED, listed, percent, rounded, score, signed_percent
 from attribution_suite.conclusions.summary import rank_name, unit_ranks
 from attribution_suite.datasets.table import DECOY
 from attribution_suite.scorers import CONTROL
@@ -70,7 +70,7 @@ def findings(tables: Tables, verdicts: pd.DataFrame, summary: pd.DataFrame) -> l
     worked = [name for name, row in rows.items() if row.direct in OUT]
     if worked:
         result += [_cost(summary.set_index("removal").loc[worked]), *_destination(tables, removed, worked)]
-    return [*result, *_known(tables, removed)]
+    return [*result, *_information(verdicts), *_known(tables, removed)]
 
 
 def _before(row: Any, feature: str) -> str:
@@ -158,6 +158,25 @@ def _destination(tables: Tables, removed: str, worked: Sequence[str]) -> list[Fi
         return []
     return [Finding("went", (), f"{gainers.index[0]}: the largest gainer in {percent(gainers.iloc[0])} of the "
                                 "readings.")]
+
+
+def _information(verdicts: pd.DataFrame) -> list[Finding]:
+    """What probes still read of the removed feature where its direct influence is gone; its proxies."""
+    before = verdicts[verdicts.removal == ORIGINAL].iloc[0]
+    gone = verdicts[(verdicts.removal != ORIGINAL) & verdicts.direct.isin(OUT) & (verdicts.information_output != "")]
+    if gone.empty:
+        return []
+    states = [f"{listed(list(gone.removal[gone.information_output == state]), 'and', 9)}: {state}"
+              for state in dict.fromkeys(gone.information_output)]
+    text = f"of {called(str(before.removed))}, from the output where its direct influence is gone ({'; '.join(states)})"
+    read = gone.recovered_output.dropna()
+    if len(read):
+        metric = {"r2": "R²", "auc": "AUC"}[str(gone.recovered_metric.iloc[0])]
+        reads = score(read.min()) + (f" to {score(read.max())}" if score(read.max()) != score(read.min()) else "")
+        text += (f": a ridge probe reads {metric} {reads}, {score(before.recovered_output)} before; the other inputs "
+                 f"tell {score(before.ceiling)}")
+    proxies = f" Its proxies: {before.proxies}." if before.proxies else ""
+    return [Finding("known", (), f"{text}.{proxies}")]
 
 
 def _known(tables: Tables, removed: str) -> list[Finding]:
