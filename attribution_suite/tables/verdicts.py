@@ -33,7 +33,7 @@ VERDICTS: Mapping[str, Column] = {
     "witness_before": number("f there"),
     "witness_after": number("f with the feature moved"),
     "information_output": text("what probes recover of the feature from the output, the worst of the networks: "
-                               "'found', 'not measured', 'not distinguished', 'none found'; '' where nothing was asked"),
+                               "'found', 'not measured', 'not distinguished' or 'none found'; '' where not asked"),
     "recovered_output": number("mean over networks of what the ridge probe recovers there"),
     "information_hidden": text("the same of the last hidden layer"),
     "recovered_hidden": number("the same of the last hidden layer"),
