@@ -43,7 +43,8 @@ def train(dataset: "Data", *, seeds: int | Sequence[int] = 5, preset: str | None
 
 @in_own_words
 def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int = 500, background: int = 2000,
-              layer: int = 0, explained_by: "Networks | None" = None, **options: Any) -> "Attribution":
+              layer: int = 0, explained_by: "Networks | None" = None, outputs: str | None = None,
+              **options: Any) -> "Attribution":
     """What one scorer says of every network: shares `[members, features]`, local values where it has them.
 
     The first `rows` test rows are explained, by the class that `explained_by` predicts (the networks themselves, if it
@@ -61,8 +62,8 @@ def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int =
     for option, value, least in (("rows", rows, 2), ("background", background, 10), ("layer", layer, 0)):
         whole_number(option, value, least)
     table = _table(dataset)
-    ensemble, choice = as_ensemble(networks, table), Choice(scorer, options)
-    original = ensemble if explained_by is None else as_ensemble(explained_by, table).to(ensemble.device)
+    ensemble, choice = as_ensemble(networks, table, outputs), Choice(scorer, options)
+    original = ensemble if explained_by is None else as_ensemble(explained_by, table, outputs).to(ensemble.device)
     if len(original) != len(ensemble):
         raise InputError(f"explained_by has {len(original)} networks, {len(ensemble)} are attributed: give one each")
     return choice.attribute(ensemble, Evaluation.of(table, original, rows, background), layer)
@@ -71,7 +72,7 @@ def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int =
 @in_own_words
 def remove(networks: "Networks", dataset: "Data", feature: str, method: str, *, layer: int = 0,
            seeds: Sequence[int] | None = None, preset: str | None = None, training: "Training | None" = None,
-           tuning: float = 1.0, **options: Any) -> "Ensemble":
+           tuning: float = 1.0, outputs: str | None = None, **options: Any) -> "Ensemble":
     """Copies of the networks without a feature (at a hidden layer: without a unit, 'unit:3').
 
     `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
@@ -89,7 +90,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str, method: str, *, 
     from attribution_suite.removals.removal import Removal, Setting
 
     table = _table(dataset, preset)
-    original = as_ensemble(networks, table)
+    original = as_ensemble(networks, table, outputs)
     numbers = seed_numbers(len(original) if seeds is None else seeds)
     if len(numbers) != len(original):
         raise InputError(f"{len(original)} networks need as many seeds, got {len(numbers)}")
@@ -105,7 +106,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str, method: str, *, 
 
 @in_own_words
 def worst_case(networks: "Networks", dataset: "Data", feature: str, layer: int = 0, *, rows: int = 500,
-               delta: float = 0.01) -> "WorstCase":
+               delta: float = 0.01, outputs: str | None = None) -> "WorstCase":
     """The most that moving a feature alone (at a hidden layer: a unit, 'unit:3') moves each network's output.
 
     D = max over the first `rows` test rows x_i, and over what the training rows say the feature may be, of
@@ -129,7 +130,7 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str, layer: int =
 
     rows, layer, delta = whole_number("rows", rows, 1), whole_number("layer", layer, 0), positive("delta", delta)
     table = _table(dataset)
-    ensemble = as_ensemble(networks, table)
+    ensemble = as_ensemble(networks, table, outputs)
     nodes = Nodes.of([_columns(table, ensemble, feature, layer)]).repeat(len(ensemble))
     test, training = (split.inputs.to(ensemble.device) for split in (table.test, table.train))
     spread, seen = delta * output_spread(ensemble, test), test[:rows]
@@ -141,7 +142,8 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str, layer: int =
 
 @in_own_words
 def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
-          training: "Training | None" = None, target: str | None = None, task: str | None = None,
+          outputs: str | None = None, training: "Training | None" = None, target: str | None = None,
+          task: str | None = None,
           remove: str | Sequence[str] | None = None, removals: Sequence[str] | None = None,
           scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
           pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
@@ -157,8 +159,10 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     of the inferred one), or tables (`from_arrays`). `preset`: 'default' or 'published', `pca`: the first k principal
     components as the inputs, `data_dir` and `real_only`: as for `load_dataset`.
     `networks`: trained networks of one's own for the one data set, in the place of those that the audit would train:
-    an nn.Module or a list of them, one a seed, that take its encoded inputs and return `[rows, outputs]`, logits for
-    classes. They stay as they are. `training`: the budget of their retraining and, in part, of their fine-tuning.
+    an nn.Module or a list of them, one a seed, that take its encoded inputs and return `[rows, outputs]`. They stay as
+    they are. `outputs`: what they return for classes, 'logit' or 'probability', whose logits are then explained;
+    without it, what looks like probabilities is refused. `training`: the budget of their retraining and, in part, of
+    their fine-tuning.
     `remove`: features (or 'unit:3' of a hidden `layer`), 'top:K' or 'all'; default: what each data set declares.
     `removals`, `scorers`: which methods; default: all. `inside`: 'all' hidden layers, or one, to look into.
     `profile`: 'quick' or 'full', whose numbers `seeds` … `tuning` replace: networks trained, test rows explained,
@@ -202,7 +206,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         delta_absolute=delta_absolute, information=information, information_margin=information_margin,
         conditional_on=conditional_on, favourable=favourable)
     folder = _folder("out", out)
-    prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training), say=say)
+    prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
+                       outputs=outputs, say=say)
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:
         failed = run_audit(prepared, context, folder)
         write_verdicts(folder)
@@ -212,8 +217,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
 
 @in_own_words
 def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
-            inside: str | int = "all", target: str | None = None, task: str | None = None, profile: str = "quick",
-            preset: str = "default", pca: int | None = None, data_dir: str | Path | None = None,
+            outputs: str | None = None, inside: str | int = "all", target: str | None = None, task: str | None = None,
+            profile: str = "quick", preset: str = "default", pca: int | None = None, data_dir: str | Path | None = None,
             real_only: bool = False, seeds: int | None = None, rows: int | None = None, background: int | None = None,
             out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
             say: Callable[[str], None] = print) -> "Audit":
@@ -225,9 +230,10 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
     """
     from attribution_suite.auditing.work.look import SCORERS
 
-    return audit(datasets, networks=networks, removals=[], scorers=SCORERS, inside=inside, target=target, task=task,
-                 profile=profile, preset=preset, pca=pca, data_dir=data_dir, real_only=real_only, seeds=seeds,
-                 rows=rows, background=background, out=out, jobs=jobs, device=device, fresh=fresh, say=say)
+    return audit(datasets, networks=networks, outputs=outputs, removals=[], scorers=SCORERS, inside=inside,
+                 target=target, task=task, profile=profile, preset=preset, pca=pca, data_dir=data_dir,
+                 real_only=real_only, seeds=seeds, rows=rows, background=background, out=out, jobs=jobs, device=device,
+                 fresh=fresh, say=say)
 
 
 @in_own_words

@@ -27,9 +27,13 @@ class Given:
     digest: str
 
     @classmethod
-    def of(cls, networks: Networks, dataset: TabularDataset, seeds: int, training: Training | None = None) -> "Given":
-        """One network a seed. Raises InputError where they do not fit the table, each other or the seeds."""
-        ensemble = as_ensemble(networks, dataset).to(CPU)
+    def of(cls, networks: Networks, dataset: TabularDataset, seeds: int, training: Training | None = None,
+           outputs: str | None = None) -> "Given":
+        """One network a seed; `outputs` as for `as_ensemble`.
+
+        Raises InputError where they do not fit the table, each other or the seeds.
+        """
+        ensemble = as_ensemble(networks, dataset, outputs).to(CPU)
         if len(ensemble) != seeds:
             raise InputError(f"{len(ensemble)} networks are given for {seeds} seeds: leave out option 'seeds', for "
                              "each network given is one")
@@ -40,15 +44,10 @@ class Given:
         return {"count": len(self.networks), "digest": self.digest, "training": asdict(self.training),
                 "architecture": str(self.networks.architecture), "how": self.networks.how}
 
-    def sentences(self, dataset: TabularDataset) -> list[str]:
-        """What the user is told of how their networks run, and of outputs that look like no logits."""
+    def sentences(self) -> list[str]:
+        """What the user is told of how their networks run."""
         count = len(self.networks)
-        lines = [f"{count} given network{'s' * (count > 1)}, {self.networks.architecture}, run {self.networks.how}"]
-        outputs = self.networks.outputs(dataset.train.inputs[:PROBE_ROWS])
-        if dataset.task != "regression" and outputs.min() >= 0 and outputs.max() <= 1:
-            lines.append("the networks' outputs all lie in [0, 1] and are taken as logits: if they are probabilities, "
-                         "leave out the last sigmoid or softmax")
-        return lines
+        return [f"{count} given network{'s' * (count > 1)}, {self.networks.architecture}, run {self.networks.how}"]
 
 
 def _digest(networks: Ensemble, rows: torch.Tensor) -> str:

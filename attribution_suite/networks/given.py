@@ -10,37 +10,40 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.modules import CLOSE, PROBE_ROWS, Modules
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons, is_perceptron
+from attribution_suite.networks.probabilities import as_logits, refuse_probabilities
 from attribution_suite.networks.probe import check_modules
 from attribution_suite.networks.training import Trained
 
 Networks = Ensemble | Trained | nn.Module | Sequence[nn.Module]
 
 
-def as_ensemble(networks: Networks, dataset: TabularDataset) -> Ensemble:
+def as_ensemble(networks: Networks, dataset: TabularDataset, outputs: str | None = None) -> Ensemble:
     """The networks as an ensemble that takes the data set's inputs and returns the outputs of its task.
 
     Plain `nn.Sequential`s of Linear and ReLU or Tanh become stacked weights (`Perceptrons`); any other module goes
-    behind an editable layer (`Modules`). Raises InputError where they do not fit together, or not the table.
+    behind an editable layer (`Modules`). `outputs`: what modules return for classes, 'logit' or 'probability' (networks
+    of this library return logits); without it, what looks like probabilities is refused.
+    Raises InputError where they do not fit together, or not the table.
     """
     inputs = dataset.train.inputs[:PROBE_ROWS]
-    ensemble = _wrapped(networks, inputs)
+    ensemble = _wrapped(networks, inputs, outputs)
     if ensemble.architecture.features != inputs.shape[1]:
         raise InputError(f"the networks take {ensemble.architecture.features} inputs, the table has {inputs.shape[1]} "
                          "columns after encoding: give the table that they were trained on")
-    outputs, wanted = ensemble.architecture.outputs, dataset.outputs
-    if outputs != wanted:
-        hint = "; a binary network with two logits: give the table task='multiclass'" if outputs == 2 else ""
+    count, wanted = ensemble.architecture.outputs, dataset.outputs
+    if count != wanted:
+        hint = "; a binary network with two logits: give the table task='multiclass'" if count == 2 else ""
         raise InputError(f"{dataset.name} is a {dataset.task} task of {wanted} output{'s' * (wanted > 1)}, the "
-                         f"networks have {outputs}{hint}")
+                         f"networks have {count}{hint}")
+    if outputs is None and not isinstance(networks, Trained | Ensemble):
+        refuse_probabilities(ensemble, dataset)
     return ensemble
 
 
-def _wrapped(networks: Networks, inputs: Tensor) -> Ensemble:
-    if isinstance(networks, Trained):
-        return networks.networks
-    if isinstance(networks, Perceptrons | Modules):
-        return networks
-    modules = [networks] if isinstance(networks, nn.Module) else _listed(networks)
+def _wrapped(networks: Networks, inputs: Tensor, outputs: str | None) -> Ensemble:
+    if isinstance(networks, Trained | Perceptrons | Modules):
+        return networks.networks if isinstance(networks, Trained) else networks
+    modules = as_logits([networks] if isinstance(networks, nn.Module) else _listed(networks), outputs)
     plain = [module for module in modules if is_perceptron(module)]
     if len(plain) == len(modules):
         check_modules(modules)
