@@ -109,8 +109,11 @@ def test_an_audit_with_a_tuned_method_has_one_sham_a_seed(run: Audit) -> None:
                           "worst_case_bound", "cost_ratio", "flip_rate", "delta"]
     assert sham[nothing_is_removed].isna().all(axis=None)
     assert (sham[["worst_case_method", "witness_from", "witness_to"]] == "").all(axis=None)
-    edited = outcomes[outcomes.removal == "fold"].groupby("seed").loss_before.first()
-    np.testing.assert_allclose(sham.loss_before, edited, rtol=1e-6)
+    folded = outcomes[outcomes.removal == "fold"].groupby("seed")[["loss_before", "r2_before", "learned"]].first()
+    np.testing.assert_allclose(sham[["loss_before", "r2_before"]], folded[["loss_before", "r2_before"]], rtol=1e-6)
+    assert list(sham.learned) == list(folded.learned)
+    spread = (sham.loss_native / (1 - sham.r2)).to_numpy()  # loss = (1 − R²) × the variance of the test targets
+    np.testing.assert_allclose(spread, boston().test.targets.var(correction=0).item(), rtol=1e-4)
     assert (sham.loss_native != sham.loss_before).all() and (sham.steps > 0).all() and (sham.seconds > 0).all()
     curves = training[training.removal == SHAM]
     assert set(curves.removed) == {""} and len(curves) == SEEDS * SMALL_TUNING == len(
