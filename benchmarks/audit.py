@@ -31,6 +31,7 @@ from attribution_suite.auditing.plan import plan_originals
 from attribution_suite.auditing.spec import Spec, make_spec
 from attribution_suite.auditing.store import Store
 from attribution_suite.auditing.work.train import evaluation_of, networks_of
+from attribution_suite.conclusions.summary import edits
 from attribution_suite.datasets.load import load_request
 from attribution_suite.devices import choose
 from attribution_suite.networks.originals import architecture_of
@@ -101,7 +102,7 @@ def sequential(out: Path, spec: Spec) -> tuple[dict[str, float], int]:
     torch.set_num_threads(1)
     threadpool_limits(1)  # more threads are slower at these sizes
     each = parts(networks, evaluation_of(subject, dataset, networks), spec.profile.lime_rows, spec.profile.lime_samples)
-    outcomes, curves = pd.read_parquet(out / "outcomes.parquet"), pd.read_parquet(out / "training.parquet")
+    outcomes, curves = edits(pd.read_parquet(out / "outcomes.parquet")), pd.read_parquet(out / "training.parquet")
     scored = len(outcomes) + len(networks)
     # A baseline knows no network: it is fitted to the table once, and once for every column that a method replaced.
     replaced = outcomes[outcomes.removal.map(lambda name: REMOVALS.load(name)().replacement() is not None)]
@@ -119,7 +120,7 @@ def profile_of(out: Path) -> dict[str, float]:
     names = list(record["datasets"]["prudential"]["scorers"])
     for path in (out / "chunks").glob("*.safetensors"):
         stored = Store(path.parent).load(path.stem)
-        if stored is not None:
+        if stored is not None and "scorer_seconds" in stored.arrays:
             spent["training"] = spent.get("training", 0.0) + float(stored.arrays["seconds"].sum())
             for name, value in zip(names, stored.arrays["scorer_seconds"], strict=True):
                 spent[name] = spent.get(name, 0.0) + float(value)

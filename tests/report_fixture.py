@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite import audit, load_dataset
+from attribution_suite.conclusions.summary import edits
 from attribution_suite.datasets.preset import Preset, Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.reporting.reading import Run, Subject
@@ -112,7 +113,7 @@ def subject(name: str = "boston", path: Path | None = None, **found: pd.DataFram
 def removed(name: str = "boston", path: Path | None = None) -> list[str]:
     """The removed features in the order of the run."""
     outcomes = subject(name, path).tables["outcomes"]
-    return list(outcomes.removed[outcomes.removal != ORIGINAL].unique())
+    return list(edits(outcomes).removed.unique())
 
 
 def settled(found: Mapping[str, pd.DataFrame], names: tuple[str, ...] = ("boston",)) -> Frames:
@@ -124,7 +125,7 @@ def settled(found: Mapping[str, pd.DataFrame], names: tuple[str, ...] = ("boston
     shifts, outcomes, attributions = (found[name].copy() for name in ("shifts", "outcomes", "attributions"))
     shifts["share_before"] = shifts.share_before.clip(lower=0.01)
     for name in names:
-        features = list(outcomes[(outcomes.dataset == name) & (outcomes.removal != ORIGINAL)].removed.unique())
+        features = list(edits(outcomes[outcomes.dataset == name]).removed.unique())
         for removal, parts in LEFT.items():
             for feature, part in zip(features, parts, strict=True):
                 for frame, column, before in ((outcomes, "direct_effect", "direct_effect_before"),

@@ -16,6 +16,7 @@ from torch import nn
 from attribution_suite import audit, load_dataset
 from attribution_suite.auditing.store import Store
 from attribution_suite.cli import main
+from attribution_suite.conclusions.summary import edits
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
 from attribution_suite.measures.agreement import METRICS
@@ -100,25 +101,28 @@ def test_tables_have_the_documented_columns_and_types(run: Finished) -> None:
 
 
 def test_tables_hold_every_fact_once(run: Finished) -> None:
-    edits = len(REMOVALS) * SEEDS * (4 + 3)  # every feature but the decoy
+    asked = SEEDS * (4 + 3)  # every feature but the decoy
+    edited = len(REMOVALS) * asked
     shifts, outcomes, attributions = run["shifts"], run["outcomes"], run["attributions"]
-    assert len(outcomes) == edits + 2 * SEEDS and len(shifts) == edits * len(SCORERS)
-    before = outcomes[outcomes.removal == "original"]
-    assert set(before.removed) == {""} and set(before.layer) == set(before["rank"]) == {0}
+    assert len(edits(outcomes)) == edited and len(shifts) == edited * len(SCORERS)
+    before, sham = (outcomes[outcomes.removal == name] for name in ("original", "sham"))
+    assert len(before) == 2 * SEEDS + asked and (before.removed == "").sum() == 2 * SEEDS
+    assert len(sham) == 2 * SEEDS and set(sham.removed) == {""}
+    assert set(outcomes.layer) == set(outcomes["rank"]) == {0} and len(outcomes) == edited + len(before) + len(sham)
     assert not shifts.duplicated([*KEYS, "scorer"]).any() and not outcomes.duplicated(KEYS).any()
     assert not attributions.duplicated([*KEYS, "scorer", "feature"]).any()
     for dataset, features in FEATURES.items():
         original = attributions[(attributions.dataset == dataset) & (attributions.removal == "original")]
         assert len(original) == SEEDS * len(SCORERS) * len(features)
         assert list(pd.unique(original.feature)) == features and set(original.removed) == {""}
-        here = outcomes[(outcomes.dataset == dataset) & (outcomes.removal != "original")]
+        here = edits(outcomes[outcomes.dataset == dataset])
         assert sorted(set(here.removed)) == sorted(set(features) - {"decoy"}) and set(here.seed) == set(range(SEEDS))
     assert set(attributions.layer) == {0} and set(shifts.scorer) == set(SCORERS)
 
 
 def test_no_value_is_missing_where_a_method_applies(run: Finished) -> None:
     attributions, shifts = run["attributions"], run["shifts"]
-    outcomes = run["outcomes"].query("removal != 'original'")
+    outcomes = edits(run["outcomes"])
     assert attributions[["share", "mean_abs"]].notna().all(axis=None)
     assert (attributions.signed_mean.notna() == attributions.scorer.isin(SIGNED)).all()
     np.testing.assert_allclose(attributions.groupby([*KEYS, "scorer"]).share.sum(), 1, atol=1e-5)
@@ -136,8 +140,10 @@ def test_no_value_is_missing_where_a_method_applies(run: Finished) -> None:
             assert (outcomes[column].notna() == (regression == (name in ("r2", "rmse")))).all(), column
             conditional.append(column)
         conditional.append(f"xgboost_{name}")  # in the originals' rows
+    conditional.append("worst_case_flips")
     assert outcomes.drop(columns=conditional, errors="ignore").notna().all(axis=None)
-    assert (outcomes.flip_rate.isna() == (outcomes.dataset == "synthetic")).all()
+    for column in ("flip_rate", "worst_case_flips"):
+        assert (outcomes[column].isna() == regression).all()
     retrained = outcomes[outcomes.removal == "retrain"].set_index(["dataset", "seed", "removed"]).loss_native
     price = retrained.loc[list(zip(outcomes.dataset, outcomes.seed, outcomes.removed, strict=True))].to_numpy()
     costs = price > outcomes.loss_before
@@ -235,7 +241,7 @@ def test_another_seed_count_gives_the_same_networks_of_the_first_seeds(run: Fini
 def test_the_record_says_what_was_run(run: Finished) -> None:
     record = json.loads((run.path / "run.json").read_text())
     assert record["spec"]["removals"] == REMOVALS and record["spec"]["profile"]["seeds"] == SEEDS
-    assert record["failed"] == [] and record["timings"]["chunks_run"] == 2 + 2 * len(REMOVALS)
+    assert record["failed"] == [] and record["timings"]["chunks_run"] == 2 * (3 + len(REMOVALS))
     assert record["datasets"]["iris"]["source"] == "package" and not record["datasets"]["iris"]["simulated"]
     assert record["datasets"]["synthetic"]["removals"] == ["X1", "X2", "X3"]
     assert (run.path / "report.html").stat().st_size > 50_000 and list((run.path / "figures").glob("*.png"))
@@ -284,7 +290,7 @@ def test_a_feature_named_with_a_comma(tmp_path: Path) -> None:
     for remove, expected in (("income, net", ["income, net"]), (["income, net", "age,height"],
                              ["income, net", "age", "height"]), ("age, height,age", ["age", "height"])):
         found = audit(str(table), out=tmp_path / "out", remove=remove, **words).table("outcomes")
-        found = found[found.removal != "original"]
+        found = edits(found)
         assert list(pd.unique(found.removed)) == expected
     with pytest.raises(InputError, match="unknown feature of people 'income'"):
         audit(str(table), out=tmp_path / "out", remove="income, net,age", **words)

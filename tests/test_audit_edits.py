@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from attribution_suite import audit, load_dataset, remove, train
+from attribution_suite.conclusions.summary import edits
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.attribution import Attribution
@@ -50,7 +51,7 @@ def replaced(method: str, published: bool, seed: int, dataset: TabularDataset, c
 def test_validation_losses_are_those_of_plain_modules(tmp_path: Path, name: str, feature: str, preset: str) -> None:
     found = audit(name, out=tmp_path, remove=feature, removals=METHODS, scorers=["saliency"], tuning=TUNING,
                   preset=preset, **QUIET).table("outcomes")
-    outcomes = found[found.removal != "original"].set_index(["removal", "seed"])
+    outcomes = edits(found).set_index(["removal", "seed"])
     dataset = load_dataset(name, preset=preset)
     dataset = dataset if preset == "published" else dataset.with_decoy()
     column, = dataset.columns(feature)
@@ -75,8 +76,9 @@ def test_validation_losses_are_those_of_plain_modules(tmp_path: Path, name: str,
 @pytest.mark.parametrize(("name", "feature"), [("synthetic", "X1"), ("iris", "petal_width")])
 def test_the_largest_effect_is_over_the_quantiles_of_the_training_rows(tmp_path: Path, name: str,
                                                                        feature: str) -> None:
-    outcomes = audit(name, out=tmp_path, remove=feature, removals=["stochastic_tuning"], scorers=["saliency"],
-                     tuning=TUNING, **QUIET).table("outcomes").query("removal != 'original'").set_index("seed")
+    found = audit(name, out=tmp_path, remove=feature, removals=["stochastic_tuning"], scorers=["saliency"],
+                  tuning=TUNING, **QUIET)
+    outcomes = edits(found.table("outcomes")).set_index("seed")
     dataset = load_dataset(name).with_decoy()
     column, = dataset.columns(feature)
     values = dataset.train.inputs[:, column].numpy()
@@ -126,7 +128,7 @@ def test_top_units_are_each_networks_own(tmp_path: Path) -> None:
     ranks = median_ranks(found.table("attributions"))
     assert len({tuple(units[:3]) for units in ranks.values()}) > 1  # else nothing is shown here
     for name in ("outcomes", "shifts"):
-        rows = found.table(name).query("removal != 'original'")
+        rows = edits(found.table(name))
         for (seed, _), own in rows.groupby(["seed", "removal"]):
             by_rank = own.drop_duplicates(["rank", "removed"]).set_index("rank").removed
             assert by_rank.to_dict() == dict(enumerate(ranks[seed][:3], 1)), name
@@ -141,7 +143,7 @@ def test_top_inputs_are_the_same_for_all(tmp_path: Path) -> None:
     attributions = found.table("attributions").query("removal == 'original'")
     mean = attributions.assign(seed=0).groupby(["removal", "seed", "scorer", "feature"], sort=False).share.mean()
     expected = median_ranks(mean.reset_index())[0][:2]
-    for _, own in found.table("outcomes").query("removal != 'original'").groupby("seed"):
+    for _, own in edits(found.table("outcomes")).groupby("seed"):
         assert own.set_index("rank").removed.to_dict() == dict(enumerate(expected, 1))
 
 

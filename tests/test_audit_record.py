@@ -43,11 +43,11 @@ def test_counts_are_those_of_the_run(tmp_path: Path) -> None:
     assert about["training"]["epochs"] == 150 and about["tuning"]["epochs"] == 1
     assert set(about["scorers"]) == {"saliency", "permutation"}
     timings = record["timings"]
-    assert (timings["chunks_run"], timings["chunks_found"], timings["jobs"]) == (4, 0, 1)
-    assert [made["chunks"] for made in record["made_by"]] == [4] and record["machine"]["device"] == "cpu"
+    assert (timings["chunks_run"], timings["chunks_found"], timings["jobs"]) == (6, 0, 1)
+    assert [made["chunks"] for made in record["made_by"]] == [6] and record["machine"]["device"] == "cpu"
     more = run(tmp_path, removals=[*WORDS["removals"], "retrain"]).record
-    assert (more["timings"]["chunks_run"], more["timings"]["chunks_found"]) == (1, 4)
-    assert [made["chunks"] for made in more["made_by"]] == [5]
+    assert (more["timings"]["chunks_run"], more["timings"]["chunks_found"]) == (1, 6)
+    assert [made["chunks"] for made in more["made_by"]] == [7]
 
 
 def test_a_run_that_another_machine_resumed_names_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

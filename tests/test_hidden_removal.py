@@ -17,6 +17,7 @@ from attribution_suite import audit, load_dataset, train
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.auditing.work.outcomes import recoverability
 from attribution_suite.auditing.work.train import feature_dependence
+from attribution_suite.conclusions.summary import edits
 from attribution_suite.datasets.arrays import from_arrays
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, TabularDataset
@@ -138,7 +139,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Audit:
 
 def test_every_removal_and_every_scorer_takes_a_hidden_unit(run: Audit) -> None:
     assert not run.failed
-    outcomes, shifts = run.table("outcomes").query("removal != 'original'"), run.table("shifts")
+    outcomes, shifts = edits(run.table("outcomes")), run.table("shifts")
     assert set(outcomes.removal) == set(make_spec(["iris"]).removals)
     assert set(shifts.scorer) == set(SCORERS.names)
     labels = {name for name in SCORERS.names if traits_of(name).reads == "labels"}

@@ -24,7 +24,7 @@ from attribution_suite.auditing.pool import _start
 
 RUN = ("run", "iris", *SMALL, *BRIEF, "--remove", "petal_length,petal_width", "--removals",
        "retrain,stochastic_tuning,shuffle_tuning,fold,constant", "--scorers", "saliency,permutation,random")
-CHUNKS = 6
+CHUNKS = 8  # the originals, their examination, the sham and five removals
 
 
 def chunks(run: Path) -> set[str]:
