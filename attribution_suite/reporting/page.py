@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib.colors import to_hex
 
 from attribution_suite.conclusions import inside, numbers, words
-from attribution_suite.conclusions.summary import summary_table, unit_ranks
+from attribution_suite.conclusions.summary import edits, summary_table, unit_ranks
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import figures
 from attribution_suite.reporting.figures.matrix import EFFECT, NORM, Matrix, shift_matrix, shift_text
@@ -131,7 +131,7 @@ def feature_table(subject: Subject, feature: str) -> FeatureTable:
     Hidden units that each network picked for itself have a row a removal and network, with the unit's name.
     """
     outcomes = unit_ranks(subject.tables["outcomes"])
-    units = subject.tables["outcomes"][(outcomes.removed == feature) & (outcomes["rank"] > 0)]
+    units = edits(subject.tables["outcomes"][(outcomes.removed == feature) & (outcomes["rank"] > 0)])
     if not subject.layer or units.empty:
         return FeatureTable(feature, [EFFECT, *subject.scorers], _heat(shift_matrix(subject, feature)))
     cells: dict[str, list[Cell]] = {}
