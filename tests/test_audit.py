@@ -135,6 +135,8 @@ def test_no_value_is_missing_where_a_method_applies(run: Finished) -> None:
     assert set(run["agreement"].metric) == set(METRICS)
     conditional = ["flip_rate", "cost_ratio", "recoverability_before", "recoverability"]  # the last two: hidden units
     regression = outcomes.dataset == "synthetic"
+    conditional += ["worst_case_flips", "witness_before", "witness_after"]  # the last two: where something moves
+    assert (outcomes.worst_case_flips.isna() == regression).all()
     for name in ("r2", "rmse", "accuracy", "auc", "log_loss", "kappa"):  # some are of regressions, some of classes
         for column in (name, f"{name}_before"):
             assert (outcomes[column].notna() == (regression == (name in ("r2", "rmse")))).all(), column

@@ -6,6 +6,7 @@ targets that do not vary, auc of rows of one class, kappa where targets and pred
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -70,7 +71,8 @@ def auc(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
 
 def _area(scores: Tensor, positive: Tensor) -> Tensor:
     """From scores `[members, rows]`: how many rows each positive one exceeds, ties half, less the other positives."""
-    ordered, wanted = scores.contiguous().sort(1).values, scores[:, positive].contiguous()
+    ordered = torch.from_numpy(np.sort(scores.numpy(force=True), axis=1)).to(scores)  # a third of torch's time
+    wanted = scores[:, positive].contiguous()
     exceeded = (torch.searchsorted(ordered, wanted) + torch.searchsorted(ordered, wanted, right=True)).double() / 2
     count = wanted.shape[1]
     return (exceeded.sum(1) - count**2 / 2) / (count * (scores.shape[1] - count))
