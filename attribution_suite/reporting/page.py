@@ -20,7 +20,6 @@ from attribution_suite.reporting.figures.matrix import EFFECT, NORM, Matrix, shi
 from attribution_suite.reporting.figures.style import PALETTE, SHIFT_COLOURS, LeftOut, Picture, ink_on
 from attribution_suite.reporting.reading import Run, Subject
 from attribution_suite.scorers import CONTROL
-from attribution_suite.tables.audit import ORIGINAL
 
 if TYPE_CHECKING:
     from attribution_suite.datasets.table import TabularDataset
