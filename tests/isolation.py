@@ -43,7 +43,7 @@ def entry_points(**wanted: Any) -> EntryPoints:
     """As importlib's own, without the plug-ins that are installed."""
     points = _entry_points(**wanted)
     if isinstance(points, dict):  # by group, which is how Python 3.11 answers a question for all
-        points = EntryPoints(point for group in points.values() for point in group)
+        points = EntryPoints(point for group in dict.values(points) for point in group)
     return EntryPoints(point for point in points
                        if not (point.group.startswith("attribution_suite.") and is_installed(point)))
 

@@ -45,7 +45,7 @@ def test_the_rows_are_what_the_measures_say_of_the_same_networks(heart: dict[str
         target = Target.of(rows[:, columns])
         for removal, networks in (("original", originals), ("fold", remove(originals, dataset, feature, "fold"))):
             told = heart["information"].query("removal == @removal and removed == @feature and given == ''")
-            told = told.set_index(["where", "measure", "seed"])
+            told = told.set_index(["where", "measure", "seed"]).sort_index()
             for where, shown in (("output", networks.outputs(rows)), ("layer:2", networks.activations(rows)[2])):
                 probe = ridge_probe(shown, target)
                 for name in ("value", "low", "high", "control", "p", "power"):
