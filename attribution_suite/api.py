@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attribution_suite.calls import in_own_words
-from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.errors import InputError
 
 if TYPE_CHECKING:
     from attribution_suite.datasets.preset import Training
+    from attribution_suite.datasets.removable import FeatureSet
     from attribution_suite.datasets.table import TabularDataset
     from attribution_suite.measures.worst_case.result import WorstCase
     from attribution_suite.networks.given import Networks
@@ -70,11 +71,12 @@ def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int =
 
 
 @in_own_words
-def remove(networks: "Networks", dataset: "Data", feature: str, method: str, *, layer: int = 0,
+def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], method: str, *, layer: int = 0,
            seeds: Sequence[int] | None = None, preset: str | None = None, training: "Training | None" = None,
            tuning: float = 1.0, outputs: str | None = None, **options: Any) -> "Ensemble":
     """Copies of the networks without a feature (at a hidden layer: without a unit, 'unit:3').
 
+    `feature`: one, or several that are removed together: 'sex+race', or a list of names.
     `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
     budget of a retraining instead of the preset's; `tuning`: the fine-tuning epochs as a fraction of the full ones.
     `options` are the method's own, as `deviation=0.5` of stochastic_tuning.
@@ -96,8 +98,8 @@ def remove(networks: "Networks", dataset: "Data", feature: str, method: str, *, 
         raise InputError(f"{len(original)} networks need as many seeds, got {len(numbers)}")
     checked_options(REMOVALS, method, options)
     edit: Removal = REMOVALS.load(method)(**options)
-    columns = _columns(table, original, feature, whole_number("layer", layer, 0))
-    nodes = Nodes.of([columns]).repeat(len(original)).to(original.device)
+    removed = _feature_set(table, original, feature, whole_number("layer", layer, 0))
+    nodes = Nodes.of([removed.columns]).repeat(len(original)).to(original.device)
     cold = _budget(training) or table.preset.training
     warm = replace(cold, epochs=max(1, round(table.preset.tuning_epochs * positive("tuning", tuning))))
     setting = Setting.of(table, original, layer, numbers, cold, warm)
@@ -105,14 +107,16 @@ def remove(networks: "Networks", dataset: "Data", feature: str, method: str, *, 
 
 
 @in_own_words
-def worst_case(networks: "Networks", dataset: "Data", feature: str, layer: int = 0, *, rows: int = 500,
+def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[str], layer: int = 0, *, rows: int = 500,
                delta: float = 0.01, outputs: str | None = None) -> "WorstCase":
     """The most that moving a feature alone (at a hidden layer: a unit, 'unit:3') moves each network's output.
 
+    `feature`: one, or several that move together: 'sex+race', or a list of names.
     D = max over the first `rows` test rows x_i, and over what the training rows say the feature may be, of
     |f(x_i with x_j = t) − f(x_i)|; f is the output, the logit, or of several logits each minus their mean. A number
     takes every value of its training range, a category every pattern of its columns that occurs in training, a number
-    with a 'missing' flag its range where the flag is off and the filled value where it is on.
+    with a 'missing' flag its range where the flag is off and the filled value where it is on; several numbers together
+    the joint values of at most 256 training rows, a search with no bound.
 
     Exact for networks of Linear and ReLU; enclosed between the value found and a bound for tanh; proved zero for any
     network whose weights from the feature are all zero; for any other module the largest move that a search finds, and
@@ -131,7 +135,7 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str, layer: int =
     rows, layer, delta = whole_number("rows", rows, 1), whole_number("layer", layer, 0), positive("delta", delta)
     table = _table(dataset)
     ensemble = as_ensemble(networks, table, outputs)
-    nodes = Nodes.of([_columns(table, ensemble, feature, layer)]).repeat(len(ensemble))
+    nodes = Nodes.of([_feature_set(table, ensemble, feature, layer).columns]).repeat(len(ensemble))
     test, training = (split.inputs.to(ensemble.device) for split in (table.test, table.train))
     spread, seen = delta * output_spread(ensemble, test), test[:rows]
     if layer == 0:
@@ -143,8 +147,8 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str, layer: int =
 @in_own_words
 def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
           outputs: str | None = None, training: "Training | None" = None, target: str | None = None,
-          task: str | None = None,
-          remove: str | Sequence[str] | None = None, removals: Sequence[str] | None = None,
+          task: str | None = None, remove: str | Sequence[str | Sequence[str]] | None = None,
+          removals: Sequence[str] | None = None,
           scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
           pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
           inside: str | int | None = None, seeds: int | None = None, rows: int | None = None,
@@ -164,6 +168,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     without it, what looks like probabilities is refused. `training`: the budget of their retraining and, in part, of
     their fine-tuning.
     `remove`: features (or 'unit:3' of a hidden `layer`), 'top:K' or 'all'; default: what each data set declares.
+    Several that are removed together, from one network, are a list of their names, or 'sex+race'.
     `removals`, `scorers`: which methods; default: all. `inside`: 'all' hidden layers, or one, to look into.
     `profile`: 'quick' or 'full', whose numbers `seeds` … `tuning` replace: networks trained, test rows explained,
     training rows that scorers may draw from, rows and samples of LIME, fine-tuning epochs as a fraction.
@@ -283,13 +288,14 @@ def _folder(option: str, path: object) -> Path:
     return Path(path)
 
 
-def _columns(dataset: "TabularDataset", networks: "Ensemble", feature: str, layer: int) -> tuple[int, ...]:
-    """The nodes of a feature, or of a unit of a hidden layer. Raises InputError for a name that it does not have."""
-    if not isinstance(feature, str):
-        raise InputError(f"a feature is named by a string, got {feature!r}")
-    if layer == 0:
-        return dataset.columns(feature)
-    units = {f"unit:{unit}": (unit,) for unit in range(networks.tail(layer).architecture.features)}
-    if feature not in units:
-        raise unknown_name(f"unit of layer {layer}", feature, units)
-    return units[feature]
+def _feature_set(dataset: "TabularDataset", networks: "Ensemble", feature: str | Sequence[str],
+                 layer: int) -> "FeatureSet":
+    """Features, or units of a hidden layer. Raises InputError for a name that it does not have."""
+    from attribution_suite.datasets.removable import Removable
+
+    names = [feature] if isinstance(feature, str) else feature
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"a feature is named by a string, several of them by a list of strings, got {feature!r}")
+    removable = Removable.of(dataset) if layer == 0 else Removable.units(
+        networks.tail(layer).architecture.features, f"unit of layer {layer}")
+    return removable.named(feature) if isinstance(feature, str) else removable.together(feature)

@@ -53,8 +53,8 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="remove features by every method; write tables, figures and the report")
     _data(run)
     _scoring(run)
-    run.add_argument("--remove", action="append", metavar="a,b|top:K|all",
-                     help="what to remove (default: what the data set declares); may be repeated")
+    run.add_argument("--remove", action="append", metavar="a,b+c|top:K|all",
+                     help="what to remove, b+c together (default: what the data set declares); may be repeated")
     run.add_argument("--removals", type=_names, metavar="A,B", help="removal methods (default: all)")
     run.add_argument("--tuning", type=float, metavar="F", help="fine-tuning epochs as a fraction of the full budget")
     run.add_argument("--delta", type=float, default=0.01, metavar="D",

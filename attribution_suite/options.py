@@ -86,6 +86,17 @@ def names(option: str, values: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
+def name_sets(option: str, values: object) -> tuple[str | tuple[str, ...], ...]:
+    """A list of names, and of lists of names that go together. Raises InputError for anything else."""
+    if not isinstance(values, list | tuple):
+        raise InputError(f"option '{option}' is a list of names, got {values!r}")
+    together = [value for value in values if isinstance(value, list | tuple)]
+    names(option, [value for value in values if value not in together])
+    if not all(together):
+        raise InputError(f"option '{option}': a list of names that go together is empty")
+    return tuple(names(option, value) if isinstance(value, list | tuple) else value for value in values)
+
+
 def seed_numbers(seeds: object) -> list[int]:
     """`seeds` networks 0, 1, …, or the seeds of a list. Raises InputError for anything else, and for none at all."""
     if isinstance(seeds, range | list | tuple) and seeds:

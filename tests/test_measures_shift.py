@@ -13,22 +13,29 @@ from attribution_suite.tables.audit import KEYS
 
 
 def drawn(seed, members=4, features=6):
+    """Shares, which features went (one, two or three of them), and R² of each on those."""
     rng = np.random.default_rng(seed)
     before, after, retrained = rng.dirichlet(np.ones(features), (3, members))
-    return before, after, retrained, rng.integers(features, size=members), rng.random((features, features))
+    removed = rng.random((members, features)).argsort(1) < rng.integers(1, 4, (members, 1))
+    return before, after, retrained, removed, rng.random((members, features))
 
 
-def slow(before, after, retrained, j, dependence):
-    others = [k for k in range(len(before)) if k != j]
+def lost(feature, features=3):
+    """One member that lost one feature."""
+    return np.arange(features)[None] == feature
+
+
+def slow(before, after, retrained, removed, dependence):
+    others = [k for k in range(len(before)) if not removed[k]]
     change = {k: after[k] - before[k] for k in others}
     gained = sum(max(change[k], 0) for k in others)
     best = max(others, key=lambda k: change[k])
     return {
-        "share_before": before[j],
-        "share_after": after[j],
-        "target_shift": (after[j] - before[j]) / before[j],
-        "proxy_mass": sum(max(change[k], 0) * dependence[k][j] for k in others) / gained if gained else np.nan,
-        "dependence_correlation": spearmanr([change[k] for k in others], [dependence[k][j] for k in others]).statistic,
+        "share_before": sum(before[removed]),
+        "share_after": sum(after[removed]),
+        "target_shift": sum(after[removed]) / sum(before[removed]) - 1,
+        "proxy_mass": sum(max(change[k], 0) * dependence[k] for k in others) / gained if gained else np.nan,
+        "dependence_correlation": spearmanr([change[k] for k in others], [dependence[k] for k in others]).statistic,
         "total_variation": sum(abs(a - b) for a, b in zip(after, retrained, strict=True)) / 2,
         "largest_gainer": best,
         "largest_gain": change[best],
@@ -42,7 +49,7 @@ def test_equal_to_the_definition_member_by_member(seed):
     found = measures.shift(before, after, retrained, removed, dependence)
     assert set(found) == set(TABLES["shifts"]) - set(KEYS) - {"scorer", "applicable"}
     for e in range(len(before)):
-        for name, expected in slow(before[e], after[e], retrained[e], removed[e], dependence).items():
+        for name, expected in slow(before[e], after[e], retrained[e], removed[e], dependence[e]).items():
             assert found[name][e] == pytest.approx(expected, abs=1e-12, nan_ok=True), name
 
 
@@ -55,29 +62,29 @@ def test_ranges_and_the_order_of_features(seed):
     mass = found["proxy_mass"][~np.isnan(found["proxy_mass"])]
     assert ((mass >= 0) & (mass <= 1)).all()
     order = np.random.default_rng(seed).permutation(6)
-    moved = measures.shift(before[:, order], after[:, order], retrained[:, order], np.argsort(order)[removed],
-                           dependence[np.ix_(order, order)])
+    moved = measures.shift(*(values[:, order] for values in (before, after, retrained, removed, dependence)))
     moved["largest_gainer"] = order[moved["largest_gainer"]]
     for name in found:
         np.testing.assert_allclose(moved[name], found[name], atol=1e-12)
 
 
-def test_members_may_have_their_own_dependence():
-    """The units of a hidden layer are not the same in two networks."""
-    before, after, retrained, removed, _ = drawn(7)
-    matrices = np.random.default_rng(1).random((4, 6, 6))
-    found = measures.shift(before, after, retrained, removed, matrices)
-    for e in range(4):
-        for name, expected in slow(before[e], after[e], retrained[e], removed[e], matrices[e]).items():
-            assert found[name][e] == pytest.approx(expected, abs=1e-12, nan_ok=True), name
-
-
 def test_redistribution_is_what_the_target_lost():
     before, after, _, removed, _ = drawn(0)
-    change, others = measures.redistribution(before, after, removed)
-    assert change.shape == others.shape == (4, 5) and not (others == removed[:, None]).any()
-    lost = (before - after)[np.arange(4), removed]
-    np.testing.assert_allclose(change.sum(1), lost)
+    change = measures.redistribution(before, after, removed)
+    assert change.shape == (4, 6) and (change[removed] == 0).all() and (change[~removed] != 0).all()
+    np.testing.assert_allclose(change.sum(1), ((before - after) * removed).sum(1))
+
+
+def test_what_went_together_never_gains():
+    """The second feature of a set gained most: of the others, which are asked, the fourth did."""
+    before, after = np.array([[0.4, 0.1, 0.3, 0.2]]), np.array([[0.0, 0.5, 0.2, 0.3]])
+    both, alone = np.array([[True, True, False, False]]), np.array([[True, False, False, False]])
+    on = np.array([[1.0, 1.0, 0.0, 0.25]])
+    found = measures.shift(before, after, after, both, on)
+    assert found["largest_gainer"] == 3 and found["largest_gain"] == pytest.approx(0.1)
+    assert found["share_before"] == 0.5 and found["share_after"] == 0.5 and found["target_shift"] == 0
+    assert found["proxy_mass"] == pytest.approx(0.25) and found["dependence_correlation"] == pytest.approx(1)
+    assert measures.shift(before, after, after, alone, on)["largest_gainer"] == 1
 
 
 @pytest.mark.parametrize("r", [0.3, 0.9])
@@ -85,8 +92,7 @@ def test_known_truth_the_proxy_inherits_the_share(r):
     """Y = 2X₁ + X₃, corr(X₁, X₂) = r: without X₁ the coefficients (2, 0, 1) become (0, 2r, 1); population values."""
     before = np.array([[2.0, 0.0, 1.0]]) / 3
     after = np.array([[0.0, 2 * r, 1.0]]) / (1 + 2 * r)
-    dependence = np.array([[1, r**2, 0], [r**2, 1, 0], [0, 0, 1]])
-    found = measures.shift(before, after, after, [0], dependence)
+    found = measures.shift(before, after, after, lost(0), np.array([[1, r**2, 0]]))
     proxy, third = 2 * r / (1 + 2 * r), 1 / (1 + 2 * r) - 1 / 3
     assert found["target_shift"] == pytest.approx(-1)
     assert found["total_variation"] == pytest.approx(0)
@@ -99,25 +105,28 @@ def test_known_truth_the_proxy_inherits_the_share(r):
 def test_gains_that_have_nothing_to_do_with_dependence_do_not_correlate():
     rng = np.random.default_rng(4)
     before, after = rng.dirichlet(np.ones(40), (2, 300))
-    found = measures.dependence_correlation(before, after, rng.integers(40, size=300), rng.random((40, 40)))
+    removed = np.arange(40) == rng.integers(40, size=(300, 1))
+    found = measures.dependence_correlation(before, after, removed, rng.random((300, 40)))
     assert abs(found.mean()) < 0.04 and found.std() == pytest.approx(1 / np.sqrt(38), rel=0.15)
 
 
 def test_what_has_no_value_is_nan_not_zero():
     assert np.isnan(measures.target_shift([0.0], [0.2])).all() and measures.target_shift([0.4], [0.1]) == [-0.75]
     before, after = np.array([[0.2, 0.4, 0.4]]), np.array([[0.4, 0.3, 0.3]])
-    assert np.isnan(measures.proxy_mass(before, after, [0], np.ones((3, 3)))).all()  # nobody gained
-    assert np.isnan(measures.dependence_correlation(before, after, [0], np.ones((3, 3)))).all()  # all alike
-    gone = measures.shift(before, np.full((1, 3), np.nan), before, [0], np.eye(3))
+    assert np.isnan(measures.proxy_mass(before, after, lost(0), np.ones((1, 3)))).all()  # nobody gained
+    assert np.isnan(measures.dependence_correlation(before, after, lost(0), np.ones((1, 3)))).all()  # all alike
+    gone = measures.shift(before, np.full((1, 3), np.nan), before, lost(0), np.eye(3)[:1])
     assert gone.pop("share_before") == 0.2 and gone.pop("largest_gainer") == -1
     assert all(np.isnan(value).all() for value in gone.values())
 
 
 def test_bad_input_is_named():
-    before, after, _, _, dependence = drawn(0)
-    with pytest.raises(InputError, match="one index of 6 features for each of 4 members"):
-        measures.redistribution(before, after, [0, 1, 2, 6])
-    with pytest.raises(InputError, match="dependence matrix must be finite"):
-        measures.proxy_mass(before, after, [0, 1, 2, 3], dependence * np.nan)
-    with pytest.raises(InputError, match="the only one"):
-        measures.largest_gainer([[1.0]], [[1.0]], [0])
+    before, after, _, removed, dependence = drawn(0)
+    for wrong in ([0, 1, 2, 5], removed.astype(int), removed[:3], np.zeros_like(removed)):
+        with pytest.raises(InputError, match="each of 4 members which of 6 features it lost"):
+            measures.redistribution(before, after, wrong)
+    for wrong in (dependence * np.nan, dependence[0]):
+        with pytest.raises(InputError, match="one finite R² a member and feature"):
+            measures.proxy_mass(before, after, removed, wrong)
+    with pytest.raises(InputError, match="every feature is removed"):
+        measures.largest_gainer([[0.5, 0.5]], [[0.5, 0.5]], [[True, True]])

@@ -21,6 +21,7 @@ from attribution_suite.auditing.work.nulls import needs_phantoms
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES
 from attribution_suite.auditing.work.performance import PERFORMED
 from attribution_suite.auditing.work.sham import SHAM_LOSSES
+from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.agreement import METRICS, READINGS
 from attribution_suite.measures.losses import cost_ratio
@@ -124,15 +125,14 @@ def shifts(subject: Subject, dataset: TabularDataset, arrays: Arrays, originals:
            members: pd.DataFrame) -> pd.DataFrame:
     """One row a member and scorer. Total variation is NaN where no retrained network is in the run."""
     names = feature_names(subject, dataset, arrays)
-    positions = np.array([names.index(feature) for feature in members.removed])
+    gone = removed_from(names, members)
     variants = len(members) // len(subject.seeds)
     before = originals["share"].repeat(variants, 0)
     reference = np.full_like(before, np.nan) if retrained is None else retrained["share"]
-    matrices = originals["dependence"]  # one for all networks, or, of a hidden layer, one each
-    matrix = matrices[0] if len(matrices) == 1 else matrices.repeat(variants, 0)
     pieces = []
     for position, scorer in enumerate(subject.scorers):
-        changes = shift(before[:, position], arrays["share"][:, position], reference[:, position], positions, matrix)
+        changes = shift(before[:, position], arrays["share"][:, position], reference[:, position], gone,
+                        arrays["dependence"])
         gainer = np.array([*names, ""], dtype=object)[changes["largest_gainer"]]
         pieces.append(members.assign(scorer=scorer, applicable=bool(arrays["applicable"][position]),
                                      **{**changes, "largest_gainer": gainer}))
@@ -168,6 +168,14 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
             scorer=scorer, score=score, **null, p=np.tile(p, len(score) // variants), by_construction=by_construction,
             unseen=arrays["unseen"][:len(score)] & (score == 0)))
     return pd.concat(rows, ignore_index=True) if rows else members.iloc[:0].assign(scorer="", phantoms=0)
+
+
+def removed_from(names: Sequence[str], members: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which of the features `names` each member lost, `[members, features]`."""
+    removable, lost = Removable.places(names), np.zeros((len(members), len(names)), bool)
+    for member, removed in enumerate(members.removed):
+        lost[member, removable.named(removed).columns] = True
+    return lost
 
 
 def original_outcomes(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:

@@ -22,8 +22,9 @@ from attribution_suite.auditing.store import Store
 from attribution_suite.auditing.subject import Subject, fingerprint
 from attribution_suite.auditing.work.train import record_every
 from attribution_suite.datasets.preset import GENERIC
+from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import DECOY, TabularDataset
-from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.removals import REMOVALS
@@ -130,29 +131,31 @@ def plan_edits(spec: Spec, original: TrainOriginals, dataset: TabularDataset, st
 
 
 def named_nodes(spec: Spec, subject: Subject, dataset: TabularDataset) -> tuple[str, ...]:
-    """What `remove` names for this data set, unless 'top:K'. Raises InputError for a node that it does not have."""
-    names = [name for name in node_names(subject, dataset) if name != DECOY]
+    """What `remove` names for this data set, unless 'top:K': nodes, or sets of them ('sex+race').
+
+    Of two sets of the same nodes the first. Raises InputError for a node that it does not have, and for the decoy.
+    """
+    removable = nodes_of(subject, dataset)
+    names = [name for name in removable.groups if name != DECOY]
     if spec.profile.remove == ("default",) and spec.layer == 0 and dataset.default_removals:
         return dataset.default_removals
     if spec.top or spec.profile.remove in (("default",), ("all",)):
         return tuple(names)
-    # A name with a comma in it is taken whole where the data set has it.
-    named = dict.fromkeys(name.strip() for words in spec.profile.remove
-                          for name in ([words] if words in names else words.split(",")))
-    for name in named:
-        if spec.layer == 0:
-            dataset.columns(name)
-        elif name not in names:
-            raise unknown_name(f"unit of {dataset.name} at layer {spec.layer}", name, names)
-    return tuple(named)
+    named: dict[frozenset[str], str] = {}
+    for words in spec.profile.remove:
+        for removed in removable.several(words) if isinstance(words, str) else [removable.together(words)]:
+            if DECOY in removed.features:
+                raise InputError(f"option 'remove': the {DECOY} is the noise that scores are read against: it stays")
+            named.setdefault(frozenset(removed.features), removed.name)
+    return tuple(named.values())
 
 
-def node_names(subject: Subject, dataset: TabularDataset) -> list[str]:
+def nodes_of(subject: Subject, dataset: TabularDataset) -> Removable:
     """The features, or the units of the hidden layer that is audited. Raises InputError if there is no such layer."""
     if subject.layer == 0:
-        return list(dataset.groups)
+        return Removable.of(dataset)
     units = architecture_for(subject, dataset).tail(subject.layer).features
-    return [f"unit:{unit}" for unit in range(units)]
+    return Removable.units(units, f"unit of {dataset.name} at layer {subject.layer}")
 
 
 def architecture_for(subject: Subject, dataset: TabularDataset) -> Architecture:
@@ -178,6 +181,6 @@ def top_nodes(original: TrainOriginals, dataset: TabularDataset, store: Store, c
     if subject.layer == 0:
         shares = np.broadcast_to(np.nanmean(shares, 0), shares.shape)  # a scorer has shares of all nodes, or of none
     shares = np.where(np.isnan(shares).all((1, 2), keepdims=True), 0, shares)
-    names = node_names(subject, dataset)
+    names = list(nodes_of(subject, dataset).groups)
     ranking = np.argsort(-np.nanmedian(shares, 1), axis=1, kind="stable")
     return [tuple(names[node] for node in order if names[node] != DECOY)[:count] for order in ranking]

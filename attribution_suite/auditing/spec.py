@@ -10,7 +10,7 @@ from attribution_suite.auditing.rules import Rules
 from attribution_suite.datasets import DATASETS, is_file_name
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.options import checked_options, names, positive, whole_number, word
+from attribution_suite.options import checked_options, name_sets, names, positive, whole_number, word
 from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.choice import Choice, traits_of
@@ -33,7 +33,7 @@ class Profile:
     lime_samples: int
     background: int
     tuning: float
-    remove: tuple[str, ...]
+    remove: tuple[str | tuple[str, ...], ...]
     published_tuning: float = 1.0
 
 
@@ -48,7 +48,8 @@ class Spec:
     """An audit: data sets × removals × scorers, each number of the profile overridable.
 
     `profile.remove`: 'default' (what each data set declares), 'all', 'top:K' (by the median share over scorers), or
-    names, each of them one feature or several separated by commas. `layer` 0 removes inputs, l > 0 hidden units
+    names, each of them one feature, several of them separated by commas, or a set that is removed together ('sex+race',
+    or a tuple of names, none of which is split). `layer` 0 removes inputs, l > 0 hidden units
     (`unit:7`). `inside`: the hidden layer to look into, 'all' for every one, None not to look. `rules`:
     how results are judged, fixed before the run. Raises InputError for
     unknown names.
@@ -92,7 +93,7 @@ class Spec:
     def top(self) -> int | None:
         """K of 'top:K', None if `remove` is something else."""
         words = self.profile.remove[0]
-        if len(self.profile.remove) > 1 or not words.startswith("top:"):
+        if len(self.profile.remove) > 1 or not isinstance(words, str) or not words.startswith("top:"):
             return None
         if not words[4:].isdecimal() or int(words[4:]) < 1:
             raise InputError(f"option 'remove' {words}: 'top:' needs a whole number of at least 1, as in top:5")
@@ -104,7 +105,7 @@ class Spec:
 
 
 def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: str | None = None,
-              remove: str | Sequence[str] | None = None, removals: Sequence[str] | None = None,
+              remove: str | Sequence[str | Sequence[str]] | None = None, removals: Sequence[str] | None = None,
               scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
               pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
               inside: str | int | None = None, in_memory: Collection[str] = (), decoy: bool = True,
@@ -129,7 +130,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
     if tuning is not None:
         numbers |= {"tuning": tuning, "published_tuning": tuning}
     if remove is not None:
-        numbers["remove"] = (remove,) if isinstance(remove, str) else names("remove", remove)
+        numbers["remove"] = (remove,) if isinstance(remove, str) else name_sets("remove", remove)
     requests = tuple(DatasetRequest.of(name, target=target, task=task, preset=preset, pca=pca, data_dir=data_dir,
                                       real_only=real_only, in_memory=name in in_memory, decoy=decoy)
                     for name in datasets or MAIN_JOB)

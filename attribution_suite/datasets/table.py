@@ -144,11 +144,15 @@ class TabularDataset:
 
     def columns(self, feature: str) -> tuple[int, ...]:
         """The encoded columns of an original column. Raises InputError for an unknown name or the target."""
-        if feature == self.target_name:
-            raise InputError(f"'{feature}' is the target of {self.name}: only an input can be removed")
         if feature not in self.groups:
-            raise unknown_name(f"feature of {self.name}", feature, self.groups)
+            raise self.no_feature(feature)
         return self.groups[feature]
+
+    def no_feature(self, name: str) -> InputError:
+        """The error for a name that is none of its features."""
+        if name == self.target_name:
+            return InputError(f"'{name}' is the target of {self.name}: only an input can be removed")
+        return unknown_name(f"feature of {self.name}", name, self.groups)
 
     def with_decoy(self, seed: int = 0) -> "TabularDataset":
         """The same table with one more column, `decoy`, of standard normal noise: a known zero for every scorer."""

@@ -1,5 +1,7 @@
-"""Where did the influence go? Shares `[members, features]` before and after each member lost feature `removed[member]`.
+"""Where did the influence go? Shares `[members, features]` before and after each member lost some of its features.
 
+`removed` `[members, features]` (bool) says which: j stands for one feature, or for several that went together, whose
+share is the sum of theirs. `dependence` `[members, features]` holds R²_kj, of feature k regressed on all of j.
 A member whose shares are NaN (a network that ignores all its inputs has none) has NaN in every measure, −1 as gainer.
 """
 
@@ -23,31 +25,25 @@ def target_shift(share_before: ArrayLike, share_after: ArrayLike) -> Floats:
     return ratio - 1
 
 
-def redistribution(before: ArrayLike, after: ArrayLike, removed: ArrayLike) -> tuple[Floats, Indices]:
-    """Δs_k = after − before of every feature k ≠ removed, and which feature each is: both `[members, features − 1]`."""
+def redistribution(before: ArrayLike, after: ArrayLike, removed: ArrayLike) -> Floats:
+    """Δs_k = after − before of every feature k not in j, `[members, features]`; 0 at those in j."""
     change = np.asarray(after, float) - np.asarray(before, float)
-    others = _others(np.asarray(removed), change)
-    return np.take_along_axis(change, others, 1), others
+    return np.where(_mask(removed, change), 0.0, change)
 
 
 def proxy_mass(before: ArrayLike, after: ArrayLike, removed: ArrayLike, dependence: ArrayLike) -> Floats:
-    """Σ[Δs_k]₊ R²_kj / Σ[Δs_k]₊ over k ≠ j, `[members]` in [0, 1]; NaN if no other feature gained.
-
-    `dependence` `[features, features]`: [k, j] is R² of feature k regressed on feature j; `[members, features,
-    features]` where members differ (the units of a hidden layer).
-    """
-    change, others = redistribution(before, after, removed)
-    gains = np.maximum(change, 0)
+    """Σ[Δs_k]₊ R²_kj / Σ[Δs_k]₊ over k not in j, `[members]` in [0, 1]; NaN if no other feature gained."""
+    gains = np.maximum(redistribution(before, after, removed), 0)
     total = gains.sum(1)
-    through = (gains * _on_removed(dependence, others, removed)).sum(1)
+    through = (gains * _on_removed(dependence, gains)).sum(1)
     share: Floats = np.divide(through, total, out=np.full(len(total), np.nan), where=total > 0)
     return share
 
 
 def dependence_correlation(before: ArrayLike, after: ArrayLike, removed: ArrayLike, dependence: ArrayLike) -> Floats:
-    """Spearman of Δs_k with R²_kj over k ≠ j, `[members]` in [−1, 1]; NaN if either is constant (it has no ranking)."""
-    change, others = redistribution(before, after, removed)
-    return _spearman(change, _on_removed(dependence, others, removed))
+    """Spearman of Δs_k with R²_kj over k not in j, `[members]` in [−1, 1]; NaN if either is constant (no ranking)."""
+    change = redistribution(before, after, removed)
+    return _spearman(change, _on_removed(dependence, change), ~_mask(removed, change))
 
 
 def total_variation(shares: ArrayLike, reference: ArrayLike) -> Floats:
@@ -61,24 +57,24 @@ def largest_gainer(before: ArrayLike, after: ArrayLike, removed: ArrayLike) -> t
 
     The gain is negative if every other feature lost. Raises InputError where there is no other feature.
     """
-    change, others = redistribution(before, after, removed)
-    if change.shape[1] == 0:
-        raise InputError("the removed feature is the only one: no other could gain; add a feature or the decoy")
-    best = change.argmax(1)[:, None]  # the first NaN, if there is one
-    gain = np.take_along_axis(change, best, 1)[:, 0]
-    gainer = np.take_along_axis(others, best, 1)[:, 0]
-    return np.where(np.isnan(gain), -1, gainer), gain
+    change = redistribution(before, after, removed)
+    gone = _mask(removed, change)
+    if gone.all(1).any():
+        raise InputError("every feature is removed: no other could gain; add a feature or the decoy")
+    change = np.where(gone, -np.inf, change)
+    best = change.argmax(1)  # the first NaN, if there is one
+    gain = np.take_along_axis(change, best[:, None], 1)[:, 0]
+    return np.where(np.isnan(gain), -1, best), gain
 
 
 def shift(before: ArrayLike, after: ArrayLike, retrained: ArrayLike, removed: ArrayLike,
           dependence: ArrayLike) -> dict[str, Floats | Indices]:
     """The columns of the table 'shifts', each `[members]`; `largest_gainer` is the feature's index.
 
-    `before`, `after` and `retrained` are shares `[members, features]`, `removed` indices `[members]`, `dependence`
-    `[features, features]`, or one a member.
+    All arguments are `[members, features]`: shares, which features went, and how far each depends on them.
     """
     old, new, target = np.asarray(before, float), np.asarray(after, float), np.asarray(removed)
-    share_before, share_after = (np.take_along_axis(shares, target[:, None], 1)[:, 0] for shares in (old, new))
+    share_before, share_after = (np.where(_mask(target, shares), shares, 0).sum(1) for shares in (old, new))
     gainer, gain = largest_gainer(old, new, target)
     return {
         "share_before": share_before,
@@ -92,31 +88,34 @@ def shift(before: ArrayLike, after: ArrayLike, retrained: ArrayLike, removed: Ar
     }
 
 
-def _others(removed: Indices, shares: Floats) -> Indices:
-    """The features but `removed`, in order, `[members, features − 1]`."""
-    members, features = shares.shape
-    if removed.shape != (members,) or (removed < 0).any() or (removed >= features).any():
-        raise InputError(f"`removed` needs one index of {features} features for each of {members} members")
-    kept = np.arange(features - 1)
-    return kept + (kept >= removed[:, None])
+def _mask(removed: ArrayLike, shares: Floats) -> NDArray[np.bool_]:
+    """`removed`, checked."""
+    gone = np.asarray(removed)
+    if gone.dtype != bool or gone.shape != shares.shape or not gone.any(1).all():
+        members, features = shares.shape
+        raise InputError(f"`removed` says for each of {members} members which of {features} features it lost: True or "
+                         "False each, at least one of them True")
+    return gone
 
 
-def _on_removed(dependence: ArrayLike, others: Indices, removed: ArrayLike) -> Floats:
-    """R² of each of `others` on the removed feature, `[members, others]`."""
-    matrix = np.asarray(dependence, float)
-    if not np.isfinite(matrix).all():
-        raise InputError("the dependence matrix must be finite; `information.linear.dependence` makes one")
-    target = np.asarray(removed)[:, None]
-    on_removed: Floats = (matrix[others, target] if matrix.ndim == 2
-                          else matrix[np.arange(len(others))[:, None], others, target])
+def _on_removed(dependence: ArrayLike, shares: Floats) -> Floats:
+    """R²_kj, checked."""
+    on_removed = np.asarray(dependence, float)
+    if on_removed.shape != shares.shape or not np.isfinite(on_removed).all():
+        raise InputError("`dependence` is one finite R² a member and feature; `information.linear.dependence` makes them")
     return on_removed
 
 
-def _spearman(a: Floats, b: Floats) -> Floats:
-    """Pearson's correlation of average ranks along the last axis; NaN if either is constant or not a number."""
-    known = ~(np.isnan(a).any(-1) | np.isnan(b).any(-1))
-    middle = (a.shape[-1] + 1) / 2  # the mean of average ranks, exactly
-    ranks_a, ranks_b = (rankdata(values, axis=-1, nan_policy="propagate") - middle for values in (a, b))
+def _spearman(a: Floats, b: Floats, counted: NDArray[np.bool_]) -> Floats:
+    """Pearson's correlation of average ranks, of those values of a row that are `counted`.
+
+    NaN if either is constant or not a number.
+    """
+    known = ~((np.isnan(a) | np.isnan(b)) & counted).any(-1)
+    middle = (counted.sum(-1, keepdims=True) + 1) / 2  # the mean of average ranks, exactly
+    # What does not count ranks above all that does.
+    ranks_a, ranks_b = (np.where(counted, rankdata(np.where(counted, values, np.inf), axis=-1) - middle, 0)
+                        for values in (a, b))
     scale = np.sqrt((ranks_a**2).sum(-1) * (ranks_b**2).sum(-1))
     unknown, product = np.full(scale.shape, np.nan), (ranks_a * ranks_b).sum(-1)
     correlation: Floats = np.divide(product, scale, out=unknown, where=known & (scale > 0))

@@ -16,7 +16,9 @@ from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES, measure, m
 from attribution_suite.auditing.work.performance import performed
 from attribution_suite.auditing.work.score import SCORED, score_all, with_replaced_background
 from attribution_suite.auditing.work.train import CURVES, curves, evaluation_of, stored_originals
+from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import Split, TabularDataset
+from attribution_suite.measures.information.linear import dependence
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals import REMOVALS
@@ -25,7 +27,8 @@ from attribution_suite.scorers.attribution import Evaluation
 
 Features = tuple[tuple[str, ...], ...]
 EXAMINED = (*MOVES, *NULLS, WORST_CASE, *INFORMATION)
-EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, *INFORMATION, "performance")
+EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, *INFORMATION, "performance", "dependence")
+DEPENDENCE_ROWS = 5000
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,12 @@ class Case:
         """`originals`: the arrays of the chunk that trained them; `features` `[seeds][variants]`: what each loses."""
         original = stored_originals(subject, dataset, originals, device)
         evaluation = evaluation_of(subject, dataset, original)
-        groups = evaluation.at_layer(original, subject.layer).groups
+        removable = Removable(evaluation.at_layer(original, subject.layer).groups, dataset.no_feature)
         members = torch.arange(len(original), device=device).repeat_interleave(len(features[0]))
         test = dataset.test.to(device)
         return cls(
-            original.select(members), Nodes.of([groups[name] for names in features for name in names]).to(device),
+            original.select(members),
+            Nodes.of([removable.named(name).columns for names in features for name in names]).to(device),
             evaluation.for_members(members),
             Setting.of(dataset, original, subject.layer, subject.seeds, subject.preset.training, subject.tuning),
             test, absolute_delta(subject.rules, original, test)[members])
@@ -90,6 +94,7 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     arrays |= null_scores(subject.choices, arrays["measured"], after, case.seen, subject.layer, features, members)
     arrays |= good | curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
                                                subject.layer, method.replacement())
+    arrays["dependence"] = feature_dependence(case, subject.layer)
     arrays |= worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
     return arrays | told(subject, after, case.nodes, dataset)
 
@@ -100,6 +105,23 @@ def told(subject: Subject, networks: Ensemble, nodes: Nodes, dataset: TabularDat
     if subject.layer:
         return nothing_asked()
     return information(networks, nodes, dataset, subject.rules, originals)
+
+
+def feature_dependence(case: Case, layer: int) -> np.ndarray:
+    """R² of every feature on all that the member loses, on training rows, `[members, features]`.
+
+    Units have no identity across networks: theirs is each network's own.
+    """
+    inputs = case.setting.train.inputs[..., :DEPENDENCE_ROWS, :].numpy(force=True)
+    lost = [tuple(dict.fromkeys(index)) for index in case.nodes.index.tolist()]
+    if layer == 0:
+        columns = list(dict.fromkeys(lost))
+        on = dependence(inputs, case.seen.groups, columns)
+        return np.stack([on[:, columns.index(own)] for own in lost])
+    variants = len(lost) // len(inputs)
+    units = Removable.units(inputs.shape[2]).groups
+    return np.concatenate([dependence(rows, units, lost[seed * variants:(seed + 1) * variants]).T
+                           for seed, rows in enumerate(inputs)])
 
 
 def refitted(subject: Subject, seen: Evaluation, nodes: Nodes, method: Removal) -> Evaluation | None:

@@ -73,7 +73,7 @@ def validation_losses(before: Ensemble, after: Ensemble, nodes: Nodes, setting: 
 
 
 def recoverability(before: Ensemble, after: Ensemble, layer: int, nodes: Nodes, seen: Evaluation) -> Arrays:
-    """What a ridge probe reads of each member's hidden unit from what leaves the next Linear, before and after.
+    """What a ridge probe reads of each member's hidden unit (of several: the mean) from what leaves the next Linear.
 
     The unit's peers are the same before and after (the layers below are frozen): what the rest of the network can know
     of the unit is in the next pre-activations. NaN at layer 0.
@@ -85,8 +85,9 @@ def recoverability(before: Ensemble, after: Ensemble, layer: int, nodes: Nodes, 
     known: Arrays = {}
     for name, networks in zip(names, (before, after), strict=True):
         leaving = networks.tail(layer).first(entering).numpy(force=True)
-        known[name] = np.array([linear_r2(leaving[member], entering[member][:, unit].numpy(force=True))
-                                for member, unit in enumerate(nodes.index[:, 0].tolist())])
+        known[name] = np.array([
+            linear_r2(leaving[member], entering[member][:, list(dict.fromkeys(units))].numpy(force=True))
+            for member, units in enumerate(nodes.index.tolist())])
     return known
 
 

@@ -14,7 +14,6 @@ from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.performance import ORIGINAL_OUTCOMES, original_outcomes
 from attribution_suite.auditing.work.score import SCORED, score_all
 from attribution_suite.datasets.table import TabularDataset
-from attribution_suite.measures.information.linear import dependence
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.gate import finite_outputs
 from attribution_suite.networks.network import Ensemble
@@ -25,9 +24,8 @@ from attribution_suite.removals.removal import edited
 from attribution_suite.scorers.attribution import Evaluation
 
 CURVES = ("training_loss", "validation_loss", "steps", "seconds")
-TRAINED = (*SCORED, *CURVES, *ORIGINAL_OUTCOMES, "dependence")
+TRAINED = (*SCORED, *CURVES, *ORIGINAL_OUTCOMES)
 HISTORY_VALUES = 8_000_000  # numbers of a weight history in the store (32 MB)
-DEPENDENCE_ROWS = 5000
 
 
 def original_networks(subject: Subject, dataset: TabularDataset, device: torch.device,
@@ -50,7 +48,7 @@ def score_originals(subject: Subject, dataset: TabularDataset, device: torch.dev
         finite_outputs(networks, inputs, rows)
     arrays = score_all(subject.choices, networks, evaluation, subject.layer, evaluation, subject.profile.lime_rows)
     arrays |= original_outcomes(subject, dataset, networks, evaluation, arrays["measured"])
-    arrays |= curves(trained) | {"dependence": feature_dependence(subject, dataset, networks)}
+    arrays |= curves(trained)
     if trained.history is not None:
         arrays["history"] = trained.history.numpy(force=True)
     return arrays | weights(networks) if isinstance(networks, Perceptrons) and subject.given is None else arrays
@@ -75,19 +73,6 @@ def stored_originals(subject: Subject, dataset: TabularDataset, arrays: Arrays, 
     if subject.given is not None:
         return subject.given.networks.to(device)
     return networks_of(arrays, architecture_of(dataset, subject.preset)).to(device)
-
-
-def feature_dependence(subject: Subject, dataset: TabularDataset, networks: Ensemble) -> np.ndarray:
-    """R² of every feature on every other, on training rows, `[1, features, features]`.
-
-    Of a hidden layer `[networks, units, units]`: units have no identity across networks.
-    """
-    rows = dataset.train.inputs[:DEPENDENCE_ROWS]
-    if subject.layer == 0:
-        return dependence(rows, dataset.groups)[None]
-    units = networks.activations(rows.to(networks.device))[subject.layer].numpy(force=True)
-    groups = {str(unit): (unit,) for unit in range(units.shape[2])}
-    return np.stack([dependence(member, groups) for member in units])
 
 
 def curves(trained: Trained) -> Arrays:

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from attribution_suite.conclusions.numbers import MINUS
 from attribution_suite.conclusions.summary import edits, part_left, seed_interval, unit_ranks
 from attribution_suite.conclusions.words import averaged, interval_words
+from attribution_suite.datasets.removable import Removable
 from attribution_suite.reporting.figures.style import (
     GREY,
     PALETTE,
@@ -53,7 +54,8 @@ def redistribution(subject: Subject) -> Picture | None:
     what = "unit" if subject.layer else "feature"
     more = len(subject.removed) - (1 if subject.layer else len(panels))
     over = f"each network by itself, {subject.shown[0]}" if subject.layer else averaged(subject.networks).lower()
-    others = len(next(iter(panels.values())).after) - 1
+    first = next(iter(panels.values()))
+    others = len(first.after) - first.gone
     caption = (f"Hollow: share before; filled: after; the removed {what} in bold, then the {others} {what}s "
                f"whose share changed most, with the change in points. Rust gained, teal lost. Median over scorers, "
                f"{over}."
@@ -63,10 +65,14 @@ def redistribution(subject: Subject) -> Picture | None:
 
 
 class Changes(NamedTuple):
-    """Shares before and after, each `[features, removals]`: of the removed feature, then of those that changed most."""
+    """Shares before and after, each `[features, removals]`: of the removed ones, then of those that changed most.
+
+    `gone`: how many were removed together.
+    """
 
     before: pd.DataFrame
     after: pd.DataFrame
+    gone: int
 
 
 def _feature_panels(subject: Subject) -> dict[str, Changes]:
@@ -105,13 +111,14 @@ def _median_shares(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return medians.groupby(keys).mean().set_axis(["before", "after"], axis=1)
 
 
-def _changes(shares: pd.DataFrame, feature: str, removals: list[str]) -> Changes:
-    """The rows `shares` of one removed feature, as two tables; a removal without shares is a column of NaN."""
+def _changes(shares: pd.DataFrame, removed: str, removals: list[str]) -> Changes:
+    """The rows `shares` of one removed feature or set, as two tables; a removal without shares is a column of NaN."""
     before, after = (shares[column].droplevel("removed").unstack("removal").reindex(columns=removals)
                      for column in ("before", "after"))
-    change = (after - before).abs().max(axis=1).drop(feature)
-    chosen = [feature, *change.nlargest(DUMBBELLS - 1).index]
-    return Changes(before.loc[chosen], after.loc[chosen])
+    gone = list(Removable.places(after.index).named(removed).features)
+    change = (after - before).abs().max(axis=1).drop(gone)
+    chosen = [*gone, *change.nlargest(max(1, DUMBBELLS - len(gone))).index]
+    return Changes(before.loc[chosen], after.loc[chosen], len(gone))
 
 
 def _dumbbell_row(axes: Any, changes: Changes) -> None:
@@ -128,8 +135,9 @@ def _dumbbell_row(axes: Any, changes: Changes) -> None:
     axes.set_xlim(-0.06 * widest, (len(removals) * SPAN - 0.04) * widest)
     axes.set_ylim(len(features) - 0.4, -0.6)
     axes.set_yticks(range(len(features)), [label(name, 18) for name in features])
-    axes.get_yticklabels()[0].set_fontweight("bold")
-    axes.axhspan(-0.5, 0.5, color=PALETTE["panel"], zorder=0)
+    for tick in axes.get_yticklabels()[:changes.gone]:
+        tick.set_fontweight("bold")
+    axes.axhspan(-0.5, changes.gone - 0.5, color=PALETTE["panel"], zorder=0)
     axes.spines["left"].set_visible(False)
 
 
