@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from attribution_suite.datasets.preset import Training
+from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import Split, Task
+from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
@@ -28,7 +30,9 @@ TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass")
 LOSSES = {"regression": nn.MSELoss(), "binary": nn.BCEWithLogitsLoss(), "multiclass": nn.CrossEntropyLoss()}
 SEEDS = (4, 7)
 FEATURES = 6
-GROUPS = ((0,), (1, 2, 3), (4, 0))  # what the members of a seed lose; 1 to 3 are one-hot
+INPUTS = Removable({"first": (0,), "category": (1, 2, 3), "proxy": (4,), "last": (5,)}, InputError)  # category: one-hot
+# What the members of a seed lose: a number, a one-hot group, and two features together.
+GROUPS = tuple(INPUTS.named(name).columns for name in ("first", "category", "proxy+first"))
 NAMES = [f"{task}, layer {layer}" for task in TASKS for layer in (0, 1)]
 
 
@@ -79,7 +83,9 @@ def removal_case(name: str) -> RemovalCase:
     hidden = [Split(originals.activations(split.inputs)[1], split.targets) for split in (training, validation)]
     influence = originals.weights[1].norm(dim=1) * hidden[0].inputs.std(1)  # [seeds, units]
     strong = influence.argsort(1, descending=True).tolist()
-    groups = tuple(group for a, b, c, d, *_ in strong for group in ((a,), (b, c, d), (c, a)))
+    units = Removable.units(len(strong[0]))
+    groups = tuple(units.named(name).columns for a, b, c, d, *_ in strong
+                   for name in (f"unit:{a}", f"unit:{b}+unit:{c}+unit:{d}", f"unit:{c}+unit:{a}"))
     return RemovalCase(members.tail(1), groups, Setting(*hidden, task, SEEDS, budget, tuning))
 
 

@@ -113,6 +113,11 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "removal": (("run", "iris", "--removals", "retrian"), ("unknown removal 'retrian'", "did you mean retrain")),
     "feature": (("run", "iris", "--remove", "petal_lenght"), ("of iris 'petal_lenght'", "did you mean petal_length")),
     "feature of another data set": (("run", "synthetic", "iris", "--remove", "X1"), ("of iris 'X1'", "petal_length")),
+    "part of a set": (("run", "iris", "--remove", "petal_width+petal_lenght"),
+                      ("of iris 'petal_lenght'", "did you mean petal_length")),
+    "everything": (("run", "iris", "--remove", "petal_width+petal_length+sepal_length+sepal_width"),
+                   ("all that there is", "nothing would be left")),
+    "decoy removed": (("run", "iris", "--remove", "decoy"), ("the decoy is the noise",)),
     "target removed": (("run", "iris", "--remove", "species"), ("'species' is the target of iris",)),
     "no feature": (("run", "iris", "--remove", ""), ("of iris ''",)),
     "top nothing": (("run", "iris", "--remove", "top:0"), ("top:0", "at least 1")),
@@ -190,6 +195,16 @@ def test_bad_files_are_one_line_and_leave_nothing(suite: Call, tmp_path: Path, c
     assert status == 2 and len(err) == 1 and "people.csv" in err[0], err
     assert all(part in err[0] for part in expected), err[0]
     assert files(tmp_path) == ["people.csv"] and out == ""
+
+
+def test_features_are_removed_together(suite: Call, tmp_path: Path) -> None:
+    """With a column that has a '+' in its name; each table calls a set by its features."""
+    frame().rename(columns={"income": "in+come"}).to_csv("people.csv", index=False)
+    status, out, err = suite("run", "people.csv", "--target", "y", "--remove", "sex+in+come", "--remove", "age,in+come",
+                             "--out", "out", *QUICK)
+    assert (status, err) == (0, []) and "sex+in+come" in out
+    outcomes = pd.read_parquet(tmp_path / "out" / "outcomes.parquet")
+    assert list(pd.unique(outcomes.removed)) == ["sex+in+come", "age", "in+come"]
 
 
 def test_the_file_without_faults_runs(suite: Call, tmp_path: Path) -> None:

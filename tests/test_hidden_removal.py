@@ -15,11 +15,12 @@ from sklearn.preprocessing import StandardScaler
 
 from attribution_suite import audit, load_dataset, train
 from attribution_suite.auditing.spec import make_spec
+from attribution_suite.auditing.work.edit import feature_dependence
 from attribution_suite.auditing.work.outcomes import recoverability
-from attribution_suite.auditing.work.train import feature_dependence
 from attribution_suite.conclusions.summary import edits
 from attribution_suite.datasets.arrays import from_arrays
 from attribution_suite.datasets.preset import Training
+from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.errors import InputError
 from attribution_suite.networks.forward import collect
@@ -36,7 +37,7 @@ from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.choice import traits_of
 from attribution_suite.units.paths import quantile_path, row_path
 
-SEEDS = 2
+SEEDS, BUDGET = 2, Training(6, 64, 5e-3)
 pytestmark = pytest.mark.filterwarnings("ignore::attribution_suite.datasets.sources.StandInWarning")
 
 
@@ -47,7 +48,7 @@ def heart() -> TabularDataset:
 
 @pytest.fixture(scope="module")
 def originals(heart: TabularDataset) -> Perceptrons:
-    return train(heart, seeds=SEEDS, training=Training(6, 64, 5e-3)).networks
+    return train(heart, seeds=SEEDS, training=BUDGET).networks
 
 
 @pytest.mark.parametrize("layer", [1, 2])
@@ -91,18 +92,24 @@ def test_recoverability_is_a_cross_fitted_ridge_probe_of_the_next_layer(heart: T
 
 @pytest.mark.parametrize("layer", [0, 1])
 def test_proxies_are_those_of_the_training_rows(heart: TabularDataset, originals: Perceptrons, layer: int) -> None:
-    groups = heart.groups if layer == 0 else {str(unit): (unit,) for unit in range(8)}
-    found = feature_dependence(SimpleNamespace(layer=layer), heart, originals)
-    assert found.shape == ((1, len(groups), len(groups)) if layer == 0 else (SEEDS, 32, 32))
+    """R² of every feature on all that went: of one feature, and of two together."""
+    removable = Removable.of(heart) if layer == 0 else Removable.units(32)
+    lost = [removable.named(name).columns for name in (
+        ("Age", "Sex+Age", "ChestPainType") if layer == 0 else ("unit:3", "unit:5+unit:3", "unit:8"))]
+    setting = Setting.of(heart, originals, layer, range(SEEDS), BUDGET, BUDGET)
+    case = SimpleNamespace(setting=setting, nodes=Nodes.of(lost * SEEDS), seen=SimpleNamespace(groups=heart.groups))
+    found = feature_dependence(case, layer).reshape(SEEDS, len(lost), -1)
+    assert found.shape[2] == len(removable.groups)
+    names = list(removable.groups.values())[:8]
 
     def expected(split: Split, member: int) -> np.ndarray:
-        rows = split.inputs if layer == 0 else originals.activations(split.inputs)[layer][member]
-        return np.stack([[r2(rows[:, list(k)].numpy(), rows[:, list(j)].numpy()) for j in groups.values()]
-                         for k in groups.values()])
+        rows = (split.inputs if layer == 0 else originals.activations(split.inputs)[layer][member]).numpy()
+        return np.array([[r2(rows[:, list(k)], rows[:, list(j)]) for k in names] for j in lost])
 
-    for member, matrix in enumerate(found[:, :len(groups), :len(groups)]):
-        np.testing.assert_allclose(matrix, expected(heart.train, member), atol=1e-4)
-        assert np.abs(matrix - expected(heart.test, member)).max() > 0.02
+    for member in range(SEEDS):
+        np.testing.assert_allclose(found[member, :, :8], expected(heart.train, member), atol=1e-4)
+        assert np.abs(found[member, :, :8] - expected(heart.test, member)).max() > 0.02
+    assert (found[:, 1] - found[:, 0] > -1e-6).all() and (found[:, 1] - found[:, 0]).max() > 0.02
 
 
 def r2(wanted: np.ndarray, given: np.ndarray) -> float:

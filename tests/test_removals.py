@@ -27,6 +27,8 @@ from attribution_suite.auditing.spec import PROFILES
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
+from attribution_suite.measures.worst_case.domain import SEARCH_VALUES
+from attribution_suite.measures.worst_case.measure import worst_case
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
@@ -104,6 +106,37 @@ def test_the_output_no_longer_depends_on_the_node(method: Removal, case: str) ->
         assert torch.equal(net(native), net(absurd))
         assert not torch.allclose(given_case.networks.to_module(member)(native),
                                   given_case.networks.to_module(member)(absurd))
+
+
+@by_case
+@by_method(METHODS)
+def test_the_worst_case_of_every_edit_is_what_its_method_claims(method: Removal, case: str) -> None:
+    """Of an exact method nothing is left by algebra; else what two numbers together move is found by a search."""
+    given_case = removal_case(case)
+    edited, rows = remove(method, given_case), given_case.setting.validation.inputs
+    variants = len(GROUPS)
+    training = given_case.setting.train.inputs
+    if rows.dim() == 3:  # a hidden layer: each seed's networks have rows of their own
+        rows, training = rows.repeat_interleave(variants, 0), training.repeat_interleave(variants, 0)
+    delta = torch.full((len(edited),), 0.01)
+    worst = worst_case(edited, rows, training, given_case.nodes, given_case.setting.task, delta)
+    if method.traits.exact:
+        assert set(worst.method) == {"algebra"} and (worst.bound == 0).all()
+        return
+    together = range(variants - 1, len(edited), variants)  # the last of a seed: two at once, and each row's own values
+    assert {worst.method[member] for member in together} == {"search"} and worst.bound[together].isinf().all()
+    for member in together:
+        columns = list(given_case.groups[member])
+        native = rows if rows.dim() == 2 else rows[member]
+        values = given_case.inputs(member)[:, columns].unique(dim=0)
+        spread = torch.linspace(0, len(values) - 1, min(len(values), SEARCH_VALUES)).round().long()
+        moved = native.expand(len(spread), -1, -1).clone()
+        moved[:, :, columns] = values[spread][:, None]
+        net = edited.to_module(member)
+        change = (net(moved) - net(native)).detach()
+        change = change - change.mean(-1, keepdim=True) if change.shape[-1] > 1 else change
+        assert float(worst.effect[member]) == pytest.approx(float(change.abs().max()), rel=1e-4)
+        assert float(worst.effect[member]) > 0.01
 
 
 @by_case

@@ -16,7 +16,7 @@ KEYS: Mapping[str, Column] = {
     "dataset": text("the data set's name"),
     "seed": whole("which network: initialisation and batch order; everything is paired by it"),
     "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing"),
-    "removed": text("the feature (or hidden unit) removed, '' for 'original' and 'sham'"),
+    "removed": text("the feature (or hidden unit) removed, 'sex+race' for several together, '' for 'original' and 'sham'"),
     "layer": whole("0 is the input, l is what enters Linear l + 1"),
     "rank": whole("with top:K the place of the removed node, 1 the strongest (of a hidden layer in its own network: "
                   "units have no identity across networks); 0 if it was named, and for 'original'"),
@@ -59,15 +59,15 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         **KEYS,
         "scorer": text("the attribution method"),
         "applicable": flag("False where this removal cannot change what the scorer reads"),
-        "share_before": number("the removed feature's share in the original network", "in [0, 1]"),
+        "share_before": number("the removed feature's share in the original network (a set's is the sum)", "in [0, 1]"),
         "share_after": number("its share after the removal; 0 is gone", "in [0, 1]"),
         "target_shift": number(
             "share_after / share_before − 1; −1 is gone, 0 unchanged; NaN if share_before is 0", "≥ −1"),
-        "proxy_mass": number("Σ[Δs_k]₊R²_kj / Σ[Δs_k]₊ (k ≠ j): the gain's part at proxies, NaN if none", "in [0, 1]"),
+        "proxy_mass": number("Σ[Δs_k]₊R²_kj / Σ[Δs_k]₊ (k not in j): the gain's part at proxies, NaN if none", "in [0, 1]"),
         "dependence_correlation": number(
-            "Spearman of Δs_k (k ≠ j) with R²_kj; NaN if either is constant", "in [−1, 1]"),
+            "Spearman of Δs_k (k not in j) with R²_kj; NaN if either is constant", "in [−1, 1]"),
         "total_variation": number("½‖s′ − s_retrain‖₁; 0 is where retraining without the feature ends", "in [0, 1]"),
-        "largest_gainer": text("the feature whose share grew most"),
+        "largest_gainer": text("the feature, none of the removed ones, whose share grew most"),
         "largest_gain": number("by how much (difference of shares)"),
     },
     "nulls": {

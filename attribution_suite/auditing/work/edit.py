@@ -117,7 +117,7 @@ def feature_dependence(case: Case, layer: int) -> np.ndarray:
     if layer == 0:
         columns = list(dict.fromkeys(lost))
         on = dependence(inputs, case.seen.groups, columns)
-        return np.stack([on[:, columns.index(own)] for own in lost])
+        return np.stack([on[:, columns.index(each)] for each in lost])
     variants = len(lost) // len(inputs)
     units = Removable.units(inputs.shape[2]).groups
     return np.concatenate([dependence(rows, units, lost[seed * variants:(seed + 1) * variants]).T
