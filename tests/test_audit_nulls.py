@@ -109,6 +109,39 @@ def test_what_is_read_is_a_call_of_the_scorer_beside_the_phantoms() -> None:
         np.testing.assert_allclose(arrays["null_phantoms"][place, 1], scores[6 + 19 * place:][:19], rtol=1e-5)
 
 
+def test_a_phantom_of_a_set_is_one_of_each_of_its_features_permuted_alike() -> None:
+    case = make_case("groups", "regression", groups=GROUPS)
+    evaluation, width = case.evaluation, case.evaluation.inputs.shape[-1]
+    wide = with_phantoms(replace(evaluation, seed=0), ["d+b", "d"], 19)
+    phantoms = list(wide.groups.values())[len(GROUPS):]
+    assert [len(columns) for columns in phantoms] == [1, 3] * 19 + [1] * 19
+    together = wide.background[..., width:width + 4]  # d, then b, of the first phantom
+    source = evaluation.background[..., [*GROUPS["d"], *GROUPS["b"]]]
+    assert not torch.equal(together, source)
+    assert sorted(map(tuple, together.tolist())) == sorted(map(tuple, source.tolist()))  # rows stay whole
+    one = torch.tensor([1])
+    arrays = null_scores([Choice("lime", OPTIONS["lime"])], np.ones(1, bool), case.networks.select(one),
+                         evaluation.for_members(one), 0, [["d+b", "d"]], np.zeros((1, 2), int))
+    names = list(GROUPS)
+    for place, features in enumerate((["d", "b"], ["d"])):  # a call each: together they would be too wide
+        wide = with_phantoms(replace(evaluation, seed=0), ["+".join(features)], 19)
+        widened = case.networks.select(one).widened(wide.inputs.shape[-1] - width)
+        scores = Lime(200).attribute(widened, wide.for_members(one)).scores[0].numpy()
+        removed = sum(scores[names.index(feature)] for feature in features)
+        assert arrays["null_feature"][place, 0] == pytest.approx(removed, rel=1e-5)
+        np.testing.assert_allclose(
+            arrays["null_phantoms"][place, 0], scores[len(names):].reshape(19, -1).sum(1), rtol=1e-5)
+
+
+def test_size_and_power_of_the_null_of_a_set() -> None:
+    """Two features without weights are together one of their phantoms, with weights they are above them."""
+    sets = ["x0+x1", "x2+x3", "x4+x5", "x6+x7", "x8+x9", "x10+x11", "x12+x13", "x16+x17", "x18+x19"]
+    p = np.concatenate([p_values("lime", *independent(seed, 20), sets) for seed in range(6)])
+    assert np.mean([above_null(value) for value in p[:, :7].ravel()]) <= 0.17  # 42 cases: more than seven in 0.4 %
+    assert 0.3 < p[:, :7].mean() < 0.75
+    assert np.mean([above_null(value) for value in p[:, 7:].ravel()]) > 0.8
+
+
 def independent(seed: int, features: int) -> tuple[Perceptrons, Evaluation]:
     """A network of independent inputs, of which the first three quarters have no weights; rows of their own."""
     generator = torch.Generator().manual_seed(seed)

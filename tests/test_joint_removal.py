@@ -166,6 +166,18 @@ def test_shifts_are_those_of_the_sum(run: Audit, dataset: TabularDataset) -> Non
     assert checked > 20
 
 
+def test_the_null_of_a_set_reads_the_sum(run: Audit) -> None:
+    nulls = run.table("nulls").set_index(["removed", "removal", "scorer"]).sort_index()
+    reported = run.table("attributions").set_index(["removed", "removal", "scorer", "feature"]).sort_index().mean_abs
+    for removal in ("fold", "shuffle_tuning"):
+        scores = nulls.loc[("kind+a", removal, "saliency")].sort_values("seed")
+        parts = [reported.loc[("kind+a", removal, "saliency", feature)].to_numpy() for feature in ("kind", "a")]
+        np.testing.assert_allclose(scores.score, sum(parts), rtol=1e-5)
+        assert (scores.p == (1 if removal == "fold" else 0)).all()
+        assert (scores.by_construction == (removal == "fold")).all()
+    assert (nulls.loc[("a+b", "fold", "permutation")].p == 1).all()
+
+
 def test_the_page_is_drawn_with_the_sets(run: Audit) -> None:
     page = (run.path / "report.html").read_text()
     assert "a+b" in page and "kind+a removed by" in page

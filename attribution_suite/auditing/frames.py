@@ -145,10 +145,10 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
 
     `scored`: the arrays with the scores, which have one network a seed or one a member.
     """
-    names, variants = feature_names(subject, dataset, scored), len(members) // len(subject.seeds)
-    column = np.array([names.index(feature) for feature in members.removed])
+    variants = len(members) // len(subject.seeds)
+    gone = removed_from(feature_names(subject, dataset, scored), members)
     each = len(members) // len(scored["mean_abs"])
-    scores = scored["mean_abs"].repeat(each, 0)[np.arange(len(members)), :, column]
+    scores = np.where(gone[:, None], scored["mean_abs"].repeat(each, 0), 0).sum(2)  # a set's is the sum
     rows = []
     for position in np.flatnonzero(scored["applicable"]):
         scorer, score, by_construction = subject.scorers[position], scores[:, position], arrays["severed"]

@@ -24,7 +24,7 @@ from attribution_suite.auditing.work.train import record_every
 from attribution_suite.datasets.preset import GENERIC
 from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import DECOY, TabularDataset
-from attribution_suite.errors import InputError
+from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.removals import REMOVALS

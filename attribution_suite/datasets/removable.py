@@ -10,6 +10,11 @@ from attribution_suite.errors import InputError, unknown_name
 TOGETHER, APART = "+", ","
 
 
+def no_feature(name: str) -> InputError:
+    """The error for a name where nothing more is known of what names there are."""
+    return InputError(f"unknown feature '{name}'")
+
+
 @dataclass(frozen=True)
 class FeatureSet:
     """What one network loses: its `features`, one or several, and all their `columns`.
@@ -36,7 +41,7 @@ class Removable:
     """
 
     groups: Mapping[str, tuple[int, ...]]
-    unknown: Callable[[str], InputError]
+    unknown: Callable[[str], InputError] = no_feature
 
     @classmethod
     def of(cls, dataset: TabularDataset) -> "Removable":

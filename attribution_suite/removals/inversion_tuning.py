@@ -21,8 +21,8 @@ class InversionTuning:
     Run to convergence on mirrored data alone the influence would change its *sign*, not go. Default: each row is
     mirrored with probability ½, so that no sign of the weight helps. `published`: mean(batch) − 2(x − μ) in every row,
     as the published code has it (it doubles the column's spread). A one-hot group mostly stays: its mirrored rows are
-    no rows of the data, and a nonlinear network learns to tell them apart. What is even in x_j − μ stays, and so does the
-    product of two features that are removed together: both are mirrored in the same rows.
+    no rows of the data, and a nonlinear network learns to tell them apart. What is even in x_j − μ stays, and so does
+    the product of two features that are removed together: both are mirrored in the same rows.
     """
 
     published: bool = False

@@ -63,7 +63,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "share_after": number("its share after the removal; 0 is gone", "in [0, 1]"),
         "target_shift": number(
             "share_after / share_before − 1; −1 is gone, 0 unchanged; NaN if share_before is 0", "≥ −1"),
-        "proxy_mass": number("Σ[Δs_k]₊R²_kj / Σ[Δs_k]₊ (k not in j): the gain's part at proxies, NaN if none", "in [0, 1]"),
+        "proxy_mass": number(
+            "Σ[Δs_k]₊R²_kj / Σ[Δs_k]₊ (k not in j): the gain's part at proxies, NaN if none", "in [0, 1]"),
         "dependence_correlation": number(
             "Spearman of Δs_k (k not in j) with R²_kj; NaN if either is constant", "in [−1, 1]"),
         "total_variation": number("½‖s′ − s_retrain‖₁; 0 is where retraining without the feature ends", "in [0, 1]"),

@@ -51,7 +51,7 @@ class Case:
         """`originals`: the arrays of the chunk that trained them; `features` `[seeds][variants]`: what each loses."""
         original = stored_originals(subject, dataset, originals, device)
         evaluation = evaluation_of(subject, dataset, original)
-        removable = Removable(evaluation.at_layer(original, subject.layer).groups, dataset.no_feature)
+        removable = Removable(evaluation.at_layer(original, subject.layer).groups)
         members = torch.arange(len(original), device=device).repeat_interleave(len(features[0]))
         test = dataset.test.to(device)
         return cls(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.work.score import check
+from attribution_suite.datasets.removable import Removable
 from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
@@ -78,8 +79,8 @@ def null_scores(choices: Sequence[Choice], measured: np.ndarray, networks: Ensem
                 of_feature[seed, call.part, position] = scores[:, 0]
                 of_phantoms[seed, call.part, position] = scores[:, 1:]
     members = torch.tensor(place.ravel()).to(networks.device)
-    groups = _at(networks, evaluation, layer, members[:1])[1].groups
-    nodes = Nodes.of([groups[name] for names in features for name in names]).to(networks.device)
+    removable = Removable(_at(networks, evaluation, layer, members[:1])[1].groups)
+    nodes = Nodes.of([removable.named(name).columns for names in features for name in names]).to(networks.device)
     chosen = networks.select(members)
     return {
         "null_feature": of_feature.reshape(-1, len(choices)),
@@ -93,37 +94,44 @@ def null_scores(choices: Sequence[Choice], measured: np.ndarray, networks: Ensem
 class Call:
     """Networks widened by the phantoms of some features, and what is read out of their scores.
 
-    `part`: which of the features, `member` and `column` `[features]`: the network that each is asked of, and its place.
-    `each`: how many phantoms of every feature, the last of the evaluation's.
+    `part`: which of the features (or sets of them); `member` `[part]`: the network that each is asked of; `places`:
+    where its features are. `each`: how many phantoms of every feature, the last of the evaluation's.
     """
 
     networks: Ensemble
     evaluation: Evaluation
     part: slice
     member: np.ndarray
-    column: np.ndarray
+    places: Sequence[tuple[int, ...]]
     each: int
 
     def scores(self, choice: Choice) -> np.ndarray:
-        """Of every feature, then of its phantoms, `[features, 1 + phantoms]`. Raises InputError as `check` does."""
+        """Of every feature, then of its phantoms, `[part, 1 + phantoms]`; a set's is the sum over its features.
+
+        Raises InputError as `check` does.
+        """
         attribution = choice.attribute(self.networks, self.evaluation)
         check(attribution, len(self.networks), self.evaluation.features, 0)
-        scores, count = attribution.scores.numpy(force=True), len(self.column)
-        phantoms = scores[:, -self.each * count:].reshape(-1, count, self.each)[self.member, np.arange(count)]
-        return np.concatenate([scores[self.member, self.column][:, None], phantoms], 1)
+        scores = attribution.scores.numpy(force=True)
+        widths = self.each * np.array([len(places) for places in self.places])
+        ends = scores.shape[1] - widths.sum() + widths.cumsum()
+        rows = []
+        for member, places, end, width in zip(self.member, self.places, ends, widths, strict=True):
+            phantoms = scores[member, end - width:end].reshape(self.each, len(places)).sum(1)
+            rows.append([scores[member, list(places)].sum(), *phantoms])
+        return np.array(rows)
 
 
 def calls(networks: Ensemble, evaluation: Evaluation, layer: int, features: Sequence[str], place: np.ndarray, seed: int,
           each: int) -> Iterator[Call]:
     """The calls that ask the networks of one seed for all of `features` `[variants]`, of networks `place`."""
-    groups = _at(networks, evaluation, layer, torch.tensor(place[:1]).to(networks.device))[1].groups
-    for part in batches([len(groups[name]) for name in features], each):
+    removable = Removable(_at(networks, evaluation, layer, torch.tensor(place[:1]).to(networks.device))[1].groups)
+    for part in batches([len(removable.named(name).columns) for name in features], each):
         members, member = np.unique(place[part], return_inverse=True)
         tail, seen = _at(networks, evaluation, layer, torch.from_numpy(members).to(networks.device))
         wide = with_phantoms(replace(seen, seed=seed), features[part], each)
-        column = np.array([seen.features.index(name) for name in features[part]])
-        yield Call(tail.widened(wide.inputs.shape[-1] - seen.inputs.shape[-1]), wide, part, member, column,
-                   each)
+        places = [Removable.places(seen.features).named(name).columns for name in features[part]]
+        yield Call(tail.widened(wide.inputs.shape[-1] - seen.inputs.shape[-1]), wide, part, member, places, each)
 
 
 def _at(networks: Ensemble, evaluation: Evaluation, layer: int, members: Tensor) -> tuple[Ensemble, Evaluation]:
@@ -151,22 +159,28 @@ def with_phantoms(evaluation: Evaluation, features: Sequence[str], each: int) ->
     """The evaluation with `each` phantoms of every feature as further features, the last ones, feature by feature.
 
     A phantom is a copy of the feature's whole group of columns, permuted over the rows: those to explain and those of
-    the background. The permutations depend on the evaluation's seed and the feature alone.
+    the background. A phantom of a set ('sex+race') is one of each of its features, all permuted alike: as many features
+    as the set itself, so that scorers treat both the same. The permutations depend on the evaluation's seed and what is
+    removed alone.
     """
-    groups, names = dict(evaluation.groups), list(evaluation.groups)
+    groups, removable = dict(evaluation.groups), Removable(evaluation.groups)
+    places = Removable.places(evaluation.groups)
     inputs, background, baseline = [evaluation.inputs], [evaluation.background], [evaluation.baseline]
     width = evaluation.inputs.shape[-1]
     for name in features:
-        columns = list(evaluation.groups[name])
-        generator = np.random.default_rng([evaluation.seed, names.index(name)])
+        removed = removable.named(name)
+        columns = list(removed.columns)
+        generator = np.random.default_rng([evaluation.seed, *places.named(name).columns])
         for number in range(each):
             for parts in (inputs, background):
                 rows = parts[0]
                 order = torch.from_numpy(generator.permutation(rows.shape[-2])).to(rows.device)
                 parts.append(rows[..., columns][..., order, :])
             baseline.append(evaluation.baseline[..., columns])
-            groups[f"{PHANTOM}{number} of {name}"] = tuple(range(width, width + len(columns)))
-            width += len(columns)
+            for feature in removed.features:
+                last = width + len(evaluation.groups[feature])
+                groups[f"{PHANTOM}{number} of {name}: {feature}"] = tuple(range(width, last))
+                width = last
     return replace(evaluation, inputs=torch.cat(inputs, -1), background=torch.cat(background, -1),
                    baseline=torch.cat(baseline, -1), groups=groups, pre_activations=None)
 
