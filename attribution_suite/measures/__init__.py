@@ -87,7 +87,7 @@ MEASURES: Mapping[str, Measure] = {
         "recoverability": "R2 of a ridge probe for a removed unit from what the next layer is given",
     }),
     **_by("information.linear", {
-        "dependence": "R2 of every feature regressed on every other one",
+        "dependence": "R2 of every feature regressed on another one, or on several together",
     }),
     **_by("information.probes", {
         "ridge_probe": "R2 or AUC of x_j from a layer or the output, cross-fitted, with limits, null and power",

@@ -16,7 +16,8 @@ KEYS: Mapping[str, Column] = {
     "dataset": text("the data set's name"),
     "seed": whole("which network: initialisation and batch order; everything is paired by it"),
     "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing"),
-    "removed": text("the feature (or hidden unit) removed, 'sex+race' for several together, '' for 'original' and 'sham'"),
+    "removed": text("the feature (or hidden unit) removed, 'sex+race' for several together; '' for 'original' and "
+                    "'sham'"),
     "layer": whole("0 is the input, l is what enters Linear l + 1"),
     "rank": whole("with top:K the place of the removed node, 1 the strongest (of a hidden layer in its own network: "
                   "units have no identity across networks); 0 if it was named, and for 'original'"),
