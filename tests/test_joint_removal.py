@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from sklearn.linear_model import LinearRegression
 
 from attribution_suite import audit, from_arrays, remove, train, worst_case
@@ -16,6 +17,8 @@ from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.removals import REMOVALS
+from attribution_suite.reporting.figures.removals import _dumbbell_row, _feature_panels
+from attribution_suite.reporting.reading import Run
 from attribution_suite.results import Audit
 
 SMALL = Preset("default", (9, 6), Training(12, 16, 0.02), tuning_epochs=4)
@@ -185,6 +188,18 @@ def test_the_page_is_drawn_with_the_sets(run: Audit) -> None:
     assert "a+b" in page and "kind+a removed by" in page
     assert {path.name for path in (run.path / "figures").glob("*.png")} >= {"small-matrix.png", "small-cost.png",
                                                                            "small-redistribution.png"}
+
+
+def test_a_figure_marks_every_feature_that_went(run: Audit) -> None:
+    subject, = Run(run.path).subjects(None)
+    panels = _feature_panels(subject)
+    assert {name: changes.gone for name, changes in panels.items()} == {"a+b": 2, "c": 1, "kind+a": 2}
+    for name, changes in panels.items():
+        assert list(changes.after.index[:changes.gone]) == name.split("+") and len(changes.after) == 6
+        axes = Figure().add_subplot()
+        _dumbbell_row(axes, changes)
+        bold = [tick.get_text() for tick in axes.get_yticklabels() if tick.get_fontweight() == "bold"]
+        assert bold == name.split("+")
 
 
 def test_units_are_removed_together(dataset: TabularDataset, tmp_path: Path) -> None:

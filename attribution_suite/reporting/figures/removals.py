@@ -54,9 +54,9 @@ def redistribution(subject: Subject) -> Picture | None:
     what = "unit" if subject.layer else "feature"
     more = len(subject.removed) - (1 if subject.layer else len(panels))
     over = f"each network by itself, {subject.shown[0]}" if subject.layer else averaged(subject.networks).lower()
-    first = next(iter(panels.values()))
-    others = len(first.after) - first.gone
-    caption = (f"Hollow: share before; filled: after; the removed {what} in bold, then the {others} {what}s "
+    each = {len(changes.after) - changes.gone for changes in panels.values()}
+    others = f"the {max(each)}" if len(each) == 1 else f"at most {max(each)}"
+    caption = (f"Hollow: share before; filled: after; the removed {what} in bold, then {others} {what}s "
                f"whose share changed most, with the change in points. Rust gained, teal lost. Median over scorers, "
                f"{over}."
                + (f" {more} more removed {what}s are not drawn: the tables have them." if more > 0 else ""))
