@@ -171,6 +171,16 @@ def test_shifts_are_those_of_the_sum(run: Audit, dataset: TabularDataset) -> Non
     assert checked > 20
 
 
+def test_what_is_left_to_know_of_a_set_is_asked_of_all_its_columns(run: Audit) -> None:
+    """d tells most of a and b together, and its network's output does; the answer is a row a set."""
+    information, proxies = run.table("information"), run.table("proxies")
+    assert {"a+b", "c", "kind+a"} <= set(information.removed) and "a+b" in set(proxies.removed)
+    assert not proxies[proxies.removed == "a+b"].feature.isin(["a", "b"]).any()
+    assert (proxies[proxies.removed == "a+b"].feature == "d").any()
+    verdicts = run.table("verdicts").query("removal in ['original', 'fold']")
+    assert set(verdicts.removed) - {""} == {"a+b", "c", "kind+a"}
+
+
 def test_the_null_of_a_set_reads_the_sum(run: Audit) -> None:
     nulls = run.table("nulls").set_index(["removed", "removal", "scorer"]).sort_index()
     reported = run.table("attributions").set_index(["removed", "removal", "scorer", "feature"]).sort_index().mean_abs

@@ -102,7 +102,7 @@ def _on_removed(dependence: ArrayLike, shares: Floats) -> Floats:
     """R²_kj, checked."""
     on_removed = np.asarray(dependence, float)
     if on_removed.shape != shares.shape or not np.isfinite(on_removed).all():
-        raise InputError("`dependence` is one finite R² a member and feature; `information.linear.dependence` makes them")
+        raise InputError("`dependence` is one finite R² a member and feature, as `information.linear.dependence` makes")
     return on_removed
 
 
