@@ -50,8 +50,8 @@ def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int =
 
     The first `rows` test rows are explained, by the class that `explained_by` predicts (the networks themselves, if it
     is not given; give the originals to compare edited networks with). `background`: how many training rows the scorer
-    may draw from. `layer` 0 is the input, l > 0 a hidden one. `options` are the scorer's own, as `steps=20` of
-    integrated_gradients.
+    may draw from; every network has draws of its own, the same at every call. `layer` 0 is the input, l > 0 a hidden
+    one. `options` are the scorer's own, as `steps=20` of integrated_gradients.
 
     Raises InputError for unknown names and options, and where the scorer does not apply to the networks.
     """
@@ -67,7 +67,8 @@ def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int =
     original = ensemble if explained_by is None else as_ensemble(explained_by, table, outputs).to(ensemble.device)
     if len(original) != len(ensemble):
         raise InputError(f"explained_by has {len(original)} networks, {len(ensemble)} are attributed: give one each")
-    return choice.attribute(ensemble, Evaluation.of(table, original, rows, background), layer)
+    evaluation = Evaluation.of(table, original, rows, background)
+    return choice.attribute_seeds(ensemble, evaluation, layer, range(len(ensemble)))
 
 
 @in_own_words

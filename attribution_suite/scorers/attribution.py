@@ -1,6 +1,6 @@
 """What a scorer is given and what it returns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -126,6 +126,15 @@ class Attribution:
         """From φ per feature, `[members, rows, features]`."""
         return cls(scorer, features, values.abs().mean(1), values, values.mean(1), completeness_gap)
 
+    @classmethod
+    def joined(cls, parts: Sequence["Attribution"]) -> "Attribution":
+        """Of one ensemble from those of its consecutive parts."""
+        first = parts[0]
+        tensors: dict[str, Any] = {name: torch.cat([getattr(part, name) for part in parts])
+                                   for name, value in vars(first).items() if isinstance(value, Tensor)}
+        details = {name: torch.cat([part.details[name] for part in parts]) for name in first.details}
+        return replace(first, **tensors, details=details)
+
     @property
     def shares(self) -> Tensor:
         """s_k / Σ s, `[members, features]`; NaN for a member whose scores are all zero (it has no shares)."""
@@ -157,6 +166,9 @@ class ScorerTraits:
     `control`: it looks at nothing; a floor to read the others against, without a vote.
     `zero_on_zero_weights`: a feature whose first-layer weights are all exactly zero scores exactly zero, so that the
     null of the scorer is 0; of any other the null is measured, by phantoms. A scorer that reads labels is none.
+    `draws`: its numbers depend on `Evaluation.seed`, noise or samples that it draws. In an audit a seed's networks, the
+    original and its edits, share the draws, and seeds have their own: a change is the network's, and the spread over
+    networks holds the draws' noise. Not of a control, which draws anew for every network.
     `rows`: the number of an audit's profile that limits how many rows a costly method explains; `from_profile`: which
     of its options take which number of the profile.
     """
@@ -165,6 +177,7 @@ class ScorerTraits:
     below: bool = False
     control: bool = False
     zero_on_zero_weights: bool = False
+    draws: bool = False
     rows: str | None = None
     from_profile: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,8 +1,10 @@
 """A scorer of the catalogue with its options, asked of networks at a layer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import torch
 
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.network import Ensemble
@@ -44,6 +46,17 @@ class Choice:
         else:
             attribution = kind(**self.options).attribute(networks.tail(layer), limited.at_layer(networks, layer))
         return attribution
+
+    def attribute_seeds(self, networks: Ensemble, evaluation: Evaluation, layer: int,
+                        seeds: Sequence[int]) -> Attribution:
+        """The attribution of networks that are seed-major, each seed with draws of its own if the scorer draws."""
+        if not traits_of(self.name).draws:
+            return self.attribute(networks, evaluation, layer)
+        variants = len(networks) // len(seeds)
+        return Attribution.joined([
+            self.attribute(networks.select(members), replace(evaluation.for_members(members), seed=seed), layer)
+            for seed, members in zip(seeds, torch.arange(len(networks), device=networks.device).split(variants),
+                                     strict=True)])
 
 
 def traits_of(name: str) -> ScorerTraits:

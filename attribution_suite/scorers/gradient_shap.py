@@ -24,7 +24,7 @@ class GradientShap:
 
     samples: int = 5
     name: ClassVar[str] = "gradient_shap"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True, draws=True)
 
     def __post_init__(self) -> None:
         check_whole(self, 1, "samples")

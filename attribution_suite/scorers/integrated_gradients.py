@@ -53,7 +53,7 @@ class SmoothIntegratedGradients:
     deviation: float = 0.1
     steps: int = 50
     name: ClassVar[str] = "smooth_integrated_gradients"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True, draws=True)
 
     def __post_init__(self) -> None:
         check_whole(self, 1, "samples", "steps")

@@ -46,7 +46,8 @@ class Lime:
     """
 
     name: ClassVar[str] = "lime"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(rows="lime_rows", from_profile={"samples": "lime_samples"})
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        draws=True, rows="lime_rows", from_profile={"samples": "lime_samples"})
     samples: int = 5000
     neighbourhoods: int = 10
     published: bool = False

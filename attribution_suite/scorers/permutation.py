@@ -26,7 +26,7 @@ class Permutation:
     """
 
     name: ClassVar[str] = "permutation"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True, draws=True)
     repeats: int = 5
 
     def __post_init__(self) -> None:

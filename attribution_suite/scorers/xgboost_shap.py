@@ -49,7 +49,7 @@ class XGBoostShapSurrogate(XGBoostScorer):
     """
 
     name: ClassVar[str] = "xgboost_shap_surrogate"
-    traits: ClassVar[ScorerTraits] = ScorerTraits()
+    traits: ClassVar[ScorerTraits] = ScorerTraits(draws=True)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """φ of every member, in units of the explained output."""

@@ -89,7 +89,8 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     after = case.before.with_tail(trained.networks)
     good = performed(after, dataset, case.seen)  # first of all: it refuses outputs that are not finite
     labels = refitted(subject, case.seen, case.nodes, method)
-    arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows)
+    arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows,
+                       subject.seeds)
     members = np.arange(len(after)).reshape(len(features), -1)
     arrays |= null_scores(subject.choices, arrays["measured"], after, case.seen, subject.layer, features, members)
     arrays |= good | curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,

@@ -66,12 +66,13 @@ class Scores:
 
 
 def score_all(choices: Sequence[Choice], networks: Ensemble, evaluation: Evaluation, layer: int,
-              labels: Evaluation | None, rows: int) -> Arrays:
+              labels: Evaluation | None, rows: int, seeds: Sequence[int]) -> Arrays:
     """`share`, `mean_abs`, `signed` `[members, scorers, features]`; `gap`, `fidelity` `[members, scorers]`; seconds.
 
     `labels`: what baselines are fitted to; None if they do not apply. What does not apply, because of that or because
     the networks lack what it reads, stays NaN with `applicable` False. A scorer that fails stays NaN with `measured`
     False, and its error is among the `failures`, as JSON. `rows`: how many rows the row reading of agreement compares.
+    `seeds`: those of the networks, which are seed-major.
     """
     features = evaluation.at_layer(networks, layer).features
     scores = Scores.empty(len(networks), len(choices), len(features))
@@ -84,7 +85,7 @@ def score_all(choices: Sequence[Choice], networks: Ensemble, evaluation: Evaluat
             scores.arrays["applicable"][position] = False
             continue
         try:
-            attribution = choice.attribute(networks, seen, layer)
+            attribution = choice.attribute_seeds(networks, seen, layer, seeds)
             check(attribution, len(networks), features, compared)
             scores.put(position, attribution, compared)
         except (Exception, SystemExit) as error:  # a plug-in's code may raise anything: it costs its own rows

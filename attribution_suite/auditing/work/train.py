@@ -46,7 +46,8 @@ def score_originals(subject: Subject, dataset: TabularDataset, device: torch.dev
     for rows, inputs in (("training", evaluation.background), ("validation", dataset.validation.inputs.to(device)),
                          ("test", dataset.test.inputs.to(device)), ("baseline", evaluation.baseline[None])):
         finite_outputs(networks, inputs, rows)
-    arrays = score_all(subject.choices, networks, evaluation, subject.layer, evaluation, subject.profile.lime_rows)
+    arrays = score_all(subject.choices, networks, evaluation, subject.layer, evaluation, subject.profile.lime_rows,
+                       subject.seeds)
     arrays |= original_outcomes(subject, dataset, networks, evaluation, arrays["measured"])
     arrays |= curves(trained)
     if trained.history is not None:
