@@ -175,8 +175,8 @@ def test_what_is_left_to_know_of_a_set_is_asked_of_all_its_columns(run: Audit) -
     """d tells most of a and b together, and its network's output does; the answer is a row a set."""
     information, proxies = run.table("information"), run.table("proxies")
     assert {"a+b", "c", "kind+a"} <= set(information.removed) and "a+b" in set(proxies.removed)
-    assert not proxies[proxies.removed == "a+b"].feature.isin(["a", "b"]).any()
-    assert (proxies[proxies.removed == "a+b"].feature == "d").any()
+    assert not proxies[proxies.removed == "a+b"].proxy.isin(["a", "b"]).any()
+    assert (proxies[proxies.removed == "a+b"].proxy == "d").any()
     verdicts = run.table("verdicts").query("removal in ['original', 'fold']")
     assert set(verdicts.removed) - {""} == {"a+b", "c", "kind+a"}
 
