@@ -20,7 +20,7 @@ def verdicts(tables: Tables, judged: pd.DataFrame | None = None) -> pd.DataFrame
     """The columns of `VERDICTS` for one data set and layer, whose rows `tables` hold; `judged`: its `judgements`."""
     rows = direct(tables)
     names = (judgements(tables, rows) if judged is None else judged).groupby([*KEYS, "state"], sort=False).scorer
-    lists = names.agg(", ".join).unstack("state").reindex(columns=list(COLUMNS)).rename(columns=COLUMNS)
+    lists = names.agg(", ".join).unstack("state").reindex(columns=list(COLUMNS), fill_value="").rename(columns=COLUMNS)
     keys = pd.concat([tables["outcomes"], tables["failures"]])[["dataset", "layer"]].drop_duplicates()
     judged_rows = rows.merge(lists, on=KEYS, how="left").fillna(dict.fromkeys(COLUMNS.values(), ""))
     return tidy(VERDICTS, keys.merge(judged_rows.merge(information(tables, rows), on=KEYS), how="cross"))
