@@ -60,10 +60,13 @@ print(attribute(edited, table, "integrated_gradients").to_frame().round(3))
 # %%
 # All at once
 # -----------
-# The audit says for each removal what is left of the direct effect and what it cost. Scorers that read the layers of a
-# perceptron (``lrp``, ``weights`` …) do not apply to such a module; the run says so.
+# The audit says for each removal what may be concluded of the direct influence, and what it cost. All three methods end
+# with zero weights behind the input layer, so algebra proves it for a module of any kind; for weights that are left a
+# search through such a module bounds nothing. Scorers that read the layers of a perceptron (``lrp``, ``weights`` …) do
+# not apply to it; the run says so.
 
 with tempfile.TemporaryDirectory() as out:
     result = audit(table, networks=network, remove=["banned"], removals=["fold", "fold_tuning", "constant"],
                    scorers=["integrated_gradients", "deep_lift", "permutation"], out=out, jobs=1)
-    print(result.summary[["removal", "share_before", "share_after", "effect_left", "loss_change"]].round(3))
+    print(result.verdicts[["removal", "direct", "worst_case", "sees", "by_construction"]].to_string())
+    print(result.summary[["removal", "effect_left", "performance_before", "performance", "loss_change"]].round(3).to_string())
