@@ -38,11 +38,13 @@ DATA_REMOVALS = ["retrain", "stochastic_tuning", "inversion_tuning"]
 SMALL = Preset("default", (12, 9), Training(epochs=15, batch_size=32, learning_rate=1e-2, patience=4), tuning_epochs=4)
 BRIEF: Mapping[str, Any] = {"seeds": SEEDS, "rows": 30, "background": 120, "lime_rows": 8, "lime_samples": 60,
                             "jobs": 1, "say": lambda line: None}
-# removal → what is left of the direct effect and of every scorer's share, of the first, second and third feature
+# removal → what is left of the mean effect and of every scorer's share, of the first, second and third feature
 LEFT = {"retrain": (0.0, 0.0, 0.0), "stochastic_tuning": (0.07, 0.13, 0.31), "inversion_tuning": (0.93, 0.71, 0.56),
         "fold_tuning": (0.0, 0.004, 0.0), "constant": (0.0, 0.0, 0.0)}
-KINDS = {"retrain": "out", "stochastic_tuning": "reduced", "inversion_tuning": "stays", "fold_tuning": "out",
-         "constant": "disputed"}
+STATES = {"retrain": "proved none", "stochastic_tuning": "present", "inversion_tuning": "undecided",
+          "fold_tuning": "bounded", "constant": "proved none"}
+# Of what is neither proved nor present: the move found and the bound of the first network, in its δ.
+MOVES = {"inversion_tuning": (0.7, np.inf), "fold_tuning": (0.2, 0.5)}
 
 _folder = tempfile.TemporaryDirectory(prefix="report-of-tests-")
 
@@ -112,17 +114,17 @@ def subject(name: str = "boston", path: Path | None = None, **found: pd.DataFram
 
 def removed(name: str = "boston", path: Path | None = None) -> list[str]:
     """The removed features in the order of the run."""
-    outcomes = subject(name, path).tables["outcomes"]
-    return list(edits(outcomes).removed.unique())
+    return list(edits(subject(name, path).tables["outcomes"]).removed.unique())
 
 
 def settled(found: Mapping[str, pd.DataFrame], names: tuple[str, ...] = ("boston",)) -> Frames:
-    """The tables with the effects of `LEFT`, and `lime` still reading a part of what `constant` removed: all `KINDS`.
+    """The tables with the effects of `LEFT` and the worst cases of `MOVES`, so that there are all `STATES`.
 
-    Every scorer gave the features something, and the noise column less than what is left. Each network has a tenth
-    more or less than the one before.
+    LIME sees the first feature above its null where `constant` removed it, and could not tell the third one before;
+    the null of permutation failed on the second one after retraining. Each network has a tenth more or less than the
+    one before.
     """
-    shifts, outcomes, attributions = (found[name].copy() for name in ("shifts", "outcomes", "attributions"))
+    shifts, outcomes, nulls = (found[name].copy() for name in ("shifts", "outcomes", "nulls"))
     shifts["share_before"] = shifts.share_before.clip(lower=0.01)
     for name in names:
         features = list(edits(outcomes[outcomes.dataset == name]).removed.unique())
@@ -130,14 +132,24 @@ def settled(found: Mapping[str, pd.DataFrame], names: tuple[str, ...] = ("boston
             for feature, part in zip(features, parts, strict=True):
                 for frame, column, before in ((outcomes, "direct_effect", "direct_effect_before"),
                                               (shifts, "share_after", "share_before")):
-                    here = (frame.dataset == name) & (frame.removal == removal) & (frame.removed == feature)
-                    frame.loc[here, column] = (part * (0.9 + 0.1 * frame.seed) * frame[before])[here]
-        lime = (shifts.dataset == name) & (shifts.scorer == "lime") & (shifts.removal == "constant")
-        shifts.loc[lime, "share_after"] = 0.15 * shifts.share_before[lime]
-        noise = (attributions.dataset == name) & (attributions.removal == ORIGINAL) & (attributions.feature == "decoy")
-        attributions.loc[noise, "share"] = 1e-4
+                    rows = (frame.dataset == name) & (frame.removal == removal) & (frame.removed == feature)
+                    frame.loc[rows, column] = (part * (0.9 + 0.1 * frame.seed) * frame[before])[rows]
+        for removal, (move, bound) in MOVES.items():
+            rows = (outcomes.dataset == name) & (outcomes.removal == removal)
+            scale = (0.9 + 0.1 * outcomes.seed) * outcomes.delta
+            new = {"worst_case": move * scale, "worst_case_bound": bound * scale, "witness_row": 3 + outcomes.seed,
+                   "witness_before": 1.0, "witness_after": 1 + move * scale, "witness_from": "2", "witness_to": "5",
+                   "worst_case_method": "search" if np.isinf(bound) else "enclosure"}
+            for column, values in new.items():
+                outcomes.loc[rows, column] = values[rows] if isinstance(values, pd.Series) else values
+        one, two, three = ((nulls.dataset == name) & (nulls.removed == feature) for feature in features)
+        lime = nulls.scorer == "lime"
+        nulls.loc[lime, "p"] = np.where(nulls.removal[lime].isin(["retrain", "fold_tuning", "constant"]), 0.4, 0.05)
+        nulls.loc[one & lime & (nulls.removal == "constant"), "p"] = 0.05
+        nulls.loc[three & lime & (nulls.removal == ORIGINAL), "p"] = 0.1
+        nulls.loc[two & (nulls.scorer == "permutation") & (nulls.removal == "retrain"), ["score", "p"]] = np.nan
     shifts["target_shift"] = shifts.share_after / shifts.share_before - 1
-    return {**found, "shifts": shifts, "outcomes": outcomes, "attributions": attributions}
+    return {**found, "shifts": shifts, "outcomes": outcomes, "nulls": nulls}
 
 
 def changed(frame: pd.DataFrame, rows: Mapping[str, object], **values: object) -> pd.DataFrame:

@@ -42,10 +42,10 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     before = said.reindex(pd.MultiIndex.from_frame(table[keys].assign(removal=ORIGINAL)))
     was_present = table.removed.map(verdicts[verdicts.removal == ORIGINAL].set_index("removed").direct) == PRESENT
     none = (table.direct == PROVED) | (table.worst_case_bound <= ROUNDING * table.delta)
-    p, constructed = after.p.to_numpy(float), _flag(after.by_construction)
-    measured = _flag(after.finite) & (np.isfinite(p) | constructed)
+    p, constructed, present = after.p.to_numpy(float), _flag(after.by_construction), was_present.to_numpy()
+    measured = _measured(after) & (_measured(before) | ~present)
     above = p <= LEVEL
-    blind = was_present.to_numpy() & (before.p.to_numpy(float) > LEVEL)
+    blind = present & (before.p.to_numpy(float) > LEVEL)
     state = np.select(
         [refused(tables, table), ~measured, _flag(before.unseen) | _flag(after.unseen), blind, above & none.to_numpy(),
          constructed, above], [NOT_APPLICABLE, UNMEASURED, CANNOT_SEE, BLIND, FALSE_ALARM, BY_CONSTRUCTION, SEES],
@@ -75,6 +75,11 @@ def _failed(table: pd.DataFrame, failures: pd.DataFrame) -> np.ndarray:
     there = pd.MultiIndex.from_frame(table[[*KEYS, "scorer"]]).isin(
         pd.MultiIndex.from_frame(named[[*KEYS, "scorer"]]))
     return there | table.scorer.isin(named.scorer[named.removal == ORIGINAL]).to_numpy()
+
+
+def _measured(said: pd.DataFrame) -> np.ndarray:
+    """Which rows have finite scores and a p, or need none; without the originals' nobody knows who is blind."""
+    return _flag(said.finite) & (said.p.notna().to_numpy() | _flag(said.by_construction))
 
 
 def _flag(values: pd.Series) -> np.ndarray:

@@ -19,10 +19,13 @@ READ = ("outcomes", "shifts", "nulls", "information", "proxies", "attributions",
 def verdicts(tables: Tables, judged: pd.DataFrame | None = None) -> pd.DataFrame:
     """The columns of `VERDICTS` for one data set and layer, whose rows `tables` hold; `judged`: its `judgements`."""
     rows = direct(tables)
+    if rows.empty:
+        return tidy(VERDICTS, rows)
     names = (judgements(tables, rows) if judged is None else judged).groupby([*KEYS, "state"], sort=False).scorer
-    lists = names.agg(", ".join).unstack("state").reindex(columns=list(COLUMNS), fill_value="").rename(columns=COLUMNS)
+    lists = names.agg(", ".join).unstack("state", fill_value="").reindex(columns=list(COLUMNS), fill_value="")
     keys = pd.concat([tables["outcomes"], tables["failures"]])[["dataset", "layer"]].drop_duplicates()
-    judged_rows = rows.merge(lists, on=KEYS, how="left").fillna(dict.fromkeys(COLUMNS.values(), ""))
+    judged_rows = rows.merge(lists.rename(columns=COLUMNS), on=KEYS, how="left").fillna(
+        dict.fromkeys(COLUMNS.values(), ""))
     return tidy(VERDICTS, keys.merge(judged_rows.merge(information(tables, rows), on=KEYS), how="cross"))
 
 

@@ -10,7 +10,8 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from attribution_suite.conclusions.numbers import MINUS, UNMEASURED
+from attribution_suite.conclusions.judgements import NOT_APPLICABLE
+from attribution_suite.conclusions.numbers import MINUS
 from attribution_suite.conclusions.summary import edits, part_left, seed_interval, unit_ranks
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.style import (
@@ -64,15 +65,19 @@ def shift_matrix(subject: Subject, removed: str, seed: int | None = None) -> Mat
 
 
 def _missing(subject: Subject, removed: str, mean: pd.DataFrame, seed: int | None) -> pd.DataFrame:
-    """What was not measured: the verdict on all networks; of one network, what applies and has no number."""
-    states, effects = subject.judgements, unit_ranks(subject.tables["outcomes"])
-    missing = pd.DataFrame(False, index=mean.index, columns=mean.columns)
-    known = effects[(effects.removed == removed) & effects.direct_effect.notna()].groupby("removal").size()
-    missing[EFFECT] = known.reindex(mean.index, fill_value=0) < subject.networks
-    there = states[(states.removed == removed) & (states.state == UNMEASURED) & states.removal.isin(mean.index)]
-    for removal, scorer in zip(there.removal, there.scorer, strict=True):
-        missing.loc[removal, scorer] = True
-    return missing if seed is None else missing & mean.isna()
+    """What applies, and has no number before or after the removal in some network; of one network, in that one."""
+    outcomes, shifts = (unit_ranks(subject.tables[name]) for name in ("outcomes", "shifts"))
+    both = pd.concat([
+        outcomes[outcomes[["direct_effect_before", "direct_effect"]].notna().all(axis=1)].assign(scorer=EFFECT),
+        shifts[shifts[["share_before", "share_after"]].notna().all(axis=1)]])
+    known = both[(both.removed == removed) & (both.seed.eq(seed) if seed is not None else True)]
+    counts = known.groupby(["removal", "scorer"]).size().unstack().reindex(mean.index, columns=mean.columns)
+    states = subject.judgements
+    refused = states[(states.removed == removed) & (states.state == NOT_APPLICABLE)]
+    missing = counts.fillna(0) < (subject.networks if seed is None else 1)
+    for removal, scorer in zip(refused.removal, refused.scorer, strict=True):
+        missing.loc[removal, scorer] = False
+    return missing
 
 
 @styled
