@@ -29,8 +29,8 @@ ZERO = said(1.0, (0.0, 0.0, 0.0), by_construction=True)  # exactly zero on zero 
 LABELS = said(np.nan, by_construction=True)  # reads labels: it has no null
 
 
-def run(after: Said, before: Said = SEEN, network: Network = PROVED, original: Network = PRESENT, applicable: bool = True,
-        scorer: str = "lime", failed: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+def run(after: Said, before: Said = SEEN, network: Network = PROVED, original: Network = PRESENT,
+        applicable: bool = True, scorer: str = "lime", failed: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
     """'x' removed by constant, one scorer; `failed`: the removals on which it failed."""
     found = frames({("constant", "x"): [network] * 3}, originals={"x": [original] * 3})
     keys = {"dataset": "d", "layer": 0, "rank": 0, "removed": "x", "scorer": scorer}

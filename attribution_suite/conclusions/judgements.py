@@ -79,7 +79,8 @@ def _failed(table: pd.DataFrame, failures: pd.DataFrame) -> np.ndarray:
 
 def _measured(said: pd.DataFrame) -> np.ndarray:
     """Which rows have finite scores and a p, or need none; without the originals' nobody knows who is blind."""
-    return _flag(said.finite) & (said.p.notna().to_numpy() | _flag(said.by_construction))
+    measured: np.ndarray = _flag(said.finite) & (said.p.notna().to_numpy() | _flag(said.by_construction))
+    return measured
 
 
 def _flag(values: pd.Series) -> np.ndarray:

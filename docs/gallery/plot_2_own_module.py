@@ -69,4 +69,5 @@ with tempfile.TemporaryDirectory() as out:
     result = audit(table, networks=network, remove=["banned"], removals=["fold", "fold_tuning", "constant"],
                    scorers=["integrated_gradients", "deep_lift", "permutation"], out=out, jobs=1)
     print(result.verdicts[["removal", "direct", "worst_case", "sees", "by_construction"]].to_string())
-    print(result.summary[["removal", "effect_left", "performance_before", "performance", "loss_change"]].round(3).to_string())
+    print(result.summary[["removal", "effect_left", "performance_before", "performance", "cost_net"]]
+          .round(3).to_string())
