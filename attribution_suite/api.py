@@ -142,7 +142,7 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
     if layer == 0:
         return measure(ensemble, seen, training, nodes, table.task, spread).named(table.feature_names, *table.scaler)
     seen, training = (ensemble.activations(inputs)[layer] for inputs in (seen, training))
-    return measure(ensemble.tail(layer), seen, training, nodes, table.task, spread).named_units()
+    return measure(ensemble.tail(layer), seen, training, nodes, table.task, spread, flags=False).named_units()
 
 
 @in_own_words

@@ -78,17 +78,17 @@ def test_a_folded_column_is_proved_none(outcomes: pd.DataFrame) -> None:
 
 
 def test_hidden_units_are_moved_within_their_own_networks_activations(dataset: TabularDataset, tmp_path: Path) -> None:
-    outcomes = audit(dataset, remove="unit:1", layer=1, removals=["shuffle_tuning"], scorers=["saliency"], seeds=SEEDS,
+    outcomes = audit(dataset, remove="unit:2", layer=1, removals=["shuffle_tuning"], scorers=["saliency"], seeds=SEEDS,
                      rows=ROWS, out=tmp_path, jobs=1).table("outcomes").query(ASKED)
     table = dataset.with_decoy()
     networks = train(table, seeds=SEEDS).networks
     rows, training = (networks.activations(inputs)[1].double() for inputs in (table.test.inputs, table.train.inputs))
     for seed in range(SEEDS):
-        values = torch.linspace(float(training[seed, :, 1].min()), float(training[seed, :, 1].max()), 2001)
-        effects = moved(networks.tail(1).to_module(seed).double(), rows[seed, :ROWS], 1, values.double()).detach()
+        values = torch.linspace(float(training[seed, :, 2].min()), float(training[seed, :, 2].max()), 2001)
+        effects = moved(networks.tail(1).to_module(seed).double(), rows[seed, :ROWS], 2, values.double()).detach()
         row = outcomes[(outcomes.removal == "original") & (outcomes.seed == seed)].iloc[0]
         assert row.worst_case == pytest.approx(float(effects.max()), rel=1e-3) and row.worst_case > 0
-        assert "unit:1" in row.witness_to
+        assert "unit:2" in row.witness_to
 
 
 def test_delta_in_the_outputs_own_units(dataset: TabularDataset, tmp_path: Path) -> None:

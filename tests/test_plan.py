@@ -1,4 +1,4 @@
-"""Which nodes 'top:K' stands for, where some scorers have no shares."""
+"""Which nodes 'top:K' stands for: those with the largest direct effect, recomputed on plain modules."""
 
 from pathlib import Path
 
@@ -6,51 +6,62 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import ArrayLike
+from torch import nn
 
+from attribution_suite import audit, load_dataset, train
 from attribution_suite.auditing import plan
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.auditing.store import Store, Stored
+from attribution_suite.conclusions.summary import edits
 from attribution_suite.datasets.load import load_request
 
-SCORERS = ["saliency", "deep_lift", "permutation", "random"]
-FIRST, SECOND, LAST = [0.6, 0.3, 0.1, 0.0], [0.2, 0.7, 0.1, 0.0], [0.0, 0.0, 0.1, 0.9]
+pytestmark = pytest.mark.usefixtures("plain")
+WORDS = {"removals": ["constant"], "scorers": ["saliency"], "seeds": 2, "jobs": 1, "say": lambda _: None}
 
 
-def top(monkeypatch: pytest.MonkeyPatch, shares: ArrayLike, layer: int, count: int) -> list[tuple[str, ...]]:
-    """Of iris, by `shares` `[networks, scorers, nodes]`."""
-    shares = np.asarray(shares, np.float32)
-    spec = make_spec(["iris"], removals=[], scorers=SCORERS, layer=layer, seeds=len(shares), decoy=False)
+def top(monkeypatch: pytest.MonkeyPatch, effects: ArrayLike, layer: int, count: int) -> list[tuple[str, ...]]:
+    """Of iris, by `effects` `[networks, nodes]`."""
+    effects = np.asarray(effects, np.float32)
+    spec = make_spec(["iris"], removals=[], scorers=["saliency"], layer=layer, seeds=len(effects), decoy=layer == 0)
     dataset = load_request(spec.requests[0])
     original = plan.plan_originals(spec, dataset, None, torch.device("cpu"))
-    assert list(original.subject.scorers) == SCORERS
-    stored = Stored({"share": shares, "measured": np.ones(len(SCORERS), bool)}, {})
-    monkeypatch.setattr(plan, "finished", lambda chunk, store: stored)
+    monkeypatch.setattr(plan, "finished", lambda chunk, store: Stored({"each_effect": effects}, {}))
     return plan.top_nodes(original, dataset, Store(Path("nowhere")), count)
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("without", "expected"), [
-    ([], "sepal_length"), ([1], "sepal_length"), ([0, 1], "sepal_width")])
-def test_a_scorer_votes_by_the_networks_in_which_it_has_shares(
-        monkeypatch: pytest.MonkeyPatch, without: list[int], expected: str) -> None:
-    """The median of 0.6, 0.6, 0.2 lets the first input lead (0.3 for the second); of 0.6, 0.2 alone, the second."""
-    shares = np.array([[FIRST, FIRST, SECOND, LAST]] * 2)
-    shares[without, 0] = np.nan
-    assert top(monkeypatch, shares, 0, 1) == [(expected,)] * 2
+def test_inputs_are_ranked_by_the_mean_over_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second leads in the mean (.5 to .4), the first in one network; the decoy's effect never counts."""
+    effects = [[0.7, 0.4, 0.1, 0.2, 9.0], [0.1, 0.6, 0.2, 0.1, 9.0]]
+    assert top(monkeypatch, effects, 0, 2) == [("sepal_width", "sepal_length")] * 2
 
 
-@pytest.mark.filterwarnings("error")
+def test_hidden_units_are_ranked_in_each_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    effects = np.zeros((2, 12))
+    effects[0, 7], effects[0, 3], effects[1, 5] = 2, 1, 1
+    assert top(monkeypatch, effects, 1, 2) == [("unit:7", "unit:3"), ("unit:5", "unit:0")]
+
+
+def effect(module: nn.Module, rows: torch.Tensor, column: int, classes: torch.Tensor) -> float:
+    """Mean abs(f(x) − f(x with the column permuted)) of the explained class, in the audit's order of rows."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+    changed = rows.clone()
+    changed[:, column] = rows[order, column]
+    move = (module(changed) - module(rows)).abs().gather(1, classes[:, None])
+    return float(move.mean())
+
+
 @pytest.mark.parametrize("layer", [0, 1])
-def test_without_shares_of_any_scorer_nothing_is_strongest(monkeypatch: pytest.MonkeyPatch, layer: int) -> None:
-    shares = np.full((2, 4, 4 if layer == 0 else 12), np.nan)
-    shares[:, 3] = 0.1  # the control's do not count
-    assert top(monkeypatch, shares, layer, 2) == []
-
-
-@pytest.mark.filterwarnings("error")
-def test_hidden_units_are_ranked_in_each_network_and_tie_where_none_has_shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    shares = np.zeros((3, 4, 12))
-    shares[0, :3, 7], shares[2, :3, 5] = 1, 1
-    shares[2, 1] = np.nan
-    shares[1, :3] = np.nan
-    assert top(monkeypatch, shares, 1, 1) == [("unit:7",), ("unit:0",), ("unit:5",)]
+def test_an_audit_removes_the_strongest(tmp_path: Path, layer: int) -> None:
+    table = load_dataset("iris").with_decoy()
+    networks = train(table, seeds=2).networks
+    tails, rows = networks.tail(layer), networks.activations(table.test.inputs)[layer]
+    classes = networks.outputs(table.test.inputs).argmax(2)
+    count = rows.shape[2] - (layer == 0)
+    effects = np.array([[effect(tails.to_module(seed), rows[seed], column, classes[seed]) for column in range(count)]
+                        for seed in range(2)])
+    outcomes = edits(audit("iris", remove="top:2", layer=layer, out=tmp_path, **WORDS).table("outcomes"))
+    names = [f"unit:{unit}" for unit in range(count)] if layer else list(table.groups)[:count]
+    for seed in range(2):
+        order = np.argsort(-(effects[seed] if layer else effects.mean(0)), kind="stable")[:2]
+        removed = outcomes[outcomes.seed == seed].set_index("rank").removed.to_dict()
+        assert removed == {1: names[order[0]], 2: names[order[1]]}

@@ -28,7 +28,6 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.removals import REMOVALS
-from attribution_suite.scorers.choice import traits_of
 
 # What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
 FEATURES_AT_ONCE = 26
@@ -104,21 +103,14 @@ def plan_look(original: TrainOriginals, dataset: TabularDataset, layer: str,
     return LookInside(original, tuple(hidden) if layer == "all" else (int(layer),))
 
 
-def plan_edits(spec: Spec, original: TrainOriginals, dataset: TabularDataset, store: Store,
-               say: Callable[[str], None]) -> list[Chunk]:
-    """The chunks that examine and edit one data set's originals, whose own chunk is finished.
-
-    `say` is told if there are none.
-    """
+def plan_edits(spec: Spec, original: TrainOriginals, dataset: TabularDataset, store: Store) -> list[Chunk]:
+    """The chunks that examine and edit one data set's originals, whose own chunk is finished."""
     subject = original.subject
     if spec.top is None:
         names = named_nodes(spec, subject, dataset)
         features, ranks = [names] * len(subject.seeds), [0] * len(names)
     else:
         features = top_nodes(original, dataset, store, spec.top)
-        if not features:
-            say(f"{subject.name}: nothing is removed: no scorer was measured, so the strongest nodes are not known")
-            return []
         ranks = list(range(1, len(features[0]) + 1))
     if not spec.removals:
         return []
@@ -164,23 +156,14 @@ def architecture_for(subject: Subject, dataset: TabularDataset) -> Architecture:
 
 
 def top_nodes(original: TrainOriginals, dataset: TabularDataset, store: Store, count: int) -> list[tuple[str, ...]]:
-    """The `count` nodes with the largest share of each original, the strongest first, `[seeds][count]`.
+    """The `count` nodes with the largest mean direct effect, the strongest first, `[seeds][count]`.
 
-    The median over scorers (the control has no vote, nor has a scorer without shares in any network). Inputs are ranked
-    by the mean over the networks in which a scorer has shares, so that each loses the same; hidden units, which have no
-    identity across networks, in each network on its own. In one where no scorer tells the units apart, all scores being
-    zero, they tie and go by their numbers. Empty where no scorer has shares.
+    Inputs are ranked by the mean over networks, so that each loses the same; hidden units, which have no identity
+    across networks, in each network on its own.
     """
-    subject, arrays = original.subject, finished(original, store).arrays
-    shares = arrays["share"]
-    votes = arrays["measured"] & [not traits_of(name).control for name in subject.scorers]
-    votes &= ~np.isnan(shares).all((0, 2))
-    if not votes.any():
-        return []
-    shares = shares[:, votes]
+    subject, effects = original.subject, finished(original, store).arrays["each_effect"]
     if subject.layer == 0:
-        shares = np.broadcast_to(np.nanmean(shares, 0), shares.shape)  # a scorer has shares of all nodes, or of none
-    shares = np.where(np.isnan(shares).all((1, 2), keepdims=True), 0, shares)
+        effects = np.broadcast_to(effects.mean(0), effects.shape)
     names = list(nodes_of(subject, dataset).groups)
-    ranking = np.argsort(-np.nanmedian(shares, 1), axis=1, kind="stable")
+    ranking = np.argsort(-effects, axis=1, kind="stable")
     return [tuple(names[node] for node in order if names[node] != DECOY)[:count] for order in ranking]

@@ -93,7 +93,7 @@ def carry_out(spec: Spec, plan: Plan, context: RunContext) -> tuple[list[Chunk],
     trained = {original for original in plan.originals if load(original, context.store) is not None}
     after: list[Chunk] = [chunk for original in plan.originals if original in trained
                           for chunk in plan_edits(spec, original, context.datasets[original.subject.name],
-                                                  context.store, context.say)]
+                                                  context.store)]
     after += [look for look in plan.looks if look.originals in trained]
     progress.expect(len(after))
     done += run_chunks(after, context, progress.done)

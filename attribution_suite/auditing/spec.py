@@ -47,7 +47,7 @@ PROFILES: Mapping[str, Profile] = {
 class Spec:
     """An audit: data sets × removals × scorers, each number of the profile overridable.
 
-    `profile.remove`: 'default' (what each data set declares), 'all', 'top:K' (by the median share over scorers), or
+    `profile.remove`: 'default' (what each data set declares), 'all', 'top:K' (by the direct effect), or
     names, each of them one feature, several of them separated by commas, or a set that is removed together ('sex+race',
     or a tuple of names, none of which is split). `layer` 0 removes inputs, l > 0 hidden units
     (`unit:7`). `inside`: the hidden layer to look into, 'all' for every one, None not to look. `rules`:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED, Tables
+from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED, Tables, learned
 from attribution_suite.conclusions.numbers import UNMEASURED, listed, percent, rounded, score, signed_percent
 from attribution_suite.conclusions.summary import rank_name, unit_ranks
 from attribution_suite.datasets.table import DECOY
@@ -202,6 +202,16 @@ def failure_sentences(failures: pd.DataFrame) -> list[str]:
                   for removal, lost in rows.groupby("removal", sort=False)]
         sentences.append(f"{dataset}: {scorer} failed on {listed(places, 'and')}: {error}. It is not measured there.")
     return sentences
+
+
+def unlearned_sentence(name: str, tables: Tables) -> str:
+    """What to know first of a data set whose originals have not all learned; '' where they have."""
+    has_learned = learned(tables["outcomes"])
+    if has_learned.empty or has_learned.all():
+        return ""
+    count = f"{int((~has_learned).sum())} of {networks_words(len(has_learned))}"
+    return (f"{name}: {count} did not learn: on test rows no better than the best constant. Nothing is concluded from "
+            "what has not learned, but where it is proved by its weights alone.")
 
 
 def few(names: Sequence[str]) -> str:

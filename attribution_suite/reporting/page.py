@@ -176,11 +176,14 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     scorers = list(dict.fromkeys(name for part in sections for name in part.subject.scorers))
     networks = max((part.subject.networks for part in sections), default=0)
     failures = [sentence for part in sections for sentence in words.failure_sentences(part.subject.tables["failures"])]
+    unlearned = list(filter(None, (words.unlearned_sentence(part.subject.title, part.subject.tables)
+                                   for part in sections)))
     looks = any(part.subject.neurons for part in sections) and not removals
     return environment.get_template("report.html").render(
         run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
         kind_of=words.KINDS, rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
-        removals=removals, scorers=scorers, networks=networks, networks_words=words.networks_words, looks=looks)
+        unlearned=unlearned, removals=removals, scorers=scorers, networks=networks,
+        networks_words=words.networks_words, looks=looks)
 
 
 def data_uri(picture: Picture) -> str:

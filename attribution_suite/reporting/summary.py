@@ -34,10 +34,10 @@ def format_summary(summary: pd.DataFrame, verdicts: pd.DataFrame, rules: Mapping
     delta = (f"{rounded(rules['delta_absolute'])} in the output's units" if rules["delta_absolute"] else
              f"{rounded(rules['delta'])} of the standard deviation of each original's output")
     return (f"{align(lines)}\n\ndirect influence: the worst of the networks; present where some test row moves by "
-            f"more than δ = {delta}, fixed before the run.\nworst case: the largest move found, in the output's units; "
-            "mean effect: left of what it was; net cost: change of the test loss, of a tuned method net of its sham "
-            "(as much training with nothing removed); seconds: one network.\n"
-            f"{averaged(int(summary.seeds.max()))}; one split of the rows.")
+            f"more than δ = {delta}, fixed before the run;\n  not measured where anything is missing, or an original "
+            "has not learned.\nworst case: the largest move found, in the output's units; mean effect: left of what it "
+            "was; net cost: change of the test\n  loss, of a tuned method net of its sham (as much training with "
+            f"nothing removed); seconds: one network.\n{averaged(int(summary.seeds.max()))}; one split of the rows.")
 
 
 def _line(row: pd.Series, simulated: bool) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
@@ -104,23 +105,37 @@ def losses(networks: Ensemble, nodes: Nodes, means: Tensor, data: Split, task: T
     return {name: task_loss(values, data.targets, task).numpy(force=True) for name, values in outputs.items()}
 
 
+def each_effect(networks: Ensemble, rows: Evaluation) -> NDArray[np.float32]:
+    """The direct effect of every feature of `rows` on every network, `[members, features]`, as `moves` has it."""
+    columns = [permuted(networks, Nodes.of([group] * len(networks)).to(networks.device), rows)
+               for group in rows.groups.values()]
+    effects = [direct_effect(*(explained_output(outputs, rows.explained) for outputs in pair)) for pair in columns]
+    return torch.stack(effects, 1).numpy(force=True)
+
+
+def permuted(networks: Ensemble, nodes: Nodes, rows: Evaluation) -> tuple[Tensor, Tensor]:
+    """The outputs `[members, rows, outputs]` of `rows`, and with each member's nodes permuted over them."""
+    inputs = rows.inputs
+    order = torch.randperm(inputs.shape[-2], generator=torch.Generator().manual_seed(rows.seed)).to(nodes.index)
+    native = require_finite(networks.outputs_with(inputs, nodes, node_values(inputs, nodes)), "test")
+    return native, networks.outputs_with(inputs, nodes, node_values(inputs[..., order, :], nodes))
+
+
 def moves(networks: Ensemble, nodes: Nodes, rows: Evaluation) -> Arrays:
     """How the outputs move when the nodes alone do: `direct_effect`, `direct_effect_max`, `flip_rate`, `[members]`.
 
     `rows`: those to explain, at the layer that `networks` begin with.
     """
-    inputs, training, explained, task, seed = rows.inputs, rows.background, rows.explained, rows.task, rows.seed
-    order = torch.randperm(inputs.shape[-2], generator=torch.Generator().manual_seed(seed)).to(nodes.index)
-    native = require_finite(networks.outputs_with(inputs, nodes, node_values(inputs, nodes)), "test")
-    permuted = networks.outputs_with(inputs, nodes, node_values(inputs[..., order, :], nodes))
+    inputs, explained, task, count = rows.inputs, rows.explained, rows.task, rows.inputs.shape[-2]
+    native, shuffled = permuted(networks, nodes, rows)
     before = explained_output(native, explained)
     grid = torch.stack([
-        explained_output(networks.outputs_with(inputs, nodes, values[:, None].expand(-1, len(order), -1)), explained)
-        for values in node_grid(training, nodes, seed)])
+        explained_output(networks.outputs_with(inputs, nodes, values[:, None].expand(-1, count, -1)), explained)
+        for values in node_grid(rows.background, nodes, rows.seed)])
     flips = np.full(len(networks), np.nan) if task == "regression" else \
-        flip_rate(predicted_class(native, task), predicted_class(permuted, task)).numpy(force=True)
+        flip_rate(predicted_class(native, task), predicted_class(shuffled, task)).numpy(force=True)
     return {
-        "direct_effect": direct_effect(before, explained_output(permuted, explained)).numpy(force=True),
+        "direct_effect": direct_effect(before, explained_output(shuffled, explained)).numpy(force=True),
         "direct_effect_max": direct_effect(before, grid).numpy(force=True),
         "flip_rate": flips,
     }

@@ -24,17 +24,19 @@ class Domain:
     complete: bool = True
 
     @classmethod
-    def of(cls, values: Tensor) -> "Domain":
+    def of(cls, values: Tensor, flags: bool = True) -> "Domain":
         """From the group's values in the training rows, `[rows, g]`.
 
         A column of at most two values (a category's indicator, a 'missing' flag, a constant) is a flag: flags take the
         patterns that occur. One other column is a number: it takes its whole range with every pattern, but where all
         rows of a pattern share one value of it: the fill of a missing number stays what it is. Several numbers: the
         rows' joint values, at most `SEARCH_VALUES` of them, evenly spread over the rows as sorted.
+        Without `flags` (a hidden unit, that is zero on nearly all rows) two values are the ends of a number's range.
         """
         values = values.double()
         least, most = values.amin(0), values.amax(0)
-        numbers = ((values != least) & (values != most)).any(0).nonzero()[:, 0].tolist()
+        varied = ((values != least) & (values != most)).any(0) if flags else least < most
+        numbers = varied.nonzero()[:, 0].tolist()
         if not numbers:
             return cls.finite(_distinct(values)[0])
         if len(numbers) > 1:
@@ -42,9 +44,9 @@ class Domain:
             spread = torch.linspace(0, len(joint) - 1, min(len(joint), SEARCH_VALUES)).round().long()
             return cls.finite(joint[spread], complete=False)
         number = numbers[0]
-        flags = values.clone()
-        flags[:, number] = 0.0
-        patterns, pattern = _distinct(flags)
+        rest = values.clone()
+        rest[:, number] = 0.0
+        patterns, pattern = _distinct(rest)
         column = values[:, number]
         none = column.new_zeros(len(patterns))
         low, high = (none.scatter_reduce(0, pattern, column, kind, include_self=False) for kind in ("amin", "amax"))

@@ -34,14 +34,14 @@ class Worst:
     flips: float
 
 
-def worst_case(networks: Ensemble, inputs: Tensor, training: Tensor, nodes: Nodes, task: Task,
-               delta: Tensor) -> WorstCase:
+def worst_case(networks: Ensemble, inputs: Tensor, training: Tensor, nodes: Nodes, task: Task, delta: Tensor,
+               flags: bool = True) -> WorstCase:
     """The most that moving each member's own `nodes`, and nothing else, moves its outputs on `inputs`.
 
     `inputs` `[rows, features]` are the rows looked at, `training` `[training rows, features]` says where the nodes may
-    go (`Domain.of`); either may be `[members, rows, features]` (a hidden layer's units, of the networks' tail). `delta`
-    `[members]`: moves of f above it matter; only an 'enclosure' reads it, and is refined for it. Computed on the CPU, a
-    perceptron in float64 on its stored weights.
+    go (`Domain.of`, which reads `flags`); either may be `[members, rows, features]` (a hidden layer's units, of the
+    networks' tail). `delta` `[members]`: moves of f above it matter; only an 'enclosure' reads it, and is refined for
+    it. Computed on the CPU, a perceptron in float64 on its stored weights.
 
     Raises InputError, naming network and row, for outputs that are not finite.
     """
@@ -56,7 +56,7 @@ def worst_case(networks: Ensemble, inputs: Tensor, training: Tensor, nodes: Node
         key = columns if training.dim() == 2 else (member, *columns)
         if key not in domains:
             seen = training if training.dim() == 2 else training[member]
-            domains[key] = Domain.of(seen[:, list(columns)])
+            domains[key] = Domain.of(seen[:, list(columns)], flags)
         rows = inputs if inputs.dim() == 2 else inputs[member]
         worst = _of_one(networks.select([member]), rows, torch.tensor(columns), domains[key], task,
                         float(delta[member]), member)
