@@ -117,7 +117,8 @@ def more_removed(path: Path, count: int) -> Path:
 def test_the_page_answers_first(page: str) -> None:
     text = " ".join(" ".join(Page(page).text).split())
     for feature in (*removed("boston"), *removed("iris")):
-        assert text.count(f"3 of 5 methods take {feature} out of the network.") == 1
+        assert text.count(f"3 of 5 methods take the direct influence of {feature} out of the network (2 proved, "
+                          "1 bounded, 1 undecided).") == 1
     answer, details = page.rindex("3 of 5 methods take"), page.index('class="subject"')
     assert answer < details
     assert text.index("What each scorer says of each removal") < text.index("Where the influence went")
@@ -264,7 +265,7 @@ def test_one_network_is_called_one_and_has_no_interval(tmp_path: Path) -> None:
     path = write_run(tmp_path / "one", tables(whole_run(), 1, ("boston",)), record(whole_run(), ("boston",)))
     text = " ".join(" ".join(Page(draw_report(path).read_text()).text).split())
     assert "one network each: no interval can be given" in text
-    assert "one network trained here" in text
+    assert "one network trained here" in text and "One network: no interval can be given." in text
     for words in ("– to –", "95 %", "interval over", "over seeds", "1 seeds", "over networks", "Student", "±"):
         assert words not in text, words
     assert "over 3 networks" not in text and "2 networks" not in text
@@ -307,9 +308,9 @@ def test_failures_are_named_at_the_top_and_never_gone(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", whole, record(whole_run(), ("boston",)))
     text = " ".join(" ".join(Page(draw_report(path).read_text()).text).split())
     sentence = f"boston: lime failed on fold_tuning of {first} and {third}: no <b>. It is not measured there."
-    assert sentence in text and text.index(sentence) < text.index(f"methods take {first} out")
-    assert f"3 of 6 methods take {first} out of the network; 1 of 6 was not measured." in text
-    assert "all 6 scorers measured agree (lime not measured)" in text
+    assert sentence in text and text.index(sentence) < text.index(f"methods take the direct influence of {first}")
+    assert (f"3 of 6 methods take the direct influence of {first} out of the network (2 proved, 1 bounded, "
+            "1 undecided, 1 not measured).") in text
 
 
 def test_hidden_units_are_drawn_network_by_network(tmp_path: Path) -> None:
@@ -318,6 +319,7 @@ def test_hidden_units_are_drawn_network_by_network(tmp_path: Path) -> None:
     subject = Run(path).subjects(None)[0]
     outcomes = subject.tables["outcomes"]
     strongest = {seed: own.removed.iloc[0] for seed, own in outcomes[outcomes["rank"] == 1].groupby("seed")}
+    assert not [name for name in pages.feature_table(subject, "strongest unit").cells if name.startswith("original")]
     assert len(set(strongest.values())) > 1
     assert subject.removed == subject.shown == ["strongest unit", "unit of rank 2"]
     table = pages.feature_table(subject, "strongest unit")
@@ -337,8 +339,8 @@ def test_hidden_units_are_drawn_network_by_network(tmp_path: Path) -> None:
     pd.testing.assert_series_equal(shares["network 2"].deep_lift, own.reindex(shares["network 2"].index),
                                    check_names=False)
     page = draw_report(path).read_text()
-    assert "1 of 2 methods take the strongest unit out of the network." in page
-    assert "units have no identity across networks" in page
+    assert "1 of 2 methods take the direct influence of the strongest unit out of the network (1 proved)." in page
+    assert "A hidden unit has no identity across networks" in page
 
 
 @pytest.mark.usefixtures("plain")

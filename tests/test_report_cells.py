@@ -10,12 +10,9 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from matplotlib.colors import to_rgb
 from report_fixture import (
-    DATA_REMOVALS,
-    KINDS,
     REMOVALS,
     SCORERS,
-    SEEDS,
-    VOTERS,
+    STATES,
     Frames,
     changed,
     failures,
@@ -29,7 +26,7 @@ from report_fixture import (
     write_run,
 )
 
-from attribution_suite.conclusions.numbers import number, percent, seconds, signed_percent
+from attribution_suite.conclusions.numbers import number, percent, score, seconds, signed_percent
 from attribution_suite.reporting import page as pages
 from attribution_suite.reporting.figures import CHAPTERS
 from attribution_suite.reporting.figures.matrix import shift_text
@@ -51,11 +48,12 @@ def pictures(subject: pages.Subject) -> dict[str, list[Picture | LeftOut]]:
 
 @pytest.fixture(scope="module")
 def run() -> Frames:
-    """Every kind of verdict, and in iris a scorer and a removal that were not measured in one network."""
+    """Every state of the direct influence, and in iris a scorer and a removal that were not measured in one network."""
     found = settled(tables(whole_run()))
     here = {"dataset": "iris", "removal": "fold_tuning", "removed": removed("iris")[1], "seed": 1}
     found["shifts"] = changed(found["shifts"], {**here, "scorer": LOST}, share_after=np.nan, target_shift=np.nan)
-    found["outcomes"] = changed(found["outcomes"], {**here, "removal": "constant"}, direct_effect=np.nan)
+    found["outcomes"] = changed(found["outcomes"], {**here, "removal": "constant"}, direct_effect=np.nan,
+                                worst_case=np.nan, worst_case_bound=np.nan)
     lost = failures(dataset="iris", removal="fold_tuning", removed=removed("iris")[1], rank=2, scorer=LOST)
     return {**found, "failures": lost}
 
@@ -88,75 +86,81 @@ def own_rows(frame: pd.DataFrame, dataset: str, feature: str, removal: str) -> p
     return frame[(frame.dataset == dataset) & (frame.removed == feature) & (frame.removal == removal)]
 
 
-def medians(run: Frames, dataset: str, feature: str, removal: str, column: str) -> list[float]:
-    """Of each network: the median over the scorers that apply, the control left out."""
-    rows = own_rows(run["shifts"], dataset, feature, removal)
-    rows = rows[rows.applicable & (rows.scorer != "random")]
-    return [float(np.nanmedian(rows[rows.seed == seed][column])) for seed in range(SEEDS)]
-
-
 def test_answer_tables_come_in_the_order_of_the_run(page: BeautifulSoup) -> None:
     wanted = [(name, feature) for name in ("boston", "iris") for feature in removed(name)]
     assert [(name, feature) for name, feature, _, _ in answers(page)] == wanted
-    classes = ["target share", "seen by", "direct effect", "test loss", "flips", "seconds"]
     for name, _, head, rows in answers(page):
-        assert head == (classes if name == "iris" else [cell for cell in classes if cell != "flips"])
-        assert [text(row.select_one("th")).split(" :")[0] for row in rows] == REMOVALS
+        assert head == ["direct influence", "worst case", "effect left", "seen by", "AUC" if name == "iris" else "R²",
+                        "net cost", "seconds"]
+        assert [text(row.select_one("th")) for row in rows] == REMOVALS
+
+
+def of_each(run: Frames, dataset: str, feature: str, removal: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """The networks of a removal, and what it costs each beyond training on."""
+    own = own_rows(run["outcomes"], dataset, feature, removal).sort_values("seed")
+    sham = own_rows(run["outcomes"], dataset, "", "sham").sort_values("seed").loss_native.to_numpy()
+    tuned = removal in ("stochastic_tuning", "inversion_tuning", "fold_tuning")
+    reference = sham if tuned else own.loss_before.to_numpy()
+    return own, (own.loss_native.to_numpy() - reference) / own.loss_before.to_numpy()
 
 
 def test_every_answer_cell_says_what_the_tables_say(page: BeautifulSoup, run: Frames) -> None:
     for dataset, feature, head, rows in answers(page):
         for removal, row in zip(REMOVALS, rows, strict=True):
-            cells = dict(zip(head, row.select("td"), strict=True))
-            own = own_rows(run["outcomes"], dataset, feature, removal)
-            before, after = (medians(run, dataset, feature, removal, f"share_{when}") for when in ("before", "after"))
-            mean, low, high = hand_mean(after)
-            interval = f" {percent(low)} to {percent(high)}" if low < high else ""
-            assert text(cells["target share"]) == f"{percent(np.mean(before))} → {percent(mean)}{interval}"
-            mean, low, high = hand_mean(own.loss_native / own.loss_before - 1)
+            cells = dict(zip(head, map(text, row.select("td")), strict=True))
+            own, net = of_each(run, dataset, feature, removal)
+            lost = (dataset, removal, feature) == ("iris", "constant", removed("iris")[1])
+            most = own.loc[own.worst_case.idxmax()]
+            limit = {"undecided": "no bound, ", "bounded": f"at most {number(own.worst_case_bound.max())}, "}
+            assert cells["worst case"] == (
+                f"not measured δ {number(most.delta)}" if lost else
+                f"{number(most.worst_case)} {limit.get(cells['direct influence'], '')}δ {number(most.delta)}")
+            flips = f" {percent(own.flip_rate.mean())} flips" if dataset == "iris" else ""
+            effect = (own.direct_effect / own.direct_effect_before).to_numpy()
+            assert cells["effect left"] == ("not measured" if lost else percent(effect.mean())) + flips
+            measure = "auc" if dataset == "iris" else "r2"
+            assert cells["AUC" if dataset == "iris" else "R²"] == (
+                f"{score(own[f'{measure}_before'].mean())} → {score(own[measure].mean())}")
+            mean, low, high = hand_mean(net)
             interval = f" {signed_percent(low)} to {signed_percent(high)}" if low < high else ""
-            assert text(cells["test loss"]) == f"{signed_percent(mean)}{interval}"
-            assert text(cells["seconds"]) == seconds(own.seconds.mean())
-            if "flips" in head:
-                assert text(cells["flips"]) == percent(own.flip_rate.mean())
-            if own.direct_effect.isna().any():
-                assert (dataset, removal, feature) == ("iris", "constant", removed("iris")[1])
-                assert text(cells["direct effect"]) == (
-                    f"not measured {number(own.direct_effect_before.mean())} → not measured")
-            else:
-                assert text(cells["direct effect"]) == (
-                    f"{percent((own.direct_effect / own.direct_effect_before).mean())} "
-                    f"{number(own.direct_effect_before.mean())} → {number(own.direct_effect.mean())}")
+            assert cells["net cost"] == f"{signed_percent(mean)}{interval}"
+            assert cells["seconds"] == seconds(own.seconds.mean())
 
 
-def test_seen_by_counts_the_scorers_that_still_see(page: BeautifulSoup) -> None:
-    """Of boston: all that apply see what is reduced or stays, lime alone what `constant` removed."""
-    seen = {"out": 0, "disputed": 1, "reduced": 7, "stays": 7}
+def test_seen_by_counts_the_scorers_that_are_above_their_null(page: BeautifulSoup) -> None:
+    """Of boston: all but xgboost_gain, which reads labels, and LIME, see what is present or not excluded.
+
+    What is bounded by zero weights is zero by construction; LIME raises one false alarm and is blind to the third.
+    """
     for dataset, feature, head, rows in answers(page):
+        if dataset != "boston":
+            continue
+        first, second, third = removed()
         for removal, row in zip(REMOVALS, rows, strict=True):
             cell = text(row.select("td")[head.index("seen by")])
-            apply = len(VOTERS) - (removal not in DATA_REMOVALS)
-            if dataset == "boston":
-                assert cell == f"{seen[KINDS[removal]]} of {apply}"
-            elif (feature, removal) == (removed("iris")[1], "fold_tuning"):
-                assert cell.endswith(f" of {apply - 1} 1 not measured")
-            else:
-                assert cell.endswith(f" of {apply}")
+            wanted = str(6 - (feature == third)) if removal in ("stochastic_tuning", "inversion_tuning") else "0"
+            wanted = "1 1 false alarm" if (feature, removal) == (first, "constant") else wanted
+            wanted = "0 1 not measured" if (feature, removal) == (second, "retrain") else wanted
+            assert cell == wanted, (feature, removal)
 
 
-def test_the_kind_of_each_row_is_that_of_its_words(page: BeautifulSoup) -> None:
-    says = {"out": "taken out", "disputed": "out, not all agree", "reduced": "reduced", "stays": "still in"}
-    for dataset, _, _, rows in answers(page):
+def test_the_state_of_each_row_is_that_of_its_words(page: BeautifulSoup) -> None:
+    kinds = {"proved none": "proved", "present": "present", "undecided": "undecided", "bounded": "bounded"}
+    for dataset, feature, head, rows in answers(page):
+        cells = {text(row.select_one("th")): (text(row.select("td")[head.index("direct influence")]), row["class"])
+                 for row in rows}
         if dataset == "boston":
-            assert [(row["class"], text(row.select_one("th"))) for row in rows] == [
-                ([KINDS[removal]], f"{removal} : {says[KINDS[removal]]}") for removal in REMOVALS]
+            assert cells == {removal: (state, [kinds[state]]) for removal, state in STATES.items()}
+        elif feature == removed("iris")[1]:  # one of three networks, whatever the others are
+            assert cells["constant"] == ("not measured", ["unmeasured"])
     card = page.select_one("#answer-boston").parent
-    for row in card.select(".answer-row"):
-        assert text(row.select_one(".headline")).startswith("3 of 5 methods take ")
+    for row, alarm in zip(card.select(".answer-row"), ("alarms", "", "blind"), strict=True):
+        assert text(row.select_one(".headline")).startswith("3 of 5 methods take the direct influence of ")
         badges = [(item["class"][0], text(item.select_one(".badge"))) for item in row.select("li")]
-        assert badges == [*((kind, says[kind]) for kind in ("out", "disputed", "reduced", "stays")),
-                          ("cost", "cost"), ("went", "went to")]
-        assert text(row.select("li")[0]).startswith("taken out retrain , fold_tuning :")
+        assert badges == [
+            ("before", "before"), ("proved", "proved none"), ("bounded", "bounded"), ("undecided", "undecided"),
+            ("present", "present"), *([(alarm, "scorers")] if alarm else []), ("cost", "cost"), ("went", "went to"), ("known", "still known")]
+        assert text(row.select("li")[1]).startswith("proved none retrain , constant : no weight leads from ")
 
 
 def heats(page: BeautifulSoup, slug: str) -> dict[str, Tag]:
@@ -273,12 +277,16 @@ def test_figures_stand_in_the_order_of_the_chapters(page: BeautifulSoup) -> None
         assert text(section.select_one(".left-out")) == "Lost : left out: no rows."
 
 
-def test_the_reading_says_the_thresholds(page: BeautifulSoup) -> None:
+def test_the_reading_says_the_rules(page: BeautifulSoup, tmp_path: Path, run: Frames) -> None:
     words = text(page.select_one("#reading"))
-    assert "taken out at most 1.0 % of the direct effect is left, mean over networks, and no scorer sees it" in words
-    assert "reduced up to 50 % of the direct effect is left." in words
-    assert "still in 50 % or more is left." in words
-    assert "more than 1.0 % of its former share" in words
+    for state in ("proved none", "bounded", "undecided", "present", "not measured"):
+        assert state in [text(badge) for badge in page.select("#reading .badge")]
+    assert "0.01 of the standard deviation of each seed's original's output over the test rows" in words
+    assert "It is never read as gone." in words and "they do not vote" in words
+    about = record(whole_run())
+    about["spec"]["rules"]["delta_absolute"] = 0.25
+    words = text(drawn(write_run(tmp_path / "absolute", run, about)).select_one("#reading"))
+    assert "Fixed before the run: 0.25 in the output's own units" in words and "standard deviation" not in words
 
 
 def test_failures_are_listed_once(page: BeautifulSoup) -> None:
