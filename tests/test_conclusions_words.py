@@ -1,40 +1,31 @@
 """The sentences on a removed feature: each state's own words, with numbers computed from the tables by hand."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from conclusion_cases import PROVED, enclosed, exact, frames, searched
 from report_fixture import (
     REMOVALS,
-    SEEDS,
-    STATES,
     Frames,
     changed,
     failures,
     hand_mean,
-    record,
     removed,
     settled,
     tables,
     units_run,
-    whole_run,
-    write_run,
 )
 from report_fixture import subject as read_subject
 
-from attribution_suite import report
 from attribution_suite.conclusions import direct as rules
 from attribution_suite.conclusions import words
 from attribution_suite.conclusions.direct import direct
 from attribution_suite.conclusions.numbers import percent, rounded, signed_percent
 from attribution_suite.conclusions.summary import summary_table
-from attribution_suite.conclusions.verdicts import verdicts, write_verdicts
-from attribution_suite.reporting.reading import Run, Subject
-from attribution_suite.tables.verdicts import VERDICTS
+from attribution_suite.conclusions.verdicts import verdicts
+from attribution_suite.reporting.reading import Subject
 
 OUT = ("retrain", "fold_tuning", "constant")
 
@@ -133,7 +124,7 @@ def test_what_was_not_measured_is_said_and_not_counted_as_out(boston: Subject) -
     headline, sentences = told(found, feature)
     assert headline == (f"Nothing was measured: whether any method takes {feature} out of the network is not known.")
     assert [kind for kind, *_ in sentences if kind != "blind"] == ["before", "unmeasured"]
-    assert sentences["unmeasured", *REMOVALS].endswith("is not measured in 3 of 3 networks: nothing is concluded of it.")
+    assert "is not measured in 3 of 3 networks: nothing is concluded of it." in sentences["unmeasured", *REMOVALS]
 
 
 def test_of_networks_that_have_not_learned_only_algebra_speaks(boston: Subject) -> None:
@@ -214,7 +205,8 @@ def test_no_difference_is_said_where_it_is_shown(boston: Subject, costs: tuple[f
 def test_a_cost_that_is_not_measured_is_not_the_least(boston: Subject) -> None:
     feature = removed()[2]
     cheapest = next(name for kind, *names in told(boston.tables, feature)[1] for name in names if kind == "cost")
-    sentences = told(moved(boston, {"removed": feature, "removal": cheapest, "seed": 1}, loss_native=np.nan), feature)[1]
+    one = {"removed": feature, "removal": cheapest, "seed": 1}
+    sentences = told(moved(boston, one, loss_native=np.nan), feature)[1]
     (key,) = (key for key in sentences if key[0] == "cost")
     assert cheapest not in key and sentences[key].endswith(f"; {cheapest}: not measured.")
     nothing = {**boston.tables, "outcomes": boston.tables["outcomes"].assign(loss_native=np.nan)}
@@ -245,49 +237,3 @@ def test_hidden_units_are_called_by_their_rank() -> None:
     assert sentences["known",] == (
         f"a probe reads R² {outcomes.recoverability_before.mean():.2f} of the removed unit from what the next layer is "
         f"given before, {after.iloc[0]:.2f} ({after.index[0]}) to {after.iloc[1]:.2f} ({after.index[1]}) after.")
-
-
-def test_the_table_of_a_run_is_what_its_tables_say(tmp_path: Path) -> None:
-    """Columns and types as documented, one row a removal and feature with the originals'; the page tells the same."""
-    kept = pd.read_parquet(whole_run() / "verdicts.parquet")
-    assert {name: str(dtype) for name, dtype in kept.dtypes.items()} == {
-        name: column.dtype for name, column in VERDICTS.items()}
-    fields = {field.name: field.metadata for field in pq.read_schema(whole_run() / "verdicts.parquet")}
-    assert fields["moved_at_most"][b"unit"] == b"in [0, 1]" and all(about[b"meaning"] for about in fields.values())
-    assert list(kept[["dataset", "removed", "removal"]].itertuples(index=False, name=None)) == [
-        (dataset, feature, removal) for dataset in ("boston", "iris") for feature in removed(dataset)
-        for removal in ("original", *REMOVALS)]
-    pd.testing.assert_frame_equal(
-        pd.concat([one.verdicts for one in Run(whole_run()).subjects(None)], ignore_index=True), kept)
-    path = write_run(tmp_path / "run", tables(whole_run()), record(whole_run()))
-    pd.testing.assert_frame_equal(pd.read_parquet(write_verdicts(path)), kept)
-    before = (path / "verdicts.parquet").read_bytes()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("attribution_suite.reporting.figures.draw", lambda subject: {})
-        page = report(path).read_text()
-    assert (path / "verdicts.parquet").read_bytes() == before
-    for feature in removed():
-        own = kept[(kept.dataset == "boston") & (kept.removed == feature)]
-        assert words.headline(own) in page
-
-
-def test_a_run_with_a_failed_chunk_has_a_table(tmp_path: Path) -> None:
-    """Of one removal nothing is there but the failure; of the other, one network."""
-    found = settled(tables(whole_run(), names=("boston",)))
-    feature = removed()[0]
-    for name, frame in found.items():
-        if {"removal", "removed", "seed"} <= {*frame}:
-            lost = (frame.removal == "constant") | ((frame.removal == "retrain") & (frame.seed == 2))
-            found[name] = frame[~lost]
-    found["failures"] = failures(removal="constant", removed=feature, rank=1, error="MemoryError")
-    path = write_run(tmp_path / "run", found, record(whole_run(), ("boston",)))
-    table = pd.read_parquet(write_verdicts(path)).set_index(["removed", "removal"])
-    row = table.loc[(feature, "constant")]
-    assert (row.direct, row.networks_not_measured, row.networks_proved) == ("not measured", SEEDS, 0)
-    assert set(row.scorers_not_measured.split(", ")) > {"weights", "lime"}
-    row = table.loc[(feature, "retrain")]
-    assert (row.direct, row.networks_not_measured, row.networks_proved) == ("not measured", 1, 2)
-    for removal in ("stochastic_tuning", "inversion_tuning", "fold_tuning"):
-        assert table.direct[feature, removal] == STATES[removal]
-    empty = write_run(tmp_path / "nothing", {name: frame[:0] for name, frame in found.items()}, record(whole_run()))
-    assert pd.read_parquet(write_verdicts(empty)).columns.to_list() == list(VERDICTS)

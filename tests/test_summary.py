@@ -1,10 +1,7 @@
 """The summary and the terminal's lines against loops written from their definitions."""
 
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,20 +14,16 @@ from report_fixture import (
     changed,
     failures,
     hand_mean,
-    record,
     removed,
     settled,
     tables,
     units_run,
     whole_run,
-    write_run,
 )
 
 from attribution_suite.conclusions.numbers import MINUS, number, percent, score, seconds, signed_percent
 from attribution_suite.conclusions.summary import part_left, seed_interval, summary_table
 from attribution_suite.conclusions.verdicts import verdicts
-from attribution_suite.errors import InputError
-from attribution_suite.reporting.reading import Run, Subject
 from attribution_suite.reporting.summary import format_summary
 
 TUNED = ("stochastic_tuning", "inversion_tuning", "fold_tuning")
@@ -76,7 +69,8 @@ def test_every_number_equals_its_definition(found: Frames, summary: pd.DataFrame
         measure = "r2" if dataset == "boston" else "auc"
         for feature in removed(dataset):
             for removal in REMOVALS:
-                row, networks = row_of(summary, dataset, feature, removal), networks_of(found, dataset, feature, removal)
+                row = row_of(summary, dataset, feature, removal)
+                networks = networks_of(found, dataset, feature, removal)
                 expected = {
                     "effect_left": [one.direct_effect / one.direct_effect_before for one in networks],
                     "effect_before": [one.direct_effect_before for one in networks],
@@ -95,8 +89,8 @@ def test_every_number_equals_its_definition(found: Frames, summary: pd.DataFrame
 
 
 @pytest.mark.parametrize(("costs", "same"), [
-    ([0.001, 0.002, 0.0015], True), ([-0.001, 0.001, 0.0], True), ([0.0, 0.0, 0.03], False), ([0.02, 0.02, 0.02], False),
-    ([0.0094, 0.0095, 0.0096], True), ([0.0, 0.0, np.nan], False)])
+    ([0.001, 0.002, 0.0015], True), ([-0.001, 0.001, 0.0], True), ([0.0, 0.0, 0.03], False),
+    ([0.02, 0.02, 0.02], False), ([0.0094, 0.0095, 0.0096], True), ([0.0, 0.0, np.nan], False)])
 def test_no_difference_is_shown_never_assumed(found: Frames, costs: list[float], same: bool) -> None:
     """Within 1 % with 95 % confidence, all networks measured; one network shows nothing."""
     rows = {"dataset": "boston", "removal": "constant", "removed": removed()[0]}
@@ -196,7 +190,8 @@ def test_the_terminal_summary_says_what_the_tables_say(found: Frames) -> None:
                 cells = [removal, state, most + bound]
                 if removal != "original":
                     measure = "r2" if dataset == "boston" else "auc"
-                    before, after = (np.mean([one[name] for one in networks]) for name in (f"{measure}_before", measure))
+                    before, after = (np.mean([one[name] for one in networks])
+                                     for name in (f"{measure}_before", measure))
                     cells += [
                         percent(np.mean([one.direct_effect / one.direct_effect_before for one in networks])),
                         f"{score(before)} → {score(after)}",
@@ -255,33 +250,3 @@ def test_one_network_has_no_interval_and_is_called_one() -> None:
     assert words.endswith("\nOne network; one split of the rows.") and "networks (" not in words
     assert "Mean over 2 networks" in format_summary(summary_table(two), verdicts(two), RULES)
     assert summary_table(one).filter(regex="_(low|high)$").isna().all(axis=None)
-
-
-def test_damaged_runs_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"run\.json' does not exist: give a directory"):
-        _ = Run(tmp_path).info
-    whole = record(whole_run())
-    run = write_run(tmp_path / "run", tables(whole_run(), 2), whole)
-    (run / "run.json").write_text("{")
-    with pytest.raises(InputError, match="is not JSON"):
-        _ = Run(run).info
-    (run / "run.json").write_text(json.dumps({name: value for name, value in whole.items() if name != "versions"}))
-    with pytest.raises(InputError, match="lacks versions: run the audit again"):
-        _ = Run(run).info
-    (run / "shifts.parquet").write_bytes(b"not parquet")
-    with pytest.raises(InputError, match=r"shifts\.parquet' cannot be read"):
-        Run(run).table("shifts")
-    (run / "shifts.parquet").unlink()
-    with pytest.raises(InputError, match=r"shifts\.parquet' does not exist"):
-        Run(run).table("shifts")
-    tables(whole_run(), 2)["shifts"].drop(columns="proxy_mass").to_parquet(run / "shifts.parquet")
-    with pytest.raises(InputError, match="lacks the column proxy_mass"):
-        Run(run).table("shifts")
-
-
-def test_names_become_different_anchors() -> None:
-    empty = Subject("a b", 0, {}, {}, {}, None)
-    slugs = [replace(empty, name=name).slug for name in ("a b", "a-b", "a/b", "A b", "héart", "heart", "日本")]
-    assert len(set(slugs)) == len(slugs)
-    assert replace(empty, name="heart", layer=2).slug == "heart-layer-2"
-    assert all(slug.replace("-", "").replace("_", "").isalnum() for slug in slugs)
