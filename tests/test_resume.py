@@ -224,20 +224,24 @@ def test_a_failing_scorer_is_named_and_everything_else_finishes(tmp_path: Path) 
     packages = add_scorer(tmp_path / "packages", "picky", body)
     words = (*SOME, "--scorers", "saliency,picky", "--out", "run")
     status, out, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")
-    failed = [f"attribution-suite: failed: iris {removal} (petal_length), picky: ValueError: of my own"
-              for removal in ("retrain", "fold", "constant")]
+    edits = {removal: f"{removal} (petal_length), picky" for removal in ("retrain", "fold", "constant")}
+    places = {**{place: "ValueError: of my own" for place in edits.values()},
+              "before (petal_length), picky": "null by phantoms: ValueError: of my own"}  # they have weights of zero
+    failed = [f"attribution-suite: failed: iris {place}: {error}" for place, error in places.items()]
     assert status == 1 and sorted(err.splitlines()) == sorted(failed) and "report: run/report.html" in out
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert sorted(each["chunk"] for each in record["failed"]) == sorted(
-        f"iris {removal} (petal_length), picky" for removal in ("retrain", "fold", "constant"))
+    assert {each["chunk"]: each["error"] for each in record["failed"]} == {
+        f"iris {place}": error for place, error in places.items()}
     found = {name: pd.read_parquet(tmp_path / "run" / f"{name}.parquet") for name in
-             ("attributions", "outcomes", "failures")}
+             ("attributions", "outcomes", "failures", "verdicts")}
     by_removal = found["attributions"].groupby("removal").scorer.unique().map(set)
     assert by_removal["original"] == {"saliency", "picky"}
-    assert all(by_removal[removal] == {"saliency"} for removal in ("retrain", "fold", "constant"))
-    assert len(found["outcomes"]) == 2 * 3 and list(found["failures"].scorer) == ["picky"] * 3
+    assert all(by_removal[removal] == {"saliency"} for removal in edits)
+    assert set(edits) < set(found["outcomes"].removal) and list(found["failures"].scorer) == ["picky"] * 4
+    assert set(found["verdicts"].scorers_not_measured) == {"picky"}
+    assert list(found["verdicts"].direct) == ["present", *["proved none"] * 3]  # no scorer has a vote
     status, again, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")  # what is done stays, and is told
-    assert status == 1 and sorted(err.splitlines()) == sorted(failed) and again.count("already done") == 4
+    assert status == 1 and sorted(err.splitlines()) == sorted(failed) and again.count("already done") == 5
     module = packages / "picky_module.py"
     module.write_text(module.read_text().replace("raise ValueError('of my own')", "pass"))
     status, out, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")  # mended: its numbers are other ones
@@ -259,10 +263,12 @@ def test_a_crash_of_a_worker_costs_its_chunk_alone(tmp_path: Path) -> None:
     assert err == ("attribution-suite: failed: iris constant (petal_length): its worker process was killed "
                    "(out of memory?)\n")
     outcomes = pd.read_parquet(tmp_path / "run" / "outcomes.parquet")
-    assert set(outcomes.removal) == {"stochastic_tuning", "shuffle_tuning"}
+    assert set(outcomes.removal) == {"original", "sham", "stochastic_tuning", "shuffle_tuning"}
+    verdicts = pd.read_parquet(tmp_path / "run" / "verdicts.parquet").set_index("removal")
+    assert verdicts.direct["constant"] == "not measured" and verdicts.networks_not_measured["constant"] == 2
     (tmp_path / "crash").unlink()
     status, out, err = call(*words, cwd=tmp_path, packages=packages)
-    assert (status, err, out.count("already done")) == (0, "", 3)
+    assert (status, err, out.count("already done")) == (0, "", 5)
 
 
 def test_two_runs_at_once_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -109,10 +109,16 @@ def training(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
 
 def failures(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row a scorer that failed, in its scores or its null, and node removed."""
+    return failed(members, scorer_errors(arrays))
+
+
+def scorer_errors(arrays: Arrays) -> dict[str, str]:
+    """Why the scorers that a chunk could not measure failed, in their scores or their null, by scorer."""
     errors: dict[str, str] = {}
-    for name in arrays.keys() & {"null_failures", "failures"}:
-        errors |= json.loads(arrays[name].tobytes())
-    return failed(members, errors)
+    for name in ("null_failures", "failures"):
+        if name in arrays:
+            errors |= json.loads(arrays[name].tobytes())
+    return errors
 
 
 def failed(members: pd.DataFrame, errors: Mapping[str, str]) -> pd.DataFrame:

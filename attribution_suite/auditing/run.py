@@ -14,6 +14,7 @@ import torch
 from attribution_suite.auditing.chunk import Chunk, load
 from attribution_suite.auditing.collate import collate
 from attribution_suite.auditing.context import RunContext
+from attribution_suite.auditing.frames import scorer_errors
 from attribution_suite.auditing.given import Given
 from attribution_suite.auditing.machine import available_cores
 from attribution_suite.auditing.plan import Plan, make_plan, plan_edits
@@ -106,9 +107,8 @@ def failures(chunks: Sequence[Chunk], done: Sequence[Done], store: Store) -> lis
     failed = [(ended.chunk.title, ended.error) for ended in done if ended.error]
     for chunk in chunks:
         stored = load(chunk, store)
-        if stored is not None and "failures" in stored.arrays:
-            errors: dict[str, str] = json.loads(stored.arrays["failures"].tobytes())
-            failed += [(f"{chunk.title}, {scorer}", error) for scorer, error in errors.items()]
+        if stored is not None:
+            failed += [(f"{chunk.title}, {scorer}", error) for scorer, error in scorer_errors(stored.arrays).items()]
     return failed
 
 
