@@ -225,7 +225,7 @@ def test_a_failing_scorer_is_named_and_everything_else_finishes(tmp_path: Path) 
     words = (*SOME, "--scorers", "saliency,picky", "--out", "run")
     status, out, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")
     edits = {removal: f"{removal} (petal_length), picky" for removal in ("retrain", "fold", "constant")}
-    places = {**{place: "ValueError: of my own" for place in edits.values()},
+    places = {**dict.fromkeys(edits.values(), "ValueError: of my own"),
               "before (petal_length), picky": "null by phantoms: ValueError: of my own"}  # they have weights of zero
     failed = [f"attribution-suite: failed: iris {place}: {error}" for place, error in places.items()]
     assert status == 1 and sorted(err.splitlines()) == sorted(failed) and "report: run/report.html" in out
