@@ -223,8 +223,8 @@ def test_one_network_given_is_one_network(table: TabularDataset, tmp_path: Path)
     for name in ("attributions", "shifts", "outcomes", "training"):
         rows = found.table(name)
         assert set(rows.seed) == {0} and not rows.duplicated().any(), name
-    # One row a method, the original's own, and its one of the feature: nothing to draw an interval over.
-    assert list(found.table("outcomes").removal) == ["original", "original", *WORDS["removals"]]
+    # One row a method, the original's own, its one of the feature, and its sham: nothing to draw an interval over.
+    assert list(found.table("outcomes").removal) == ["original", "original", "sham", *WORDS["removals"]]
     column = model[0].weight.detach().abs().mean(0)
     weights = found.table("attributions").query("removal == 'original' and scorer == 'weights'")
     np.testing.assert_allclose(weights.share, column / column.sum(), rtol=1e-5)
