@@ -36,8 +36,8 @@ LEAST = {"seeds": 2, "rows": 8, "lime_rows": 2, "lime_samples": 20, "background"
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     """A folder with data.csv, the least profile, one worker, and training of two epochs; returns the table."""
     generator = np.random.default_rng(0)
-    sex, age = generator.choice(["f", "m"], 120), generator.normal(size=120)
-    table = pd.DataFrame({"sex": sex, "age": age, "y": age + (sex == "f")})
+    sex, age, race = generator.choice(["f", "m"], 120), generator.normal(size=120), generator.choice([*"uvw"], 120)
+    table = pd.DataFrame({"sex": sex, "age": age, "race": race, "y": age + (sex == "f")})
     table.to_csv(tmp_path / "data.csv", index=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], **LEAST))
@@ -58,7 +58,7 @@ def executed(block: int, **names: Any) -> dict[str, Any]:
 
 
 def test_no_block_is_left_out() -> None:
-    assert len(PYTHON) == 5 and len(COMMANDS) == 7
+    assert len(PYTHON) == 5 and len(COMMANDS) == 8
     assert len(BASH) == 4 and sum("<!--" in part for part in README.split("```bash")) == 2  # the other two set up
 
 
