@@ -15,9 +15,9 @@ import pandas as pd
 import torch
 from common import conclude, table
 from planted import FAMILIES
-from planted_edits import TRAINING, edited
+from planted_edits import HASTY, TRAINING, edited
 from verdict_rates import false_clean, false_present, judged, rate
-from verdicts_probes import HASTY, coverage, population, probe_rates, probed
+from verdicts_probes import coverage, population, probe_rates, probed
 from verdicts_scorers import above_nulls, needs_phantoms, rates
 
 from attribution_suite.conclusions.direct import BOUNDED, PRESENT, PROVED

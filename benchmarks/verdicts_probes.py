@@ -25,7 +25,6 @@ from attribution_suite.scorers.attribution import Evaluation
 ROWS, POPULATION, DRAWS = 500, 50_000, 20_000
 PROBES: dict[str, Callable[[Tensor, Target], Limits]] = {"ridge": ridge_probe, "boosted": boosted_probe}
 TUNED = "stochastic_tuning"
-HASTY = Training(20, 64, 5e-3, patience=4)  # some networks stop before they have learned: losses have a long tail
 
 
 def probed(members: int, boosted: int, seed: int = 400) -> pd.DataFrame:

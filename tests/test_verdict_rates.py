@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from planted import FAMILIES, STRENGTHS, Planted
-from planted_edits import edited, searched
+from planted_edits import HASTY, edited, searched
 from planted_paths import COLUMNS, Table
 from verdict_rates import false_clean, false_present, judged, rate
 
@@ -68,7 +68,7 @@ def test_a_search_never_calls_a_module_bounded() -> None:
 
 
 def test_no_clean_verdict_is_false_of_edited_networks() -> None:
-    table = judged(edited(25, 20))
+    table = judged(edited(25, 20, HASTY))
     assert not false_clean(table).any()
     assert set(table[table.family.isin(["edited: retrain", "edited: fold", "edited: constant"])].verdict) == {PROVED}
     exact = table[table.method == "exact"]
