@@ -28,11 +28,18 @@ def judged_scorers() -> list[str]:
     return [name for name in SCORERS.names if traits_of(name).reads != "labels" and not traits_of(name).below]
 
 
-def above_nulls(members: int, seed: int = 300) -> pd.DataFrame:
+def with_phantoms() -> list[str]:
+    """Those of them whose null is measured."""
+    return [name for name in judged_scorers() if needs_phantoms(name, 0)]
+
+
+def above_nulls(members: int, names: Sequence[str], groups: Sequence[str] = tuple(GROUPS),
+                seed: int = 300) -> pd.DataFrame:
     """One row a group, network and scorer: is x_j above the scorer's null? Group, scorer, `present`, `above`."""
-    choices = [Choice.of(name, PROFILES["quick"]) for name in judged_scorers()]
+    choices = [Choice.of(name, PROFILES["quick"]) for name in names]
     rows = []
-    for number, (group, (family, strength)) in enumerate(GROUPS.items()):
+    for number, group in enumerate(groups):
+        family, strength = GROUPS[group]
         asked = FAMILIES[family](members, seed + number, (strength or 1.0,))
         for member in range(members):
             rows += [{"group": group, "scorer": name, "present": strength > 0, "above": above}
