@@ -9,7 +9,7 @@ import torch
 from cases import CASES, SCORED, Case, layer_of
 
 from attribution_suite import audit, load_dataset
-from attribution_suite.scorers import SCORERS
+from attribution_suite.scorers import SCORERS, memory, xgboost_fit
 from attribution_suite.scorers.attribution import Attribution
 from attribution_suite.scorers.choice import Choice, traits_of
 
@@ -58,3 +58,16 @@ def test_an_original_and_its_edit_share_draws_in_an_audit(tmp_path: Path) -> Non
     moved = (shares.shuffle_tuning - shares.original).abs().groupby("scorer").mean()
     spread = shares.original.unstack("seed").diff(axis=1)[1].abs().groupby("scorer").mean()
     assert (moved < spread).all() and np.isfinite(moved).all()
+
+
+def test_what_scorers_share_is_made_once_for_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gain and SHAP read one fit a network and seed; the wrong thing to keep would be the last seed's alone."""
+    memory.forget()
+    fits, fit = [], xgboost_fit.XGBoostScorer._train
+    monkeypatch.setattr(xgboost_fit.XGBoostScorer, "_train", lambda *args, **more: fits.append(1) or fit(*args, **more))
+    networks = CASES[0].networks.select([0, 0, 0])
+    evaluation = CASES[0].evaluation.for_members(torch.tensor([0, 0, 0]))
+    for name in ("xgboost_gain_surrogate", "xgboost_shap_surrogate"):
+        Choice(name).attribute_seeds(networks, evaluation, 0, [1, 2, 3])
+    assert len(fits) == 3
+    memory.forget()

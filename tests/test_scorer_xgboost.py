@@ -12,7 +12,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
-from attribution_suite.scorers import xgboost_fit
+from attribution_suite.scorers import memory
 from attribution_suite.scorers.attribution import Evaluation, sum_groups
 from attribution_suite.scorers.xgboost_gain import XGBoostGain, XGBoostGainSurrogate
 from attribution_suite.scorers.xgboost_shap import XGBoostShap, XGBoostShapSurrogate
@@ -25,7 +25,7 @@ SURROGATES = [XGBoostGainSurrogate, XGBoostShapSurrogate]
 
 @pytest.fixture(autouse=True)
 def forget_fits() -> None:
-    xgboost_fit._last.clear()
+    memory.forget()
 
 
 def case(task: str, rows: int = 40) -> tuple[Perceptrons, Evaluation]:
@@ -145,11 +145,14 @@ def test_gain_and_shap_share_a_fit_but_networks_do_not(monkeypatch: pytest.Monke
                              ((networks, replace(evaluation, groups={"all": tuple(range(6))})), {}),
                              ((networks, evaluation), {"rounds": 5}), ((networks, evaluation), {"rows": 200})):
         assert fits(XGBoostShapSurrogate, *changed, **options) == classes
-        assert fits(XGBoostShapSurrogate, networks, evaluation) == classes
+        assert fits(XGBoostShapSurrogate, networks, evaluation) == 0
     one_class = replace(evaluation, explained=torch.zeros_like(evaluation.explained))
     assert fits(XGBoostShapSurrogate, networks, one_class) == len(networks)
     other = replace(evaluation, background_targets=evaluation.background_targets.roll(1))
     assert fits(XGBoostShap, networks, other) == 1
+    for seed in range(memory.KEPT):  # the memory is bounded: what was asked first is forgotten first
+        fits(XGBoostShapSurrogate, networks, replace(evaluation, seed=100 + seed))
+    assert fits(XGBoostShapSurrogate, networks, evaluation) == classes
 
 
 def test_hidden_layers_are_fitted_member_by_member() -> None:
@@ -169,7 +172,7 @@ def test_rows_are_drawn_from_the_seed() -> None:
     networks, evaluation = case("regression")
 
     def scores(kind: type, seed: int, rows: int) -> torch.Tensor:
-        xgboost_fit._last.clear()
+        memory.forget()
         return kind(**{**OPTIONS, "rows": rows}).attribute(networks, replace(evaluation, seed=seed)).scores
 
     for kind in (XGBoostGain, XGBoostGainSurrogate):

@@ -15,6 +15,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.outputs import explained_output
 from attribution_suite.options import check_flags, check_whole
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
+from attribution_suite.scorers.memory import made_once
 
 KERNEL_WIDTH = 0.75  # times √features, as in the package
 RIDGE = 1.0
@@ -67,11 +68,12 @@ class Lime:
         return Attribution.from_local(self.name, values.to(networks.first_weight), evaluation.features)
 
     def _explain(self, networks: Ensemble, evaluation: Evaluation) -> Tensor:
-        background, rows = (part.double().numpy(force=True) for part in (evaluation.background, evaluation.inputs))
         groups = [list(columns) for columns in evaluation.groups.values()]
-        if sorted(chain.from_iterable(groups)) != list(range(rows.shape[1])):
+        if sorted(chain.from_iterable(groups)) != list(range(evaluation.inputs.shape[1])):
             raise InputError("lime needs every column in exactly one feature: check the groups")
-        marginals = [_marginal(background[:, columns], rows[:, columns], self.published) for columns in groups]
+        tables = evaluation.background, evaluation.inputs
+        marginals = made_once(
+            "lime", tables, (groups, self.published), lambda: _marginals(*tables, groups, self.published))
         row_places = torch.from_numpy(np.stack([marginal.row_places for marginal in marginals], 1)).to(networks.device)
         values = torch.empty(len(networks), *row_places.shape, dtype=torch.float64, device=row_places.device)
         for number in range(min(self.neighbourhoods, len(row_places))):
@@ -100,6 +102,11 @@ class Marginal:
     lower: np.ndarray
     mass: np.ndarray
     row_places: np.ndarray
+
+
+def _marginals(training: Tensor, explained: Tensor, groups: Sequence[list[int]], published: bool) -> list[Marginal]:
+    background, rows = (part.double().numpy(force=True) for part in (training, explained))
+    return [_marginal(background[:, columns], rows[:, columns], published) for columns in groups]
 
 
 def _marginal(background: np.ndarray, rows: np.ndarray, published: bool) -> Marginal:

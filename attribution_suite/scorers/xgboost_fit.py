@@ -1,9 +1,8 @@
 """XGBoost fitted to the labels (baselines) or to the networks (surrogates): what its gain and SHAP scorers share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.outputs import explained_output
 from attribution_suite.options import check_whole
 from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.memory import made_once
 
 # Bins of the quantised matrix. On real Prudential 64 fit three times as fast as the default 256, as well or better.
 BINS = 64
@@ -27,8 +27,6 @@ CONSTANT = 1e-6
 # rows, but let it read a feature's proxies (share of Boston's LSTAT after retraining without it; R² on test rows):
 # 0: 0.1 %, 0.90;  0.25: 0.1 %, 0.95;  0.5: 0.2 %, 0.95;  0.75: 4 %, 0.95.
 NATIVE = 0.25
-T = TypeVar("T")
-_last: dict[str, tuple[str, Any]] = {}  # kind → what the last fit was made of, and the fit
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class XGBoostScorer:
             objective["num_class"] = outputs
         sources = (evaluation.background, evaluation.background_targets)
         options = (self._options, evaluation.task, evaluation.seed, outputs)
-        return _fitted_once("labels", sources, options, fit)
+        return made_once("labels", sources, options, fit)
 
     def label_outputs(self, networks: Ensemble, evaluation: Evaluation, rows: Tensor) -> Tensor:
         """What the boosters of `fit_labels` make of rows `[rows, columns]`: `[boosters, rows, outputs]`.
@@ -97,7 +95,7 @@ class XGBoostScorer:
             tuple(row.unique().tolist()) for row in evaluation.explained]
         sources = (*networks.tensors, evaluation.background)
         options = (self._options, evaluation.seed, tuple(classes), networks.architecture, dict(evaluation.groups))
-        return _fitted_once("outputs", sources, options, fit)
+        return made_once("outputs", sources, options, fit)
 
     @property
     def _options(self) -> tuple[int, int, int]:
@@ -127,18 +125,6 @@ class XGBoostScorer:
         options = {"tree_method": "hist", "max_bin": BINS, "max_depth": self.depth, "eta": RATE, "nthread": 1,
                    **objective}
         return xgboost.train(options, matrix, self.rounds)
-
-
-def _fitted_once(kind: str, sources: Sequence[Tensor], options: tuple[object, ...], fit: Callable[[], T]) -> T:
-    """The last fit of this kind if it was made of the same numbers and options, else a new one."""
-    digest = blake2b(repr(options).encode())
-    for source in sources:
-        digest.update(repr(source.shape).encode() + source.numpy(force=True).tobytes())
-    made_of = digest.hexdigest()
-    if kind not in _last or _last[kind][0] != made_of:
-        _last[kind] = made_of, fit()
-    result: T = _last[kind][1]
-    return result
 
 
 def _each(rows: Tensor) -> np.ndarray:
