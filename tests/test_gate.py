@@ -201,17 +201,19 @@ def test_a_scorer_that_fails_costs_its_own_rows(table: TabularDataset, tmp_path:
     assert again.record["failed"] == found.record["failed"] and len(again.record["failed"]) == 2
 
 
-def test_without_a_scorer_that_was_measured_no_node_is_the_strongest(table: TabularDataset, tmp_path: Path,
-                                                                     odd: Callable[[Scores], None]) -> None:
+def test_without_a_scorer_that_was_measured_the_output_alone_is_judged(table: TabularDataset, tmp_path: Path,
+                                                                       odd: Callable[[Scores], None]) -> None:
+    """`top:K` and the verdicts read the output, so they stand where every scorer failed."""
     odd(lambda m, f: leave(3))
-    lines: list[str] = []
-    found = audit(table, out=tmp_path, say=lines.append, **{
-        **WORDS, "networks": members(Layers, 2), "removals": ["constant"], "scorers": ["odd", "random"],
-        "remove": "top:2"})
-    assert any("mine: nothing is removed: no scorer was measured" in line for line in lines)
-    assert found.failed == ["mine original, odd: SystemExit: 3"]
-    assert set(found.table("outcomes").removal) == {"original"}
-    assert (tmp_path / "report.html").exists()
+    found = run(table, tmp_path, networks=members(Layers, 2), removals=["constant"], scorers=["odd", "random"],
+                remove="top:2")
+    assert found.failed[0] == "mine original, odd: SystemExit: 3" and all("odd" in line for line in found.failed)
+    gone = found.verdicts[found.verdicts.removal == "constant"]
+    assert len(gone) == 2 and set(gone.direct) == {"proved none"} and set(gone.scorers_not_measured) == {"odd"}
+    assert not (gone[["sees", "silent", "by_construction", "false_alarm", "blind"]] != "").any(axis=None)
+    effects = run(table, tmp_path / "all", networks=members(Layers, 2), removals=["constant"], scorers=["saliency"],
+                  remove="all").summary.set_index("removed").effect_before
+    assert list(gone.removed) == list(effects.nlargest(2).index)
 
 
 def test_a_scorer_that_works_is_in_every_table(table: TabularDataset, tmp_path: Path,
