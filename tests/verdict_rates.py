@@ -45,10 +45,10 @@ def false_present(table: pd.DataFrame) -> pd.Series:
     return (table.verdict == PRESENT) & (table.truth <= table.delta * (1 - ROUNDING)) & table.closed
 
 
-def rate(errors: int, count: int) -> tuple[float, float, float]:
-    """The rate and its one-sided 95 % limits, low and high (Clopper & Pearson 1934)."""
+def rate(errors: int, count: int, level: float = 0.95) -> tuple[float, float, float]:
+    """The rate and its one-sided limits, low and high (Clopper & Pearson 1934)."""
     if not count:
         return float("nan"), 0.0, 1.0
-    low, high = (binomtest(errors, count, alternative=side).proportion_ci(0.95, "exact")
+    low, high = (binomtest(errors, count, alternative=side).proportion_ci(level, "exact")
                  for side in ("greater", "less"))
     return errors / count, float(low.low), float(high.high)
