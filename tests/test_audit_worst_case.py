@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from attribution_suite import audit, from_arrays, remove, train
 from attribution_suite.datasets.preset import Preset, Training
@@ -98,3 +99,28 @@ def test_delta_in_the_outputs_own_units(dataset: TabularDataset, tmp_path: Path)
     for wrong in ({"delta": 0.0}, {"delta": float("nan")}, {"delta_absolute": -1.0}, {"delta": "much"}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             audit(dataset, out=tmp_path, **words, **wrong)
+
+
+def test_rows_that_stopping_has_seen_speak_for_no_others(dataset: TabularDataset, tmp_path: Path) -> None:
+    """As in published splits whose validation rows are the test rows: half of these are."""
+    words = {"remove": "c", "removals": ["constant"], "scorers": ["saliency"], "seeds": 1, "rows": ROWS, "jobs": 1}
+    overlapping = replace(dataset, validation_rows=dataset.test_rows[:ROWS // 2])
+    outcomes = audit(overlapping, out=tmp_path, **words).table("outcomes").query(ASKED)
+    assert (outcomes["rows"] == ROWS).all() and (outcomes.rows_unseen == ROWS // 2).all()
+    assert (audit(dataset, out=tmp_path, **words).table("outcomes").query(ASKED).rows_unseen == ROWS).all()
+
+
+def test_weights_that_cancel_are_bounded_and_no_scorer_alarms(dataset: TabularDataset, tmp_path: Path) -> None:
+    """Two units that read c alike with opposite outgoing weights: rounding is no score above a null of zero."""
+    network = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 1))
+    with torch.no_grad():
+        first, last = network[0], network[2]
+        first.weight[:4], first.bias[:4] = torch.tensor([[1.0, 1, 0], [-1, -1, 0], [0, 0, 0], [0, 0, 0]]), 0.0
+        first.weight[4:], first.bias[4:] = torch.tensor([0.3, -0.4, 0.9]), 0.1
+        last.weight[0], last.bias[0] = torch.tensor([1.0, -1, 0, 0, 0.7, -0.7]), 2.5  # what it has learned: a + age
+    run = audit(dataset, networks=network, training=Training(1, 16, 1e-9), remove="c", removals=["retrain"],
+                scorers=["feature_ablation", "permutation", "integrated_gradients"], out=tmp_path, jobs=1)
+    row = run.verdicts.set_index("removal").loc["original"]
+    scores = run.table("attributions").query("removal == 'original' and feature == 'c'").share
+    assert scores.max() < 1e-5 and row.false_alarm == ""
+    assert row.direct == "bounded" and row.worst_case < 1e-5 and row.by_construction == ""

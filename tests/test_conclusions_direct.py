@@ -108,10 +108,12 @@ def test_the_part_of_the_population_that_may_move(rows: int, part: float) -> Non
 @pytest.mark.parametrize(("state", "part"), [
     ("proved none", 0.0), ("bounded", 0.0387), ("undecided", np.nan), ("not measured", np.nan), ("present", np.nan)])
 def test_only_what_holds_of_all_rows_is_said_of_others(state: str, part: float) -> None:
-    """The fewest rows of a network count."""
-    row = verdict([NETWORKS[state] | {"rows": rows} for rows in (500, 76, 100)])
+    """The fewest rows of a network count, of those that nothing has seen; of no such row nothing follows."""
+    row = verdict([NETWORKS[state] | {"rows": rows, "rows_unseen": rows - 24} for rows in (524, 100, 124)])
     assert row.moved_at_most == pytest.approx(part, rel=2e-3, nan_ok=True)
-    assert row["rows"] == (0 if state == "not measured" else 76)
+    assert row["rows"] == (0 if state == "not measured" else 100)
+    seen = verdict([NETWORKS[state] | {"rows": rows, "rows_unseen": 0} for rows in (500, 76, 100)])
+    assert seen.moved_at_most == 0 if state == "proved none" else np.isnan(seen.moved_at_most)
 
 
 @pytest.mark.parametrize("worst", range(3))

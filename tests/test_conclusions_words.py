@@ -188,7 +188,7 @@ def test_the_cost_is_that_of_the_methods_that_work_net_of_the_sham(boston: Subje
         cheap, *_, dear = sorted(OUT, key=lambda removal: nets[removal].mean())
         mean, low, high = hand_mean(nets[cheap])
         assert told(boston.tables, feature)[1]["cost", cheap] == (
-            f"costs least of those that work: test loss {signed_percent(mean)} net of the sham "
+            f"costs least of those that work: net cost {signed_percent(mean)} of the test loss "
             f"({signed_percent(low)} to {signed_percent(high)}); {dear} costs most, "
             f"{signed_percent(nets[dear].mean())}.")
 
@@ -211,7 +211,7 @@ def test_a_cost_that_is_not_measured_is_not_the_least(boston: Subject) -> None:
     assert cheapest not in key and sentences[key].endswith(f"; {cheapest}: not measured.")
     nothing = {**boston.tables, "outcomes": boston.tables["outcomes"].assign(loss_native=np.nan)}
     assert told(nothing, feature)[1]["cost",] == (
-        "of the methods that work the cost net of the sham was not measured.")
+        "of the methods that work the net cost was not measured.")
 
 
 def test_the_destination_is_the_commonest_gainer(boston: Subject) -> None:

@@ -31,6 +31,9 @@ from attribution_suite.measures.shift import shift
 from attribution_suite.scorers.choice import traits_of
 from attribution_suite.tables import NEURON_TABLES
 
+# A share up to this is zero to single precision, as where weights cancel: no score above a null of zero.
+ROUNDING = 1e-5
+
 Rows = tuple[str, pd.DataFrame | pa.Table]
 NOTHING_MOVED = dict.fromkeys(("worst_case_method", "witness_from", "witness_to"), "")  # of a row without a feature
 
@@ -164,8 +167,9 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
             p = null_p(score.reshape(-1, variants).T, phantoms.reshape(-1, variants, phantoms.shape[1]).swapaxes(0, 1))
             null = {"phantoms": phantoms.shape[1], "null_max": phantoms.max(1), "null_mean": phantoms.mean(1)}
         elif traits_of(scorer).zero_on_zero_weights:
-            largest = score.reshape(-1, variants).max(0)
-            p = np.where(np.isnan(largest), np.nan, largest <= 0)
+            total = scored["mean_abs"][:, position].sum(1).repeat(each)
+            largest = np.divide(score, total, out=score.copy(), where=score != 0).reshape(-1, variants).max(0)
+            p = np.where(np.isnan(largest), np.nan, largest <= ROUNDING)
             null = {"phantoms": 0, "null_max": 0.0, "null_mean": 0.0}
         else:
             p, by_construction = np.full(variants, np.nan), np.full(len(score), traits_of(scorer).reads == "labels")

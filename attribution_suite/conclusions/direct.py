@@ -64,8 +64,11 @@ def network_states(outcomes: pd.DataFrame, has_learned: pd.Series) -> np.ndarray
 
 
 def moved_at_most(rows: int) -> float:
-    """The part of the population that may move by more than δ where none of n independent rows does: 1 − α^(1/n)."""
-    return float(1 - ALPHA ** (1 / rows))
+    """The part of the population that may move by more than δ where none of n independent rows does: 1 − α^(1/n).
+
+    NaN for no row.
+    """
+    return float(1 - ALPHA ** (1 / rows)) if rows else np.nan
 
 
 def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, Any]:
@@ -80,17 +83,18 @@ def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, A
         "networks_proved": int(tally[PROVED]), "networks_bounded": int(tally[BOUNDED]),
         "networks_undecided": int(tally[UNDECIDED]), "networks_present": int(tally[PRESENT]),
         "networks_not_measured": int(tally[UNMEASURED]),
-        "worst_case": np.nan, "worst_case_bound": np.nan, "delta": np.nan, "rows": 0, "moved_at_most": np.nan,
+        "worst_case": np.nan, "worst_case_bound": np.nan, "delta": np.nan, "rows": 0, "rows_unseen": 0,
+        "moved_at_most": np.nan,
         "witness_seed": -1, "witness_row": -1, "witness_from": "", "witness_to": "", "witness_before": np.nan,
         "witness_after": np.nan}
     if networks is None or not np.isfinite(networks.worst_case).any():
         return row
     witness: Any = networks.iloc[int(networks.worst_case.argmax())]
-    row |= {"delta": witness.delta, "rows": int(networks.rows.min())}
+    row |= {"delta": witness.delta, "rows": int(networks.rows.min()), "rows_unseen": int(networks.rows_unseen.min())}
     if whole:
         row |= {"worst_case": witness.worst_case, "worst_case_bound": networks.worst_case_bound.max()}
     if worst in (BOUNDED, PROVED):
-        row["moved_at_most"] = 0.0 if worst == PROVED else moved_at_most(row["rows"])
+        row["moved_at_most"] = 0.0 if worst == PROVED else moved_at_most(row["rows_unseen"])
     if witness.witness_row >= 0:
         row |= {"witness_seed": int(witness.seed), "witness_row": int(witness.witness_row)}
         row |= {name: witness[name] for name in ("witness_from", "witness_to", "witness_before", "witness_after")}

@@ -89,8 +89,10 @@ def direct_text(row: Any, feature: str) -> str:
     if row.direct == PROVED:
         return f"no weight leads from {feature} into the network: its output cannot depend on it, whatever its value."
     if row.direct == BOUNDED:
+        others = (f"of other such rows at most {percent(row.moved_at_most)} may" if row.rows_unseen else
+                  "stopping has seen these rows, so that nothing follows for others")
         return (f"no row of {row.rows} can be moved by more than δ = {rounded(row.delta)} by {feature} alone (at most "
-                f"{rounded(row.worst_case_bound)}); of other such rows at most {percent(row.moved_at_most)} may.")
+                f"{rounded(row.worst_case_bound)}); {others}.")
     if row.direct == UNDECIDED:
         limit = ("a search bounds nothing" if not np.isfinite(row.worst_case_bound) else
                  f"{rounded(row.worst_case_bound)} is not excluded")
@@ -135,9 +137,9 @@ def _cost(summary: pd.DataFrame) -> Finding:
     """The cheapest and the dearest of the methods that work, net of what training on gains for nothing."""
     order = summary.cost_net.dropna().sort_values()
     if order.empty:
-        return Finding("cost", (), "of the methods that work the cost net of the sham was not measured.")
+        return Finding("cost", (), "of the methods that work the net cost was not measured.")
     cheap, dear = summary.loc[order.index[0]], summary.loc[order.index[-1]]
-    text = f"costs least of those that work: test loss {signed_percent(cheap.cost_net)} net of the sham"
+    text = f"costs least of those that work: net cost {signed_percent(cheap.cost_net)} of the test loss"
     if not np.isnan(cheap.cost_net_low):
         text += f" ({signed_percent(cheap.cost_net_low)} to {signed_percent(cheap.cost_net_high)})"
     text += ", which is no difference" if cheap.cost_equivalent else ""

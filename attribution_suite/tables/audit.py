@@ -83,8 +83,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "null_max": number("the largest s_k of them in this network; NaN where there is no null", "≥ 0"),
         "null_mean": number("their mean", "≥ 0"),
         "p": number("p-value of the feature's score against the null, over all networks that were asked together, the "
-                    "same in each row: above the null if at most 1/20. 0 or 1 of a null that is exactly 0; NaN where "
-                    "there is no null or anything is not finite", "in [0, 1]"),
+                    "same in each row: above the null if at most 1/20. 0 or 1 of a null that is exactly 0 (a share of "
+                    "at most 1e-5 is none); NaN where there is no null or anything is not finite", "in [0, 1]"),
         "by_construction": flag("its zero is no evidence: it is exactly zero on zero weights, and all of the feature's "
                                 "are zero; or it reads labels, never the network"),
         "unseen": flag("its zero is none: the score is 0, and the gradient by the feature is zero on every row though "
@@ -112,6 +112,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "witness_before": number("f there"),
         "witness_after": number("f with the feature moved"),
         "rows": number("how many test rows were looked at"),
+        "rows_unseen": number("how many of them no training or stopping has seen"),
         "delta": number("moves of f up to this count as none, in f's units", "> 0"),
         "cost_ratio": number("(L′ − L) / (L_retrain − L) on native test data; NaN if retraining costs nothing"),
         "validation_before": number("validation loss of the original network on native data"),

@@ -23,9 +23,10 @@ VERDICTS: Mapping[str, Column] = {
     "worst_case": number("the largest move of f found, over rows and networks; NaN where a network has none", "≥ 0"),
     "worst_case_bound": number("no move is larger, in any network; infinite where a search bounds nothing", "≥ 0"),
     "delta": number("moves of f up to this count as none: that of the witness's network, of others about this", "> 0"),
-    "rows": whole("test rows looked at in each network, which no training or stopping has seen"),
-    "moved_at_most": number("of such rows at most this part moves by more than δ, with 95 % confidence: "
-                            "1 − 0.05^(1/rows) where none of them did, 0 where proved; NaN elsewhere", "in [0, 1]"),
+    "rows": whole("test rows looked at in each network"),
+    "rows_unseen": whole("of them, those that no training or stopping has seen"),
+    "moved_at_most": number("of other such rows at most this part moves by more than δ, with 95 % confidence: 1 − "
+                            "0.05^(1/rows_unseen) where none of them did, 0 where proved; NaN elsewhere", "in [0, 1]"),
     "witness_seed": whole("the network with the largest move; −1 where nothing moves or nothing was measured"),
     "witness_row": whole("its row, counted in the test rows; −1 likewise"),
     "witness_from": text("that row's own value of the feature"),

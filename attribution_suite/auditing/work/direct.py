@@ -50,9 +50,15 @@ def worst_cases(networks: Ensemble, nodes: Nodes, seen: Evaluation, setting: Set
         frames.append((worst.named_units() if layer else worst.named(dataset.feature_names, *dataset.scaler))
                       .to_frame())
     table = pd.concat(frames, ignore_index=True)[list(COLUMNS)].rename(columns=COLUMNS)
+    table["rows_unseen"] = rows_unseen(dataset, inputs.shape[-2])
     buffer = io.BytesIO()
     table.to_parquet(buffer)
     return {WORST_CASE: np.frombuffer(buffer.getvalue(), np.uint8)}
+
+
+def rows_unseen(dataset: TabularDataset, rows: int) -> int:
+    """How many of the first test rows no training or stopping has seen: some published splits stop on the test rows."""
+    return len(np.setdiff1d(dataset.test_rows[:rows], [*dataset.train_rows, *dataset.validation_rows]))
 
 
 def worst_case_table(arrays: Arrays) -> pd.DataFrame:
