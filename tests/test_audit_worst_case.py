@@ -115,9 +115,9 @@ def test_weights_that_cancel_are_bounded_and_no_scorer_alarms(dataset: TabularDa
     network = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 1))
     with torch.no_grad():
         first, last = network[0], network[2]
-        first.weight[:4], first.bias[:4] = torch.tensor([[1.0, 1, 0], [-1, -1, 0], [0, 0, 0], [0, 0, 0]]), 0.0
+        first.weight[:4], first.bias[:4] = torch.tensor([[1, 0.05, 0], [-1, -0.05, 0], [0, 0, 0], [0, 0, 0]]), 0.0
         first.weight[4:], first.bias[4:] = torch.tensor([0.3, -0.4, 0.9]), 0.1
-        last.weight[0], last.bias[0] = torch.tensor([1.0, -1, 0, 0, 0.7, -0.7]), 2.5  # what it has learned: a + age
+        last.weight[0], last.bias[0] = torch.tensor([1.0, -1, 0, 0, 0.7, -0.7]), 0.0  # it has learned a + age / 20
     run = audit(dataset, networks=network, training=Training(1, 16, 1e-9), remove="c", removals=["retrain"],
                 scorers=["feature_ablation", "permutation", "integrated_gradients"], out=tmp_path, jobs=1)
     row = run.verdicts.set_index("removal").loc["original"]
