@@ -137,7 +137,7 @@ def named_nodes(spec: Spec, subject: Subject, dataset: TabularDataset) -> tuple[
     for words in spec.profile.remove:
         for removed in removable.several(words) if isinstance(words, str) else [removable.together(words)]:
             if DECOY in removed.features:
-                raise InputError(f"option 'remove': the {DECOY} is the noise that scores are read against: it stays")
+                raise InputError(f"option 'remove': the {DECOY} is a column of noise that the audit adds: it stays")
             named.setdefault(frozenset(removed.features), removed.name)
     return tuple(named.values())
 
