@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.network import Ensemble
-from attribution_suite.scorers import SCORERS, xgboost_fit
+from attribution_suite.scorers import SCORERS, memory
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.choice import Choice
 from attribution_suite.seeding import seeded
@@ -72,12 +72,12 @@ def check_untouched(choice: Choice, networks: Ensemble, evaluation: Evaluation, 
     torch.manual_seed(3)
     plain, tensors = found(networks, evaluation, modules)
     for _ in range(2):  # the second time, what is computed once and for all is there
-        xgboost_fit._last.clear()
+        memory.forget()
         with BreaksAt() as count:
             choice.attribute(networks, evaluation, layer)
     places = {*range(min(13, count.calls)), count.calls // 3, count.calls // 2, count.calls - 1}
     for at in (None, *sorted(places)):
-        xgboost_fit._last.clear()
+        memory.forget()
         if at is not None:
             with pytest.raises(Broken), BreaksAt(at):
                 choice.attribute(networks, evaluation, layer)
