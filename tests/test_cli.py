@@ -117,7 +117,7 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
                       ("of iris 'petal_lenght'", "did you mean petal_length")),
     "everything": (("run", "iris", "--remove", "petal_width+petal_length+sepal_length+sepal_width"),
                    ("all that there is", "nothing would be left")),
-    "decoy removed": (("run", "iris", "--remove", "decoy"), ("the decoy is the noise",)),
+    "decoy removed": (("run", "iris", "--remove", "decoy"), ("the decoy is a column of noise",)),
     "target removed": (("run", "iris", "--remove", "species"), ("'species' is the target of iris",)),
     "no feature": (("run", "iris", "--remove", ""), ("of iris ''",)),
     "top nothing": (("run", "iris", "--remove", "top:0"), ("top:0", "at least 1")),
