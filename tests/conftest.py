@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from isolation import hide_installed, isolate_environment
+from threadpoolctl import threadpool_limits
 
+# A test process is on every core: libraries that start threads of their own would fight over them, 40 times slower.
 torch.set_num_threads(1)
+threadpool_limits(1)
 hide_installed()
 HOME = pytest.StashKey[Path]()
 

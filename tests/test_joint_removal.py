@@ -105,7 +105,7 @@ def test_bad_sets_are_refused(dataset: TabularDataset, originals: Perceptrons, t
     with pytest.raises(InputError, match="unknown unit of layer 1 'unit:77'"):
         worst_case(originals, dataset, ["unit:0", "unit:77"], 1)
     for wrong, message in (([["a", "zz"]], "'zz'"), ([[]], "is empty"), ([["a", 3]], "3 is none"),
-                           ("a+decoy", "the decoy is a column of noise"), ("decoy", "the decoy is the noise"),
+                           ("a+decoy", "the decoy is a column of noise"), ("decoy", "the decoy is a column of noise"),
                            ([["a", ["b"]]], "is none"), ("a+b+c+d+kind", "all that there is"), ([3], "3 is none")):
         with pytest.raises(InputError, match=message):
             audit(dataset, remove=wrong, out=tmp_path / "run", **WORDS)
