@@ -46,8 +46,9 @@ def p_values(name: str, networks: Ensemble, evaluation: Evaluation, features: li
     choice, values = Choice(name, OPTIONS.get(name, {})), []
     for member in range(len(networks)):
         one = torch.tensor([member])
-        arrays = null_scores([choice], np.ones(1, bool), networks.select(one), evaluation.for_members(one), layer,
-                             [features], np.zeros((1, len(features)), int))
+        seen, alone = evaluation.for_members(one), networks.select(one)
+        said = choice.attribute(alone, seen, layer).scores[:, None].numpy()
+        arrays = null_scores([choice], said, alone, seen, layer, [features], np.zeros((1, len(features)), int))
         assert arrays["null_failures"].tobytes() == b"{}"
         values.append(null_p(arrays["null_feature"], arrays["null_phantoms"][:, :1 * LEAST]))
     return np.array(values)
@@ -94,7 +95,7 @@ def test_what_is_read_is_a_call_of_the_scorer_beside_the_phantoms() -> None:
     """Two features removed from two networks; LIME called on each widened network by hand."""
     case = CASES[2]
     features = [["x1", "x4"], ["x3", "x0"]]
-    arrays = null_scores([Choice("saliency"), Choice("lime", OPTIONS["lime"])], np.ones(2, bool), case.networks,
+    arrays = null_scores([Choice("saliency"), Choice("lime", OPTIONS["lime"])], np.ones((2, 2, 6)), case.networks,
                          case.evaluation, 0, features, np.array([[0, 2], [1, 1]]))
     assert arrays["null_feature"].shape == (2, 2) and arrays["null_phantoms"].shape == (2, 2, 19)
     assert np.isnan(arrays["null_feature"][:, 0]).all() and np.isnan(arrays["null_phantoms"][:, 0]).all()
@@ -120,7 +121,7 @@ def test_a_phantom_of_a_set_is_one_of_each_of_its_features_permuted_alike() -> N
     assert not torch.equal(together, source)
     assert sorted(map(tuple, together.tolist())) == sorted(map(tuple, source.tolist()))  # rows stay whole
     one = torch.tensor([1])
-    arrays = null_scores([Choice("lime", OPTIONS["lime"])], np.ones(1, bool), case.networks.select(one),
+    arrays = null_scores([Choice("lime", OPTIONS["lime"])], np.ones((1, 1, len(GROUPS))), case.networks.select(one),
                          evaluation.for_members(one), 0, [["d+b", "d"]], np.zeros((1, 2), int))
     names = list(GROUPS)
     for place, features in enumerate((["d", "b"], ["d"])):  # a call each: together they would be too wide
@@ -179,8 +180,29 @@ def test_nulls_of_modules_and_of_hidden_units(name: str) -> None:
 
 
 def test_batches_hold_a_bounded_number_of_columns() -> None:
-    assert [list(range(9))[part] for part in batches([1] * 9, 19)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
-    assert [list(range(3))[part] for part in batches([1, 40, 1], 19)] == [[0], [1], [2]]
+    assert [list(range(9))[part] for part in batches([1] * 9, 19, 64)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert [list(range(3))[part] for part in batches([1, 40, 1], 19, 64)] == [[0], [1], [2]]
+    assert list(batches([], 19, 64)) == []
+
+
+def test_a_score_of_exactly_zero_is_above_no_null_and_asks_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, one = CASES[2], torch.tensor([1])
+    evaluation, networks = case.evaluation.for_members(one), case.networks.select(one)
+    asked: list[int] = []
+    monkeypatch.setattr(Lime, "attribute", lambda self, wide, seen, attribute=Lime.attribute: (
+        asked.append(len(seen.features) - FEATURES), attribute(self, wide, seen))[1])
+    mean_abs = np.ones((1, 1, FEATURES))
+    mean_abs[..., [1, 4]] = 0
+    arrays = null_scores([Choice("lime", OPTIONS["lime"])], mean_abs, networks, evaluation, 0,
+                         [["x0", "x1", "x2", "x4", "x1+x4"]], np.zeros((1, 5), int))
+    assert asked == [2 * 19]
+    said = np.column_stack([arrays["null_feature"], arrays["null_phantoms"][:, 0]])
+    assert (said.any(1) == [True, False, True, False, False]).all()
+    assert (null_p(arrays["null_feature"], arrays["null_phantoms"])[[1, 3, 4]] == 1).all()
+    mean_abs[:] = 0
+    arrays = null_scores([Choice("lime", OPTIONS["lime"])], mean_abs, networks, evaluation, 0, [["x0"]],
+                         np.zeros((1, 1), int))
+    assert len(asked) == 1 and not arrays["null_feature"].any()
 
 
 def test_severed_asks_for_every_weight_of_the_group() -> None:
@@ -222,7 +244,7 @@ class Narrow:
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         if len(evaluation.features) > FEATURES:
             raise ValueError("too wide")
-        return Attribution(self.name, evaluation.features, networks.first_weight.abs().sum(1))
+        return Attribution(self.name, evaluation.features, 1 + networks.first_weight.abs().sum(1))
 
 
 def test_the_table_of_an_audit_of_given_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

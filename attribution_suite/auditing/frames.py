@@ -17,11 +17,10 @@ from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.direct import worst_case_table
 from attribution_suite.auditing.work.information import INFORMATION
 from attribution_suite.auditing.work.information import unpacked as unpacked_table
-from attribution_suite.auditing.work.nulls import needs_phantoms
+from attribution_suite.auditing.work.nulls import needs_phantoms, removed_from, scores_of
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES
 from attribution_suite.auditing.work.performance import PERFORMED
 from attribution_suite.auditing.work.sham import SHAM_LOSSES
-from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.agreement import METRICS, READINGS
 from attribution_suite.measures.losses import cost_ratio
@@ -134,7 +133,7 @@ def shifts(subject: Subject, dataset: TabularDataset, arrays: Arrays, originals:
            members: pd.DataFrame) -> pd.DataFrame:
     """One row a member and scorer. Total variation is NaN where no retrained network is in the run."""
     names = feature_names(subject, dataset, arrays)
-    gone = removed_from(names, members)
+    gone = removed_from(names, list(members.removed))
     variants = len(members) // len(subject.seeds)
     before = originals["share"].repeat(variants, 0)
     reference = np.full_like(before, np.nan) if retrained is None else retrained["share"]
@@ -155,9 +154,8 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
     `scored`: the arrays with the scores, which have one network a seed or one a member.
     """
     variants = len(members) // len(subject.seeds)
-    gone = removed_from(feature_names(subject, dataset, scored), members)
     each = len(members) // len(scored["mean_abs"])
-    scores = np.where(gone[:, None], scored["mean_abs"].repeat(each, 0), 0).sum(2)  # a set's is the sum
+    scores = scores_of(scored["mean_abs"], feature_names(subject, dataset, scored), list(members.removed))
     rows = []
     for position in np.flatnonzero(scored["applicable"]):
         scorer, score, by_construction = subject.scorers[position], scores[:, position], arrays["severed"]
@@ -178,14 +176,6 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
             scorer=scorer, score=score, **null, p=np.tile(p, len(score) // variants), by_construction=by_construction,
             unseen=arrays["unseen"][:len(score)] & (score == 0)))
     return pd.concat(rows, ignore_index=True) if rows else members.iloc[:0].assign(scorer="", phantoms=0)
-
-
-def removed_from(names: Sequence[str], members: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which of the features `names` each member lost, `[members, features]`."""
-    removable, lost = Removable.places(names), np.zeros((len(members), len(names)), bool)
-    for member, removed in enumerate(members.removed):
-        lost[member, removable.named(removed).columns] = True
-    return lost
 
 
 def original_outcomes(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:

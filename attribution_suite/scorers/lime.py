@@ -71,20 +71,28 @@ class Lime:
         groups = [list(columns) for columns in evaluation.groups.values()]
         if sorted(chain.from_iterable(groups)) != list(range(evaluation.inputs.shape[1])):
             raise InputError("lime needs every column in exactly one feature: check the groups")
-        tables = evaluation.background, evaluation.inputs
-        marginals = made_once(
-            "lime", tables, (groups, self.published), lambda: _marginals(*tables, groups, self.published))
-        row_places = torch.from_numpy(np.stack([marginal.row_places for marginal in marginals], 1)).to(networks.device)
+        tables, count = (evaluation.background, evaluation.inputs), min(self.neighbourhoods, len(evaluation.inputs))
+        known, neighbours = made_once(
+            "lime", tables, (groups, self.published, self.samples, count, evaluation.seed),
+            lambda: self._draw(*tables, groups, count, evaluation.seed), size=_size)
+        row_places = torch.from_numpy(known).to(networks.device)
         values = torch.empty(len(networks), *row_places.shape, dtype=torch.float64, device=row_places.device)
-        for number in range(min(self.neighbourhoods, len(row_places))):
-            generator = np.random.RandomState([evaluation.seed, number])
-            drawn, places = _neighbours(marginals, groups, self.samples, generator)
+        for number, (drawn, places) in enumerate(neighbours):
             chosen = slice(number, None, self.neighbourhoods)
             explained = None if evaluation.explained is None else evaluation.explained[:, chosen]
             inputs = evaluation.inputs[chosen]
             values[:, chosen] = _coefficients(
                 networks, drawn.to(inputs), places.to(row_places), inputs, row_places[chosen], explained)
         return values
+
+    def _draw(self, training: Tensor, explained: Tensor, groups: Sequence[list[int]], count: int,
+              seed: int) -> tuple[np.ndarray, list[tuple[Tensor, Tensor]]]:
+        """The places of the explained rows `[rows, features]`, and `count` neighbourhoods as `_neighbours` has them."""
+        background, rows = (part.double().numpy(force=True) for part in (training, explained))
+        marginals = [_marginal(background[:, columns], rows[:, columns], self.published) for columns in groups]
+        generators = [np.random.RandomState([seed, number]) for number in range(count)]
+        drawn = [_neighbours(marginals, groups, self.samples, generator) for generator in generators]
+        return np.stack([marginal.row_places for marginal in marginals], 1), drawn
 
 
 @dataclass(frozen=True)
@@ -104,9 +112,10 @@ class Marginal:
     row_places: np.ndarray
 
 
-def _marginals(training: Tensor, explained: Tensor, groups: Sequence[list[int]], published: bool) -> list[Marginal]:
-    background, rows = (part.double().numpy(force=True) for part in (training, explained))
-    return [_marginal(background[:, columns], rows[:, columns], published) for columns in groups]
+def _size(made: tuple[np.ndarray, list[tuple[Tensor, Tensor]]]) -> int:
+    """Bytes of what `Lime._draw` returns."""
+    known, neighbours = made
+    return known.nbytes + sum(part.nbytes for pair in neighbours for part in pair)
 
 
 def _marginal(background: np.ndarray, rows: np.ndarray, published: bool) -> Marginal:
@@ -145,7 +154,7 @@ def _quarters(background: np.ndarray, rows: np.ndarray, published: bool) -> Marg
 
 def _neighbours(marginals: Sequence[Marginal], groups: Sequence[list[int]], samples: int,
                 generator: np.random.RandomState) -> tuple[Tensor, Tensor]:
-    """The drawn rows `[samples − 1, columns]` and the places of their features `[features, samples − 1]`.
+    """The drawn rows `[samples − 1, columns]`, float32, and the places of their features `[features, samples − 1]`.
 
     Drawn in the package's order: all places, feature by feature, then all truncated normals. The explained row's own
     draws are made and dropped, as the package overwrites them.
@@ -162,7 +171,7 @@ def _neighbours(marginals: Sequence[Marginal], groups: Sequence[list[int]], samp
         uniform, spread = np.zeros_like(mean), mass > 0
         uniform[spread] = generator.random_sample(int(spread.sum()))
         inputs[:, columns] = (mean + std * ndtri(lower + uniform * mass)).T
-    return torch.from_numpy(inputs), torch.from_numpy(np.stack(places))
+    return torch.from_numpy(inputs).float(), torch.from_numpy(np.stack(places).astype(np.int32))
 
 
 def _coefficients(networks: Ensemble, neighbours: Tensor, places: Tensor, rows: Tensor, row_places: Tensor,

@@ -80,7 +80,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "phantoms": whole("how many phantoms this network was given: copies of the feature, permuted over rows, with "
                           "zero weights; 0 where the null is known without (a scorer that is exactly zero on zero "
                           "weights), or where there is none (one that reads labels)"),
-        "null_max": number("the largest s_k of them in this network; NaN where there is no null", "≥ 0"),
+        "null_max": number("the largest s_k of them in this network; NaN where there is no null; put at 0 where the "
+                           "reported score is exactly 0, which exceeds no phantom's, so that none was asked", "≥ 0"),
         "null_mean": number("their mean", "≥ 0"),
         "p": number("p-value of the feature's score against the null, over all networks that were asked together, the "
                     "same in each row: above the null if at most 1/20. 0 or 1 of a null that is exactly 0 (a share of "

@@ -71,7 +71,7 @@ def examine_originals(subject: Subject, dataset: TabularDataset, device: torch.d
     require_measured(arrays, ("direct_effect", "direct_effect_max"))
     members = np.arange(len(case.before)).reshape(len(features), -1)
     members = np.broadcast_to(members[:, :1], members.shape)  # one copy of an original is asked for all its features
-    arrays |= null_scores(subject.choices, originals["measured"], case.before, case.seen, subject.layer, features,
+    arrays |= null_scores(subject.choices, originals["mean_abs"], case.before, case.seen, subject.layer, features,
                           members)
     arrays |= worst_cases(case.before, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
     return arrays | told(subject, case.before, case.nodes, dataset, originals=True)
@@ -92,7 +92,7 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows,
                        subject.seeds)
     members = np.arange(len(after)).reshape(len(features), -1)
-    arrays |= null_scores(subject.choices, arrays["measured"], after, case.seen, subject.layer, features, members)
+    arrays |= null_scores(subject.choices, arrays["mean_abs"], after, case.seen, subject.layer, features, members)
     arrays |= good | curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
                                                subject.layer, method.replacement())
     arrays["dependence"] = feature_dependence(case, subject.layer)

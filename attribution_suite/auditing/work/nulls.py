@@ -23,7 +23,7 @@ LEAST = 19  # phantoms over the networks together: one in twenty of exchangeable
 ONE_IN = 5  # networks is asked: a call costs what the scorer costs, so the nulls cost about a fifth of the scores
 MOST = 5  # networks, whose choices of one score each can still be listed
 PHANTOM = "phantom\t"  # how the names of phantoms begin, and no column's
-COLUMNS = 64  # of phantoms in one call; more, where one feature needs them
+COLUMNS = 64  # of phantoms in one call, or as many as the table has; more, where one feature needs them
 
 
 def asked_networks(seeds: int) -> int:
@@ -45,15 +45,18 @@ def needs_phantoms(scorer: str, layer: int) -> bool:
     return traits.reads != "labels" and not traits.zero_on_zero_weights and not (layer and traits.below)
 
 
-def null_scores(choices: Sequence[Choice], measured: np.ndarray, networks: Ensemble, evaluation: Evaluation,
+def null_scores(choices: Sequence[Choice], mean_abs: np.ndarray, networks: Ensemble, evaluation: Evaluation,
                 layer: int, features: Sequence[Sequence[str]], place: np.ndarray) -> Arrays:
     """The scores of removed features beside those of their phantoms.
 
-    `choices`: the scorers of the tables, of which `measured` `[scorers]` have scores; `features` `[seeds][variants]`:
-    what was, or will be, removed; `place` `[seeds, variants]`: which of `networks` is asked for it. Arrays:
-    `null_feature` `[asked, scorers]` and `null_phantoms` `[asked, scorers, phantoms]`, asked = networks asked ×
-    variants, in the units of `mean_abs`, NaN where a scorer needs none, does not apply or failed; `null_failures`, as
-    JSON, by scorer; `severed` and `unseen` `[seeds × variants]`, what the functions of these names say.
+    `choices`: the scorers of the tables; `mean_abs`: their scores, as `scores_of` takes them; `features`
+    `[seeds][variants]`: what was, or will be, removed; `place` `[seeds, variants]`: which of `networks` is asked for
+    it. Arrays: `null_feature` `[asked, scorers]` and `null_phantoms` `[asked, scorers, phantoms]`, asked = networks
+    asked × variants, in the units of `mean_abs`, NaN where a scorer needs none, does not apply or failed;
+    `null_failures`, as JSON, by scorer; `severed` and `unseen` `[seeds × variants]`, what the functions of these names
+    say.
+
+    A score of exactly zero exceeds no phantom's, whatever theirs are: no phantom is asked there, and all are put at 0.
 
     The draws of phantoms and scorers differ between networks, so that their scores are independent, as `null_p` takes
     them. A network before and after an edit has the same phantoms.
@@ -63,24 +66,24 @@ def null_scores(choices: Sequence[Choice], measured: np.ndarray, networks: Ensem
     of_feature = np.full((asked, variants, len(choices)), np.nan, np.float32)
     of_phantoms = np.full((*of_feature.shape, each), np.nan, np.float32)
     errors: dict[str, str] = {}
-    kept = [(position, choice) for position, choice in enumerate(choices)
-            if measured[position] and needs_phantoms(choice.name, layer)]
-    for seed in range(asked if kept else 0):
-        for call in calls(networks, evaluation, layer, features[seed], place[seed], seed, each):
-            for position, choice in kept:
-                if choice.name in errors:
-                    continue
-                try:
-                    scores = call.scores(choice)
-                except (Exception, SystemExit) as error:  # as in score_all: a scorer's code may raise anything
-                    errors[choice.name] = f"null by phantoms: {type(error).__name__}: {error}".splitlines()[0]
-                    of_feature[..., position], of_phantoms[..., position, :] = np.nan, np.nan
-                    continue
-                of_feature[seed, call.part, position] = scores[:, 0]
-                of_phantoms[seed, call.part, position] = scores[:, 1:]
     members = torch.tensor(place.ravel()).to(networks.device)
     removable = Removable(_at(networks, evaluation, layer, members[:1])[1].groups)
-    nodes = Nodes.of([removable.named(name).columns for names in features for name in names]).to(networks.device)
+    removed = [name for names in features for name in names]
+    scores = scores_of(mean_abs, list(removable.groups), removed).reshape(seeds, variants, -1)
+    for position, choice in enumerate(choices):
+        if not needs_phantoms(choice.name, layer) or np.isnan(scores[..., position]).any():
+            continue
+        said = np.zeros((asked, variants, 1 + each))
+        try:
+            for seed in range(asked):
+                above = np.flatnonzero(scores[seed, :, position])
+                for call in calls(networks, evaluation, layer, features[seed], place[seed], above, seed, each):
+                    said[seed, call.part] = call.scores(choice)
+        except (Exception, SystemExit) as error:  # as in score_all: a scorer's code may raise anything
+            errors[choice.name] = f"null by phantoms: {type(error).__name__}: {error}".splitlines()[0]
+            continue
+        of_feature[..., position], of_phantoms[..., position, :] = said[..., 0], said[..., 1:]
+    nodes = Nodes.of([removable.named(name).columns for name in removed]).to(networks.device)
     chosen = networks.select(members)
     return {
         "null_feature": of_feature.reshape(-1, len(choices)),
@@ -88,6 +91,24 @@ def null_scores(choices: Sequence[Choice], measured: np.ndarray, networks: Ensem
         "null_failures": np.frombuffer(json.dumps(errors).encode(), np.uint8),
         "severed": severed(chosen.tail(layer), nodes).numpy(force=True),
         "unseen": unseen(chosen, evaluation.for_members(members), nodes).numpy(force=True)}
+
+
+def scores_of(mean_abs: np.ndarray, names: Sequence[str], removed: Sequence[str]) -> np.ndarray:
+    """What scorers say of what each network lost, or will lose, `[removed, scorers]`; of a set the sum.
+
+    `mean_abs` `[networks, scorers, features]`, of one network a seed or of one for each of `removed`, seed-major.
+    """
+    each = len(removed) // len(mean_abs)
+    summed: np.ndarray = np.where(removed_from(names, removed)[:, None], mean_abs.repeat(each, 0), 0).sum(2)
+    return summed
+
+
+def removed_from(names: Sequence[str], removed: Sequence[str]) -> np.ndarray:
+    """Which of the features `names` are in each of `removed`, `[removed, features]` bool."""
+    removable, lost = Removable.places(names), np.zeros((len(removed), len(names)), bool)
+    for place, name in enumerate(removed):
+        lost[place, removable.named(name).columns] = True
+    return lost
 
 
 @dataclass(frozen=True)
@@ -100,7 +121,7 @@ class Call:
 
     networks: Ensemble
     evaluation: Evaluation
-    part: slice
+    part: np.ndarray
     member: np.ndarray
     places: Sequence[tuple[int, ...]]
     each: int
@@ -122,15 +143,18 @@ class Call:
         return np.array(rows)
 
 
-def calls(networks: Ensemble, evaluation: Evaluation, layer: int, features: Sequence[str], place: np.ndarray, seed: int,
-          each: int) -> Iterator[Call]:
-    """The calls that ask the networks of one seed for all of `features` `[variants]`, of networks `place`."""
+def calls(networks: Ensemble, evaluation: Evaluation, layer: int, features: Sequence[str], place: np.ndarray,
+          asked: np.ndarray, seed: int, each: int) -> Iterator[Call]:
+    """The calls that ask the networks of one seed, `place` `[variants]`, for those of `features` that `asked` lists."""
     removable = Removable(_at(networks, evaluation, layer, torch.tensor(place[:1]).to(networks.device))[1].groups)
-    for part in batches([len(removable.named(name).columns) for name in features], each):
+    most = max(COLUMNS, sum(map(len, removable.groups.values())))
+    for batch in batches([len(removable.named(features[variant]).columns) for variant in asked], each, most):
+        part = asked[batch]
+        names = [features[variant] for variant in part]
         members, member = np.unique(place[part], return_inverse=True)
         tail, seen = _at(networks, evaluation, layer, torch.from_numpy(members).to(networks.device))
-        wide = with_phantoms(replace(seen, seed=seed), features[part], each)
-        places = [Removable.places(seen.features).named(name).columns for name in features[part]]
+        wide = with_phantoms(replace(seen, seed=seed), names, each)
+        places = [Removable.places(seen.features).named(name).columns for name in names]
         yield Call(tail.widened(wide.inputs.shape[-1] - seen.inputs.shape[-1]), wide, part, member, places, each)
 
 
@@ -140,19 +164,20 @@ def _at(networks: Ensemble, evaluation: Evaluation, layer: int, members: Tensor)
     return chosen.tail(layer), evaluation.for_members(members).at_layer(chosen, layer)
 
 
-def batches(widths: Sequence[int], each: int) -> Iterator[slice]:
-    """Which features share a call, by their numbers of columns: as many as `COLUMNS` allows, at least one.
+def batches(widths: Sequence[int], each: int, most: int) -> Iterator[slice]:
+    """Which features share a call, by their numbers of columns: as many as have `most` phantoms' columns, at least one.
 
     Most of a call's cost does not depend on how many networks are asked; too many phantoms beside the inputs would make
     another regression of LIME's and XGBoost's than the one that is judged.
     """
     start, columns = 0, 0
     for position, width in enumerate(widths):
-        if position > start and columns + each * width > COLUMNS:
+        if position > start and columns + each * width > most:
             yield slice(start, position)
             start, columns = position, 0
         columns += each * width
-    yield slice(start, len(widths))
+    if widths:
+        yield slice(start, len(widths))
 
 
 def with_phantoms(evaluation: Evaluation, features: Sequence[str], each: int) -> Evaluation:
