@@ -82,7 +82,7 @@ class Lime:
             explained = None if evaluation.explained is None else evaluation.explained[:, chosen]
             inputs = evaluation.inputs[chosen]
             values[:, chosen] = _coefficients(
-                networks, drawn.to(inputs), places.to(row_places), inputs, row_places[chosen], explained)
+                networks, drawn.to(inputs.device), places.to(row_places), inputs, row_places[chosen], explained)
         return values
 
     def _draw(self, training: Tensor, explained: Tensor, groups: Sequence[list[int]], count: int,
@@ -92,7 +92,8 @@ class Lime:
         marginals = [_marginal(background[:, columns], rows[:, columns], self.published) for columns in groups]
         generators = [np.random.RandomState([seed, number]) for number in range(count)]
         drawn = [_neighbours(marginals, groups, self.samples, generator) for generator in generators]
-        return np.stack([marginal.row_places for marginal in marginals], 1), drawn
+        return (np.stack([marginal.row_places for marginal in marginals], 1),
+                [(inputs.to(explained.dtype), places) for inputs, places in drawn])
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _quarters(background: np.ndarray, rows: np.ndarray, published: bool) -> Marg
 
 def _neighbours(marginals: Sequence[Marginal], groups: Sequence[list[int]], samples: int,
                 generator: np.random.RandomState) -> tuple[Tensor, Tensor]:
-    """The drawn rows `[samples − 1, columns]`, float32, and the places of their features `[features, samples − 1]`.
+    """The drawn rows `[samples − 1, columns]` and the places of their features `[features, samples − 1]`.
 
     Drawn in the package's order: all places, feature by feature, then all truncated normals. The explained row's own
     draws are made and dropped, as the package overwrites them.
@@ -171,7 +172,7 @@ def _neighbours(marginals: Sequence[Marginal], groups: Sequence[list[int]], samp
         uniform, spread = np.zeros_like(mean), mass > 0
         uniform[spread] = generator.random_sample(int(spread.sum()))
         inputs[:, columns] = (mean + std * ndtri(lower + uniform * mass)).T
-    return torch.from_numpy(inputs).float(), torch.from_numpy(np.stack(places).astype(np.int32))
+    return torch.from_numpy(inputs), torch.from_numpy(np.stack(places).astype(np.int32))
 
 
 def _coefficients(networks: Ensemble, neighbours: Tensor, places: Tensor, rows: Tensor, row_places: Tensor,
