@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from attribution_suite import InputError, attribute, audit, from_arrays, worst_case
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.networks.given import as_ensemble
-from attribution_suite.networks.probabilities import Logits
+from attribution_suite.networks.wrapped import Logits
 
 pytestmark = pytest.mark.usefixtures("plain")
 

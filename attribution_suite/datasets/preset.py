@@ -9,7 +9,7 @@ from typing import Literal
 
 from attribution_suite.errors import InputError, unknown_name
 
-Activation = Literal["relu", "tanh", "linear"]
+Activation = Literal["relu", "tanh", "linear", "leaky_relu", "sigmoid", "gelu", "silu"]
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,24 @@
 """The shape of a multilayer perceptron."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor, nn
 
 from attribution_suite.datasets.preset import Activation
 from attribution_suite.errors import InputError
-
-ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "linear": nn.Identity}
-IN_PLACE: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu_, "tanh": torch.tanh_, "linear": lambda values: values}
-
-
-def chain(activation: Activation, slope: Tensor, active: Tensor) -> Tensor:
-    """`slope` times the activation's derivative, read off its own output: the chain rule, in one kernel."""
-    if activation == "relu":
-        slope = torch.ops.aten.threshold_backward(slope, active, 0)
-    elif activation == "tanh":
-        slope = torch.ops.aten.tanh_backward(slope, active)
-    return slope
+from attribution_suite.networks.nonlinearity import ACTIVATIONS, NEGATIVE_SLOPE, Nonlinearity, nonlinearity
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """features → hidden[0] → … → outputs, each but the last followed by the activation."""
+    """features → hidden[0] → … → outputs, each but the last followed by the activation.
+
+    `negative_slope`: of leaky_relu, below 0.
+    """
 
     features: int
     hidden: tuple[int, ...]
     outputs: int
     activation: Activation = "relu"
+    negative_slope: float = NEGATIVE_SLOPE
 
     def __post_init__(self) -> None:
         if min(self.widths) < 1:
@@ -44,16 +32,23 @@ class Architecture:
         return (self.features, *self.hidden, self.outputs)
 
     @property
+    def nonlinearity(self) -> Nonlinearity:
+        """The activation's function and derivative."""
+        return nonlinearity(self.activation, self.negative_slope)
+
+    @property
     def depth(self) -> int:
         """How many Linear layers there are."""
         return len(self.widths) - 1
 
     def __str__(self) -> str:
-        return "-".join(map(str, self.widths)) + f" {self.activation}"
+        slope = f"({self.negative_slope:g})" if self.activation == "leaky_relu" else ""
+        return "-".join(map(str, self.widths)) + f" {self.activation}{slope}"
 
     def tail(self, layer: int) -> "Architecture":
         """The architecture from layer `layer` on."""
         if not 0 <= layer < self.depth:
             raise InputError(f"layer {layer} does not exist: a network of widths {self.widths} "
                              f"has layers 0 (the input) to {self.depth - 1}")
-        return Architecture(self.widths[layer], self.widths[layer + 1:-1], self.outputs, self.activation)
+        return Architecture(self.widths[layer], self.widths[layer + 1:-1], self.outputs, self.activation,
+                            self.negative_slope)

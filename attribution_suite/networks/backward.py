@@ -7,13 +7,12 @@ variant's inputs differ.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from attribution_suite.datasets.table import Task
-from attribution_suite.networks.architecture import IN_PLACE, chain
 from attribution_suite.networks.network import VALUES_AT_ONCE, Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
@@ -139,7 +138,8 @@ class PerceptronBackward(Backward):
     def __init__(self, networks: Perceptrons, task: Task, seeds: int, clamp: Nodes | None = None,
                  replaced: Nodes | None = None) -> None:
         super().__init__(networks, [*networks.weights, *networks.biases], task, seeds, clamp, replaced)
-        self.activation = networks.architecture.activation
+        self.perceptrons = networks
+        self.nonlinearity = networks.architecture.nonlinearity
         half = len(networks.weights)
         now, gradients = self.views(self.parameters.data), self.views(self.gradient)
         self.weights, self.biases = now[:half], now[half:]
@@ -161,7 +161,10 @@ class PerceptronBackward(Backward):
         return tensor.view(self.seeds, -1, tensor.shape[-1])
 
     def forward(self, batch: Batch) -> list[Tensor]:
-        """Every layer's values `[members, units, rows]`: the activations of the hidden ones, then the output."""
+        """Every layer's values `[members, units, rows]`: what the derivatives are read off, then the output.
+
+        A hidden layer's are its activations, or its pre-activations where the activation's derivative needs these.
+        """
         weight, bias = self.weights[0], self.biases[0]
         wide = torch.bmm(self.wide(weight), batch.inputs.transpose(1, 2))
         value = wide.view(*bias.shape, -1).add_(bias[..., None])
@@ -170,8 +173,10 @@ class PerceptronBackward(Backward):
             value.baddbmm_(weight.gather(2, self.replaced_at), change)
         values = [value]
         for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            values[-1] = IN_PLACE[self.activation](values[-1])
-            values.append(torch.baddbmm(bias[..., None], weight, values[-1]))
+            active = self.nonlinearity.in_place(values[-1])
+            if self.nonlinearity.reads == "output":
+                values[-1] = active
+            values.append(torch.baddbmm(bias[..., None], weight, active))
         return values
 
     def backward(self, batch: Batch) -> Tensor:
@@ -180,7 +185,8 @@ class PerceptronBackward(Backward):
         loss, slope = self.loss_and_slope(values.pop(), batch)
         for layer in range(len(self.weights) - 1, 0, -1):
             value = values.pop()
-            torch.bmm(slope, value.transpose(1, 2), out=self.weight_grads[layer])
+            active = self.nonlinearity.apply(value) if self.nonlinearity.reads == "input" else value
+            torch.bmm(slope, active.transpose(1, 2), out=self.weight_grads[layer])
             torch.sum(slope, 2, out=self.bias_grads[layer])
             slope = self.below(layer, slope, value)
         torch.sum(slope, 2, out=self.bias_grads[0])
@@ -193,9 +199,8 @@ class PerceptronBackward(Backward):
         return loss
 
     def below(self, layer: int, slope: Tensor, value: Tensor) -> Tensor:
-        """From the slope by what Linear `layer` returns to that by the pre-activation below; `value` enters it."""
-        entering = torch.bmm(self.weights[layer].transpose(1, 2), slope)
-        return chain(self.activation, entering, value)
+        """From the slope by what Linear `layer` returns to that by the pre-activation below, of the values `value`."""
+        return self.nonlinearity.backward(torch.bmm(self.weights[layer].transpose(1, 2), slope), value)
 
     def first_slope(self, batch: Batch) -> Tensor:
         """The derivative of the members' mean loss by the first pre-activation, `[members, hidden, rows]`."""
@@ -208,4 +213,4 @@ class PerceptronBackward(Backward):
     def rebuilt(self, tensors: Sequence[Tensor]) -> Perceptrons:
         """The networks with other parameters, in the order (*weights, *biases)."""
         depth = len(self.weights)
-        return Perceptrons(self.networks.architecture, tuple(tensors[:depth]), tuple(tensors[depth:]))
+        return replace(self.perceptrons, weights=tuple(tensors[:depth]), biases=tuple(tensors[depth:]))

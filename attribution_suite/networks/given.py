@@ -1,78 +1,131 @@
 """Networks that a user has, of any kind, as one ensemble that fits their table."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
+from attribution_suite.networks.chain import NoChain
+from attribution_suite.networks.forward import collect
 from attribution_suite.networks.modules import CLOSE, PROBE_ROWS, Modules
 from attribution_suite.networks.network import Ensemble
-from attribution_suite.networks.perceptrons import Perceptrons, is_perceptron
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.probabilities import as_logits, refuse_probabilities
-from attribution_suite.networks.probe import check_modules
+from attribution_suite.networks.probe import check_modules, copied
+from attribution_suite.networks.taken_apart import Fitted, in_float32, is_network, picked, taken_apart
 from attribution_suite.networks.training import Trained
+from attribution_suite.networks.wrapped import LogitDifference
 
-Networks = Ensemble | Trained | nn.Module | Sequence[nn.Module]
+Network = nn.Module | Fitted
+Networks = Ensemble | Trained | Network | Sequence[Network]
+KINK = 1e-5  # rows with a pre-activation nearer to 0 may have another gradient by rounding
 
 
-def as_ensemble(networks: Networks, dataset: TabularDataset, outputs: str | None = None) -> Ensemble:
+def as_ensemble(networks: Networks, dataset: TabularDataset, outputs: str | None = None,
+                output: int | str | None = None) -> Ensemble:
     """The networks as an ensemble that takes the data set's inputs and returns the outputs of its task.
 
-    Plain `nn.Sequential`s of Linear and ReLU or Tanh become stacked weights (`Perceptrons`); any other module goes
-    behind an editable layer (`Modules`). `outputs`: what modules return for classes, 'logit' or 'probability' (networks
-    of this library return logits); without it, what looks like probabilities is refused.
-    Raises InputError where they do not fit together, or not the table.
+    Chains of Linear and one kind of activation, in any class, become stacked weights (`Perceptrons`) where these return
+    the modules' outputs and gradients on training rows; any other module goes behind an editable layer (`Modules`), and
+    its `note` says why. A skorch net, a compiled module and one on several devices are taken apart; float64 is taken as
+    float32 where the outputs stay. Of two logits for a binary task the second minus the first is explained.
+
+    `outputs`: what modules return for classes, 'logit' or 'probability' (networks of this library return logits);
+    without it, what looks like probabilities is refused. `output`: which of several results that they return, by index,
+    key or attribute. Raises InputError where networks do not fit together, or not the table.
     """
-    inputs = dataset.train.inputs[:PROBE_ROWS]
-    ensemble = _wrapped(networks, inputs, outputs)
+    inputs, ready = dataset.train.inputs[:PROBE_ROWS], isinstance(networks, Trained | Ensemble)
+    ensemble = _ready(networks) if ready else _of_modules(networks, inputs, outputs, output)
     if ensemble.architecture.features != inputs.shape[1]:
         raise InputError(f"the networks take {ensemble.architecture.features} inputs, the table has {inputs.shape[1]} "
                          "columns after encoding: give the table that they were trained on")
+    if outputs is None and not ready:
+        refuse_probabilities(ensemble, dataset)
+    if dataset.task == "binary" and ensemble.architecture.outputs == 2:
+        ensemble = _difference(ensemble, inputs)
     count, wanted = ensemble.architecture.outputs, dataset.outputs
     if count != wanted:
-        hint = "; a binary network with two logits: give the table task='multiclass'" if count == 2 else ""
         raise InputError(f"{dataset.name} is a {dataset.task} task of {wanted} output{'s' * (wanted > 1)}, the "
-                         f"networks have {count}{hint}")
-    if outputs is None and not isinstance(networks, Trained | Ensemble):
-        refuse_probabilities(ensemble, dataset)
+                         f"networks have {count}")
     return ensemble
-
-
-def _wrapped(networks: Networks, inputs: Tensor, outputs: str | None) -> Ensemble:
-    if isinstance(networks, Trained | Perceptrons | Modules):
-        return networks.networks if isinstance(networks, Trained) else networks
-    modules = as_logits([networks] if isinstance(networks, nn.Module) else _listed(networks), outputs)
-    plain = [module for module in modules if is_perceptron(module)]
-    if len(plain) == len(modules):
-        check_modules(modules)
-        stacked = Perceptrons.from_modules(plain)
-        fits = stacked.architecture.features == inputs.shape[1]
-        if not fits or _same(stacked, modules, inputs):  # not if a hook of the user's changes what the layers return
-            return stacked
-    return Modules.wrap(modules, inputs)
 
 
 def count_networks(networks: Networks) -> int:
     """How many networks a user gives: one module is one. Raises InputError for what are no networks."""
+    return len(_ready(networks)) if isinstance(networks, Trained | Ensemble) else len(_listed(networks))
+
+
+def _ready(networks: object) -> Ensemble:
     if isinstance(networks, Trained):
-        return len(networks.networks)
-    if isinstance(networks, Ensemble):
-        return len(networks)
-    return 1 if isinstance(networks, nn.Module) else len(_listed(networks))
+        return networks.networks
+    assert isinstance(networks, Ensemble)
+    return networks
 
 
-def _same(stacked: Perceptrons, modules: Sequence[nn.Module], inputs: Tensor) -> bool:
-    """True if the stacked weights return what the modules do, called as copies."""
-    alone = Modules.wrap(modules, inputs).outputs(inputs)
-    return torch.allclose(stacked.outputs(inputs), alone, rtol=CLOSE, atol=CLOSE / 10)
+def _of_modules(networks: object, inputs: Tensor, outputs: str | None, output: int | str | None) -> Ensemble:
+    modules, note = in_float32(picked(taken_apart(_listed(networks)), output), inputs)
+    explained = as_logits(modules, outputs)
+    check_modules(modules)
+    try:
+        stacked = _stacked(modules, inputs, outputs)
+    except NoChain as reason:
+        note = f"no chain: it {reason}" + f"; {note}" * bool(note)
+        return replace(Modules.wrap(explained, inputs), note=note)
+    assert stacked.origin is not None
+    return replace(stacked, origin=replace(stacked.origin, note=note))
 
 
-def _listed(networks: object) -> list[nn.Module]:
-    """A user's list. Raises InputError for what is none, or holds anything but modules."""
-    modules = list(networks) if isinstance(networks, Sequence) else []
-    if not modules or not all(isinstance(module, nn.Module) for module in modules):
+def _stacked(modules: Sequence[nn.Module], inputs: Tensor, outputs: str | None) -> Perceptrons:
+    """The modules as stacked weights, tried against copies of them. Raises NoChain where they are no such thing.
+
+    A sigmoid at the end of what returns probabilities is left out: what enters it is their logit.
+    """
+    stacked, ends_in_sigmoid = Perceptrons.read([copied(module, number) for number, module in enumerate(modules)])
+    if ends_in_sigmoid != (outputs == "probability"):
+        raise NoChain("ends in a sigmoid" if ends_in_sigmoid else "returns probabilities, and not by a sigmoid")
+    if stacked.architecture.features == inputs.shape[1]:  # else what they take is named
+        _compare(stacked, Modules.wrap(modules, inputs), inputs, ends_in_sigmoid)
+    return stacked
+
+
+def _compare(stacked: Perceptrons, alone: Modules, inputs: Tensor, ends_in_sigmoid: bool) -> None:
+    """Raises NoChain where outputs or gradients differ, as by a hook of the user's that changes what a layer returns.
+
+    Gradients of the row's largest output, but on rows where a unit is within 1e-5 of a kink.
+    """
+    expected = alone.outputs(inputs)
+    if expected.shape[2] != stacked.architecture.outputs:
+        raise NoChain("returns a part of what its last Linear does")
+    explained = expected.argmax(2)
+    collected = collect(stacked, inputs)
+    outputs, slope = collected.outputs, torch.ones(())
+    if ends_in_sigmoid:
+        outputs = outputs.sigmoid()
+        slope = (outputs * (1 - outputs)).gather(2, explained[..., None])
+    gradient = torch.bmm(stacked.gradient(stacked.first(inputs), explained), stacked.first_weight) * slope
+    sure = torch.ones(expected.shape[:2], dtype=torch.bool)
+    for pre in collected.leaving[:-1]:
+        sure &= (pre.abs() > KINK).all(2)
+    wanted = alone.gradient(alone.first(inputs), explained)
+    for name, new, old in (("outputs", outputs, expected), ("gradients", gradient[sure], wanted[sure])):
+        if not torch.allclose(new, old, rtol=CLOSE, atol=CLOSE / 10):
+            raise NoChain(f"returns other {name} than its layers in their order")
+
+
+def _difference(networks: Ensemble, inputs: Tensor) -> Ensemble:
+    if isinstance(networks, Perceptrons):
+        return networks.with_logit_difference()
+    assert isinstance(networks, Modules)
+    return replace(Modules.wrap([LogitDifference(module) for module in networks.templates], inputs), note=networks.note)
+
+
+def _listed(networks: object) -> list[object]:
+    """A user's list. Raises InputError for what is none, or holds anything but networks."""
+    listed = [networks] if is_network(networks) else list(networks) if isinstance(networks, Sequence) else []
+    if not listed or not all(map(is_network, listed)):
         raise InputError(f"networks are an nn.Module, a list of nn.Modules or what `train` returns, got "
                          f"{' '.join(repr(networks).split())[:60]}")
-    return modules
+    return listed

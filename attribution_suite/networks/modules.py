@@ -14,6 +14,7 @@ from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.probe import check_modules, copied, deep_lift_problem, probe, reset
 from attribution_suite.networks.target_scale import OutputScale
+from attribution_suite.networks.wrapped import title
 from attribution_suite.seeding import seeded
 
 PROBE_ROWS = 64
@@ -52,7 +53,8 @@ class Modules(Ensemble):
     Modules run in eval mode, as private copies: the user's own are not touched.
 
     `state`: every parameter and buffer, stacked `[E, …]`; `templates`: one copy a member that knows the code.
-    `trainable`: the parameters that required a gradient. `stacked`: all members run as one call by `torch.vmap`;
+    `trainable`: the parameters that required a gradient. `note`: why they are no stacked weights, and what else is to
+    be said of how they were taken. `stacked`: all members run as one call by `torch.vmap`;
     else one after the other, `reason` says why. `deep_lift`: why DeepLIFT's values would be wrong, None if they are
     right.
     """
@@ -68,6 +70,7 @@ class Modules(Ensemble):
     deep_lift: str | None
     scale: float = 1.0
     shift: float = 0.0
+    note: str = ""
 
     @classmethod
     def wrap(cls, modules: Sequence[nn.Module], inputs: Tensor) -> "Modules":
@@ -84,7 +87,8 @@ class Modules(Ensemble):
         state = {name: torch.stack([tensors(template)[name].detach() for template in templates])
                  for name in tensors(templates[0])}
         members, features = len(templates), rows.shape[1]
-        architecture = ModuleArchitecture(features, (), outputs.shape[2], "linear", type(modules[0]).__name__, widest)
+        architecture = ModuleArchitecture(features, (), outputs.shape[2], "linear", title=title(modules[0]),
+                                          widest=widest)
         trainable = tuple(name for name, p in templates[0].named_parameters() if p.requires_grad)
         problem = next((refusal for t in templates if (refusal := deep_lift_problem(t, rows))), None)
         alone = cls(architecture, torch.eye(features).repeat(members, 1, 1), torch.zeros(members, features), templates,
@@ -111,7 +115,8 @@ class Modules(Ensemble):
     @property
     def how(self) -> str:
         """How the members run, in words."""
-        return "stacked by torch.vmap" if self.stacked else f"one at a time ({self.reason})"
+        how = "stacked by torch.vmap" if self.stacked else f"one at a time ({self.reason})"
+        return how + f"; {self.note}" * bool(self.note)
 
     def fresh(self, seeds: Sequence[int]) -> "Modules":
         """Untrained copies, one a seed: `reset_parameters` of every submodule, W, b, scale and shift as of a new one.
@@ -150,8 +155,8 @@ class Modules(Ensemble):
     def refusal(self, reads: str) -> str | None:
         """Why a method that reads 'layers' or 'activations' cannot be asked of these networks; None if it can."""
         if reads == "layers":
-            return (f"it reads the layers of an nn.Sequential(Linear, ReLU or Tanh, …, Linear), and the network is a "
-                    f"{type(self.templates[0]).__name__}")
+            return (f"it reads the layers of a chain of Linear and one kind of activation, and the network is a "
+                    f"{title(self.templates[0])}" + f" ({self.note})" * bool(self.note))
         return self.deep_lift if reads == "activations" else None
 
     def to(self, device: torch.device) -> "Modules":

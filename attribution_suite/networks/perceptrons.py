@@ -1,28 +1,30 @@
 """Multilayer perceptrons as stacked weights: the object that almost everything trains, scores and edits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeGuard
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.architecture import ACTIVATIONS, IN_PLACE, Architecture, chain
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.chain import Chain, NoChain, Origin
 from attribution_suite.networks.network import Ensemble
-
-if TYPE_CHECKING:
-    from attribution_suite.datasets.preset import Activation
+from attribution_suite.networks.probe import copied
 
 
 @dataclass(frozen=True)
 class Perceptrons(Ensemble):
-    """E multilayer perceptrons, `weights[l]` `[E, out, in]` and `biases[l]` `[E, out]`, float32."""
+    """E multilayer perceptrons, `weights[l]` `[E, out, in]` and `biases[l]` `[E, out]`, float32.
+
+    `origin`: the user's modules that they were read from; None for networks made here.
+    """
 
     architecture: Architecture
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @property
     def first_weight(self) -> Tensor:
@@ -52,28 +54,57 @@ class Perceptrons(Ensemble):
 
     def fresh(self, seeds: Sequence[int]) -> "Perceptrons":
         """Untrained networks of this architecture, one a seed."""
-        return Perceptrons.initialise(self.architecture, seeds).to(self.device)
+        untrained = Perceptrons.initialise(self.architecture, seeds).to(self.device)
+        positions = [position * len(self) // len(seeds) for position in range(len(seeds))]
+        return replace(untrained, origin=None if self.origin is None else self.origin.select(positions))
 
     def to(self, device: torch.device) -> "Perceptrons":
         """The same networks on another device."""
-        return Perceptrons(self.architecture, tuple(w.to(device) for w in self.weights),
-                        tuple(b.to(device) for b in self.biases))
+        return replace(self, weights=tuple(w.to(device) for w in self.weights),
+                       biases=tuple(b.to(device) for b in self.biases))
 
     @classmethod
-    def from_modules(cls, modules: Sequence[nn.Sequential]) -> "Perceptrons":
-        """From `nn.Sequential`s of Linear layers with ReLU or Tanh between them. Raises InputError for others."""
-        stacks = [_linears(module) for module in modules]
-        if len({shape for shape, _ in stacks}) != 1:
-            raise InputError("the networks of an ensemble must share one architecture")
-        layers = [member for _, member in stacks]
-        weights = tuple(torch.stack([member[i].weight.detach().float() for member in layers])
-                        for i in range(len(layers[0])))
-        biases = tuple(torch.stack([
-            torch.zeros(member[i].out_features) if member[i].bias is None else member[i].bias.detach().float()
-            for member in layers]) for i in range(len(layers[0])))
-        return cls(stacks[0][0], weights, biases)
+    def from_modules(cls, modules: Sequence[nn.Module]) -> "Perceptrons":
+        """From chains of Linear and one kind of activation, in any class, as torch.fx follows them in eval mode.
 
-    def to_module(self, member: int = 0) -> nn.Sequential:
+        BatchNorm1d is folded into a Linear beside it, Dropout and reshaping are dropped. Raises InputError for others,
+        and for a chain that ends in an activation.
+        """
+        try:
+            stacked, ends_in_sigmoid = cls.read([copied(module, number) for number, module in enumerate(modules)])
+        except NoChain as reason:
+            raise InputError(f"an ensemble takes chains of Linear and activation, and one {reason}") from reason
+        if ends_in_sigmoid:
+            raise InputError("an ensemble takes chains of Linear and activation, and one ends in a sigmoid")
+        return stacked
+
+    @classmethod
+    def read(cls, copies: Sequence[nn.Module]) -> tuple["Perceptrons", bool]:
+        """From copies of modules in eval mode, which it keeps; True if a sigmoid, left out, ends them.
+
+        Raises NoChain for what is no chain, and for members that differ.
+        """
+        chains = [Chain.of(module) for module in copies]
+        first = chains[0]
+        like = [(chain.linears, chain.norms, chain.gaps, [weight.shape for weight in chain.weights])
+                for chain in chains]
+        if any(each != like[0] for each in like):
+            raise NoChain("does not share one architecture with the others")
+        outputs, *hidden = [len(weight) for weight in reversed(first.weights)]
+        architecture = Architecture(first.weights[0].shape[1], tuple(reversed(hidden)), outputs, *first.activation)
+        weights, biases = (tuple(torch.stack(layer).float() for layer in zip(*parts, strict=True)) for parts in (
+            [chain.weights for chain in chains], [chain.biases for chain in chains]))
+        origin = Origin(tuple(copies), tuple(first.linears), tuple(first.norms))
+        return cls(architecture, weights, biases, origin), first.ends_in_sigmoid
+
+    def to_module(self, member: int = 0) -> nn.Module:
+        """One member as the user's own class, if its weights were read from one; else as `to_sequential`."""
+        if self.origin is None:
+            return self.to_sequential(member)
+        return self.origin.module(member, [weight[member] for weight in self.weights],
+                                  [bias[member] for bias in self.biases])
+
+    def to_sequential(self, member: int = 0) -> nn.Sequential:
         """One member as a plain `nn.Sequential`, its activations separate modules (as DeepLIFT needs them)."""
         layers: list[nn.Module] = []
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -81,7 +112,7 @@ class Perceptrons(Ensemble):
             linear.weight.data, linear.bias.data = weight[member].clone(), bias[member].clone()
             layers.append(linear)
             if index < self.architecture.depth - 1:
-                layers.append(ACTIVATIONS[self.architecture.activation]())
+                layers.append(self.architecture.nonlinearity.module())
         return nn.Sequential(*layers)
 
     @property
@@ -92,7 +123,8 @@ class Perceptrons(Ensemble):
     @property
     def how(self) -> str:
         """How the members run, in words."""
-        return "as stacked weights"
+        note = "" if self.origin is None else self.origin.note
+        return "as stacked weights" + f" ({note})" * bool(note)
 
     def refusal(self, reads: str) -> str | None:
         """None: every method can be asked of them."""
@@ -101,20 +133,24 @@ class Perceptrons(Ensemble):
     def select(self, members: Tensor | Sequence[int] | slice) -> "Perceptrons":
         """The members at these positions, in this order (repeats allowed)."""
         pick = members if isinstance(members, slice | Tensor) else torch.as_tensor(members)
-        return Perceptrons(self.architecture, tuple(w[pick] for w in self.weights), tuple(b[pick] for b in self.biases))
+        origin = self.origin and self.origin.select(torch.arange(len(self))[pick].tolist())
+        return replace(self, weights=tuple(w[pick] for w in self.weights), biases=tuple(b[pick] for b in self.biases),
+                       origin=origin)
 
     def tail(self, layer: int) -> "Perceptrons":
         """The rest of the networks from layer `layer` on: its inputs are that layer's activations."""
+        if layer == 0:
+            return self
         return Perceptrons(self.architecture.tail(layer), self.weights[layer:], self.biases[layer:])
 
     def with_tail(self, tail: "Perceptrons") -> "Perceptrons":
         """These networks with their last layers replaced by those of `tail`."""
         head = self.architecture.depth - tail.architecture.depth
-        return Perceptrons(self.architecture, self.weights[:head] + tail.weights, self.biases[:head] + tail.biases)
+        return replace(self, weights=self.weights[:head] + tail.weights, biases=self.biases[:head] + tail.biases)
 
     def with_first_layer(self, weight: Tensor, bias: Tensor) -> "Perceptrons":
         """These networks with another first layer, `[E, out, in]` and `[E, out]`."""
-        return Perceptrons(self.architecture, (weight, *self.weights[1:]), (bias, *self.biases[1:]))
+        return replace(self, weights=(weight, *self.weights[1:]), biases=(bias, *self.biases[1:]))
 
     def widened(self, columns: int) -> "Perceptrons":
         """The same networks with that many more inputs, the last ones, of zero weights."""
@@ -124,14 +160,19 @@ class Perceptrons(Ensemble):
     def with_outputs_scaled(self, scale: float, shift: float) -> "Perceptrons":
         """The networks whose outputs are scale · f + shift, folded into the last Linear (computed in float64)."""
         weight, bias = self.weights[-1].double() * scale, self.biases[-1].double() * scale + shift
-        return Perceptrons(self.architecture, (*self.weights[:-1], weight.to(self.weights[-1])),
-                           (*self.biases[:-1], bias.to(self.biases[-1])))
+        return replace(self, weights=(*self.weights[:-1], weight.to(self.weights[-1])),
+                       biases=(*self.biases[:-1], bias.to(self.biases[-1])))
+
+    def with_logit_difference(self) -> "Perceptrons":
+        """Networks of two logits as those of their difference, the second minus the first."""
+        last, bias = (layer[:, 1:].double() - layer[:, :1].double() for layer in (self.weights[-1], self.biases[-1]))
+        return Perceptrons(replace(self.architecture, outputs=1), (*self.weights[:-1], last.to(self.weights[-1])),
+                           (*self.biases[:-1], bias.to(self.biases[-1])),
+                           self.origin and replace(self.origin, two_logits=True))
 
     def activate(self, values: Tensor) -> Tensor:
         """The activation function."""
-        if self.architecture.activation == "relu":
-            return values.relu()
-        return values.tanh() if self.architecture.activation == "tanh" else values
+        return self.architecture.nonlinearity.apply(values)
 
     def finish(self, first: Tensor) -> Tensor:
         """From the first pre-activation `[E, rows, hidden]` to the output `[E, rows, outputs]`."""
@@ -146,11 +187,19 @@ class Perceptrons(Ensemble):
         """
         if self.architecture.depth == 1:
             return []
-        active = [IN_PLACE[self.architecture.activation](first) if reuse else self.activate(first)]
+        in_place = self.architecture.nonlinearity.in_place
+        active = [in_place(first) if reuse else self.activate(first)]
         for weight, bias in zip(self.weights[1:-1], self.biases[1:-1], strict=True):
             value = torch.baddbmm(bias[:, None], active[-1], weight.transpose(1, 2))
-            active.append(IN_PLACE[self.architecture.activation](value))
+            active.append(in_place(value))
         return active
+
+    def _pre_activations(self, first: Tensor) -> list[Tensor]:
+        """Those of every hidden layer, `[E, rows, width]` each; `first` is the first layer's."""
+        values = [first][:self.architecture.depth - 1]
+        for weight, bias in zip(self.weights[1:-1], self.biases[1:-1], strict=True):
+            values.append(torch.baddbmm(bias[:, None], self.activate(values[-1]), weight.transpose(1, 2)))
+        return values
 
     def last_weight(self, first: Tensor, explained: Tensor | None) -> Tensor:
         """The gradient of the explained output by what enters the last Linear, `[E, points, width]`.
@@ -178,9 +227,10 @@ class Perceptrons(Ensemble):
 
     def gradient(self, first: Tensor, explained: Tensor | None) -> Tensor:
         """∂(explained output)/∂(first pre-activation) at points `[E, points, hidden]`, the same shape."""
-        slope = self.last_weight(first, explained)
-        for values, weight in zip(reversed(self.hidden(first)), (*reversed(self.weights[1:-1]), None), strict=False):
-            slope = chain(self.architecture.activation, slope, values)
+        slope, passing = self.last_weight(first, explained), self.architecture.nonlinearity
+        entering = self.hidden(first) if passing.reads == "output" else self._pre_activations(first)
+        for values, weight in zip(reversed(entering), (*reversed(self.weights[1:-1]), None), strict=False):
+            slope = passing.backward(slope, values)
             slope = slope if weight is None else torch.bmm(slope, weight)
         return slope
 
@@ -192,24 +242,3 @@ class Perceptrons(Ensemble):
             values.append(self.activate(pre))
             pre = torch.baddbmm(bias[:, None], values[-1], weight.transpose(1, 2))
         return [*values, pre]
-
-
-def is_perceptron(module: nn.Module) -> TypeGuard[nn.Sequential]:
-    """True for a plain `nn.Sequential(Linear, ReLU or Tanh, Linear, …, Linear)` with one kind of activation."""
-    if type(module) is not nn.Sequential or len(module) % 2 == 0:
-        return False
-    layers = list(module)
-    kinds = {type(layer) for layer in layers[1::2]}
-    return (all(type(layer) is nn.Linear for layer in layers[::2])
-            and len(kinds) <= 1 and kinds <= set(ACTIVATIONS.values()))
-
-
-def _linears(module: nn.Sequential) -> tuple[Architecture, list[nn.Linear]]:
-    if not is_perceptron(module):
-        raise InputError("an ensemble takes nn.Sequential(Linear, ReLU or Tanh, Linear, …, Linear); "
-                         "any other nn.Module runs as `Modules`")
-    linears = [layer for layer in module if isinstance(layer, nn.Linear)]
-    kinds = {type(layer) for layer in list(module)[1::2]}
-    activation: Activation = next((name for name, kind in ACTIVATIONS.items() if kinds == {kind}), "relu")
-    hidden = tuple(linear.out_features for linear in linears[:-1])
-    return Architecture(linears[0].in_features, hidden, linears[-1].out_features, activation), linears

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from attribution_suite.errors import InputError
+from attribution_suite.networks.wrapped import several, title
 from attribution_suite.seeding import seeded
 
 INCOMPLETE = 1e-3  # relative gap of Σφ to f(x) − f(0) above which DeepLIFT's values are wrong: rounding makes 1e-5
@@ -36,18 +37,22 @@ LINEAR = frozenset((
 
 
 def copied(module: nn.Module, number: int) -> nn.Module:
-    """A private copy in eval mode: the user's module is never run or changed."""
+    """A private copy in eval mode: the user's module is never run or changed.
+
+    A Lightning module's trainer, which holds the training data and the module itself, is left out of the copy.
+    """
+    trainers = {id(part.__dict__.get(name)): None for part in module.modules() for name in ("_trainer", "_fabric")}
     try:
-        return copy.deepcopy(module).eval()
+        return copy.deepcopy(module, trainers).eval()
     except Exception as error:  # deepcopy runs the user's code
-        raise InputError(f"network {number} ({type(module).__name__}) cannot be copied: {error}") from error
+        raise InputError(f"network {number} ({title(module)}) cannot be copied: {error}") from error
 
 
 def check_modules(modules: Sequence[nn.Module]) -> None:
     """Raises InputError for parameters that are not float32 on the CPU, or that differ in name or shape."""
     shapes = []
     for number, module in enumerate(modules):
-        name = f"network {number} ({type(module).__name__})"
+        name = f"network {number} ({title(module)})"
         tensors = [*module.named_parameters(), *module.named_buffers()]
         for key, tensor in tensors:
             if nn.parameter.is_lazy(tensor):
@@ -69,7 +74,7 @@ def probe(modules: Sequence[nn.Module], rows: Tensor) -> tuple[Tensor, int]:
     """
     checked, widest = [], 1
     for number, module in enumerate(modules):
-        name = f"network {number} ({type(module).__name__})"
+        name = f"network {number} ({title(module)})"
         handles = []
 
         def widen(_: nn.Module, __: Any, output: Any) -> None:
@@ -81,6 +86,8 @@ def probe(modules: Sequence[nn.Module], rows: Tensor) -> tuple[Tensor, int]:
             handles = [part.register_forward_hook(widen) for part in module.modules()]
             with seeded(0):
                 outputs, again, few = (module(_variable(part)) for part in (rows, rows, rows[:len(rows) // 2]))
+        except InputError:  # of our own: what it returns is not what was asked for
+            raise
         except Exception as error:  # the user's code: any error is theirs, told in one line
             raise InputError(f"{name} cannot take rows of {rows.shape[1]} float32 inputs: "
                              f"{(str(error).strip() or type(error).__name__).splitlines()[0]}") from error
@@ -95,9 +102,12 @@ def probe(modules: Sequence[nn.Module], rows: Tensor) -> tuple[Tensor, int]:
 
 def _checked(name: str, outputs: Any, again: Tensor, few: Tensor, rows: int) -> Tensor:
     """The outputs `[rows, outputs]` of one module, if they can be explained."""
-    if not isinstance(outputs, Tensor) or outputs.dim() not in (1, 2) or len(outputs) != rows:
-        shape = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise InputError(f"{name} must return [rows, outputs] or [rows], for {rows} rows it returned {shape}")
+    if not isinstance(outputs, Tensor):
+        raise InputError(f"{name} returns {several(outputs)}, not one tensor: say which is the output, as output=0 or "
+                         "output='logits'")
+    if outputs.dim() not in (1, 2) or len(outputs) != rows:
+        raise InputError(f"{name} must return [rows, outputs] or [rows], for {rows} rows it returned "
+                         f"{list(outputs.shape)}")
     if outputs.dtype != torch.float32 or not outputs.requires_grad:
         raise InputError(f"{name} must return float32 outputs that depend on its inputs with a gradient (no argmax, no "
                          "torch.no_grad)")
@@ -148,7 +158,7 @@ def deep_lift_problem(module: nn.Module, rows: Tensor) -> str | None:
                 "use a module such as nn.ReLU(), made in __init__ and called once")
     gap = _incompleteness(module, rows)
     if gap > INCOMPLETE:
-        return (f"the values of {type(module).__name__} miss f(x) − f(0) by {gap:.1%}: something in forward is not "
+        return (f"the values of {title(module)} miss f(x) − f(0) by {gap:.1%}: something in forward is not "
                 "linear between its activation modules (a product of two values, for one)")
     return None
 

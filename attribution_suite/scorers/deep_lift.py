@@ -6,7 +6,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from attribution_suite.networks.architecture import chain
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, check_applies
@@ -52,17 +51,17 @@ def multipliers(networks: Perceptrons, first: Tensor, baseline: Tensor, explaine
     The rescale rule: an activation passes Δout/Δin between the row `first` and `baseline` `[members, 1, hidden]`, its
     derivative where Δin is below 1e-10; a Linear passes Wᵀ. Equal to Captum's DeepLift.
     """
-    slope, layers = networks.last_weight(first, explained), []
+    slope, layers, passing = networks.last_weight(first, explained), [], networks.architecture.nonlinearity
     row, reference = first, baseline
     for layer in range(1, networks.architecture.depth):
         active, still = networks.activate(row), networks.activate(reference)
-        layers.append((row - reference, active - still, active))
+        layers.append((row - reference, active - still, row if passing.reads == "input" else active))
         weight, bias = networks.weights[layer].transpose(1, 2), networks.biases[layer][:, None]
         if layer < networks.architecture.depth - 1:
             row, reference = torch.baddbmm(bias, active, weight), torch.baddbmm(bias, still, weight)
     for layer in reversed(range(1, networks.architecture.depth)):
-        entering, leaving, active = layers[layer - 1]
-        derived = chain(networks.architecture.activation, slope, active)
+        entering, leaving, read = layers[layer - 1]
+        derived = passing.backward(slope, read)
         slope = torch.where(entering.abs() < SAME, derived, slope * leaving / entering)
         slope = slope if layer == 1 else torch.bmm(slope, networks.weights[layer - 1])
     return slope

@@ -1,17 +1,16 @@
-"""The largest move of a tanh network: enclosed between the largest value found and a bound."""
+"""The largest move of a smooth network: enclosed between the largest value found and a bound."""
 
-import math
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from attribution_suite.measures.worst_case.bends import bends
 from attribution_suite.measures.worst_case.lines import CHUNK_VALUES, Lines, Moves
 from attribution_suite.networks.perceptrons import Perceptrons
 
 START, SPLIT = 64, 4  # pieces of every line at first, and of each piece that is refined
 EVALUATIONS = 2_000  # of one row, at most
-PEAK = 1 / math.sqrt(3)  # |σ''(z)| = 2|u|(1 − u²), u = tanh z, is largest where |u| is this
 
 
 def enclose(lines: Lines, moves: Moves, delta: float) -> float:
@@ -64,15 +63,8 @@ def chords(network: Perceptrons, pre: Tensor, direction: Tensor, step: Tensor) -
     step = step[:, None, None]
     slope, curve, sag = direction.abs().expand_as(pre[:, 1:]), torch.zeros_like(direction), torch.zeros_like(direction)
     for layer in range(1, network.architecture.depth):
-        active = pre.tanh()
-        # tanh moves by no more than z does, so what bounds z off its chord bounds u = tanh z beyond its ends.
-        least = torch.minimum(active[:, 1:], active[:, :-1]) - sag
-        most = torch.maximum(active[:, 1:], active[:, :-1]) + sag
-        nearest = torch.maximum(least, -most).clamp_(0, 1)
-        farthest = torch.maximum(most, -least).clamp_(max=1)
-        steepness = 1 - nearest.square()
-        bend = 2 * nearest.maximum(farthest.clamp(max=PEAK))
-        bend *= 1 - (bend / 2).square()
+        active = network.activate(pre)
+        steepness, bend = bends(network.architecture.activation, pre, active, sag)
         curve = bend * slope.square() + steepness * curve
         slope = steepness * slope
         weight, bias = network.weights[layer][0], network.biases[layer][0]

@@ -26,7 +26,7 @@ def visit_kinks(lines: Lines, moves: Moves) -> None:
 def _at_kinks(network: Perceptrons, line: Tensor, t: Tensor, pre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Lines, values t and f of the ends and all kinks, from the ends' first pre-activations `[points, hidden]`."""
     for layer in range(1, network.architecture.depth):
-        if network.architecture.activation == "relu":
+        if network.architecture.activation != "linear":
             line, t, pre = _with_crossings(line, t, pre, ordered=layer < network.architecture.depth - 1)
         pre = torch.addmm(network.biases[layer][0], network.activate(pre), network.weights[layer][0].T)
     return line, t, effect_output(pre)

@@ -113,7 +113,7 @@ def _move(lines: Lines, moves: Moves, domain: Domain, delta: float) -> tuple[Met
     if domain.number is None:
         visit_values(lines, moves)
         return ("exact", moves.effect) if domain.complete else ("search", float("inf"))
-    if lines.network.architecture.activation == "tanh":
+    if lines.network.architecture.nonlinearity.shape == "smooth":
         return "enclosure", enclose(lines, moves, delta)
     visit_kinks(lines, moves)
     return "exact", moves.effect
