@@ -45,13 +45,13 @@ def train(dataset: "Data", *, seeds: int | Sequence[int] = 5, preset: str | None
 @in_own_words
 def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int = 500, background: int = 2000,
               layer: int = 0, explained_by: "Networks | None" = None, outputs: str | None = None,
-              **options: Any) -> "Attribution":
+              output: int | str | None = None, **options: Any) -> "Attribution":
     """What one scorer says of every network: shares `[members, features]`, local values where it has them.
 
     The first `rows` test rows are explained, by the class that `explained_by` predicts (the networks themselves, if it
     is not given; give the originals to compare edited networks with). `background`: how many training rows the scorer
     may draw from; every network has draws of its own, the same at every call. `layer` 0 is the input, l > 0 a hidden
-    one. `options` are the scorer's own, as `steps=20` of integrated_gradients.
+    one. `outputs`, `output`: as for `audit`. `options` are the scorer's own, as `steps=20` of integrated_gradients.
 
     Raises InputError for unknown names and options, and where the scorer does not apply to the networks.
     """
@@ -63,8 +63,9 @@ def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int =
     for option, value, least in (("rows", rows, 2), ("background", background, 10), ("layer", layer, 0)):
         whole_number(option, value, least)
     table = _table(dataset)
-    ensemble, choice = as_ensemble(networks, table, outputs), Choice(scorer, options)
-    original = ensemble if explained_by is None else as_ensemble(explained_by, table, outputs).to(ensemble.device)
+    ensemble, choice = as_ensemble(networks, table, outputs, output), Choice(scorer, options)
+    original = ensemble if explained_by is None else as_ensemble(explained_by, table, outputs, output)
+    original = original.to(ensemble.device)
     if len(original) != len(ensemble):
         raise InputError(f"explained_by has {len(original)} networks, {len(ensemble)} are attributed: give one each")
     evaluation = Evaluation.of(table, original, rows, background)
@@ -74,13 +75,16 @@ def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int =
 @in_own_words
 def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], method: str, *, layer: int = 0,
            seeds: Sequence[int] | None = None, preset: str | None = None, training: "Training | None" = None,
-           tuning: float = 1.0, outputs: str | None = None, **options: Any) -> "Ensemble":
+           tuning: float = 1.0, outputs: str | None = None, output: int | str | None = None,
+           **options: Any) -> "Ensemble":
     """Copies of the networks without a feature (at a hidden layer: without a unit, 'unit:3').
 
     `feature`: one, or several that are removed together: 'sex+race', or a list of names.
     `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
     budget of a retraining instead of the preset's; `tuning`: the fine-tuning epochs as a fraction of the full ones.
-    `options` are the method's own, as `deviation=0.5` of stochastic_tuning.
+    `outputs`, `output`: as for `audit`. `options` are the method's own, as `deviation=0.5` of stochastic_tuning.
+    `to_module(e)` of what is returned is network e as a module: the user's own class with the edited weights where these
+    were read from it (a chain of Linear and activation), else `Sequential(Linear, the user's module)`.
 
     Raises InputError for unknown names and options, and for a number of seeds other than that of the networks.
     """
@@ -93,7 +97,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     from attribution_suite.removals.removal import Removal, Setting
 
     table = _table(dataset, preset)
-    original = as_ensemble(networks, table, outputs)
+    original = as_ensemble(networks, table, outputs, output)
     numbers = seed_numbers(len(original) if seeds is None else seeds)
     if len(numbers) != len(original):
         raise InputError(f"{len(original)} networks need as many seeds, got {len(numbers)}")
@@ -109,7 +113,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
 
 @in_own_words
 def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[str], layer: int = 0, *, rows: int = 500,
-               delta: float = 0.01, outputs: str | None = None) -> "WorstCase":
+               delta: float = 0.01, outputs: str | None = None, output: int | str | None = None) -> "WorstCase":
     """The most that moving a feature alone (at a hidden layer: a unit, 'unit:3') moves each network's output.
 
     `feature`: one, or several that move together: 'sex+race', or a list of names.
@@ -119,9 +123,9 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
     with a 'missing' flag its range where the flag is off and the filled value where it is on; several numbers together
     the joint values of at most 256 training rows, a search with no bound.
 
-    Exact for networks of Linear and ReLU; enclosed between the value found and a bound for tanh; proved zero for any
-    network whose weights from the feature are all zero; for any other module the largest move that a search finds, and
-    no bound. `delta`: the moves that matter, as a part of the standard deviation of each network's f over the test
+    Exact for networks of Linear and ReLU or LeakyReLU; enclosed between the value found and a bound for tanh, sigmoid,
+    GELU and SiLU; proved zero for any network whose weights from the feature are all zero; for any other module the
+    largest move that a search finds, and no bound. `delta`: the moves that matter, as a part of the standard deviation of each network's f over the test
     rows: the enclosure is refined where it decides about them.
 
     Raises InputError for an unknown feature, unit or layer, for options that make no sense, and for networks whose
@@ -135,7 +139,7 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
 
     rows, layer, delta = whole_number("rows", rows, 1), whole_number("layer", layer, 0), positive("delta", delta)
     table = _table(dataset)
-    ensemble = as_ensemble(networks, table, outputs)
+    ensemble = as_ensemble(networks, table, outputs, output)
     nodes = Nodes.of([_feature_set(table, ensemble, feature, layer).columns]).repeat(len(ensemble))
     test, training = (split.inputs.to(ensemble.device) for split in (table.test, table.train))
     spread, seen = delta * output_spread(ensemble, test), test[:rows]
@@ -147,7 +151,8 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
 
 @in_own_words
 def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
-          outputs: str | None = None, training: "Training | None" = None, target: str | None = None,
+          outputs: str | None = None, output: int | str | None = None, training: "Training | None" = None,
+          target: str | None = None,
           task: str | None = None, remove: str | Sequence[str | Sequence[str]] | None = None,
           removals: Sequence[str] | None = None,
           scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
@@ -164,9 +169,11 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     of the inferred one), or tables (`from_arrays`). `preset`: 'default' or 'published', `pca`: the first k principal
     components as the inputs, `data_dir` and `real_only`: as for `load_dataset`.
     `networks`: trained networks of one's own for the one data set, in the place of those that the audit would train:
-    an nn.Module or a list of them, one a seed, that take its encoded inputs and return `[rows, outputs]`. They stay as
-    they are. `outputs`: what they return for classes, 'logit' or 'probability', whose logits are then explained;
-    without it, what looks like probabilities is refused. `training`: the budget of their retraining and, in part, of
+    an nn.Module (or a skorch net) or a list of them, one a seed, that take its encoded inputs and return
+    `[rows, outputs]`. They stay as they are. `output`: which result, where they return several: an index, key or
+    attribute. `outputs`: what they return for classes, 'logit' or 'probability', whose logits are then explained;
+    without it, what looks like probabilities is refused. Of two logits for a binary task the second minus the first is
+    explained. `training`: the budget of their retraining and, in part, of
     their fine-tuning.
     `remove`: features (or 'unit:3' of a hidden `layer`), 'top:K' or 'all'; default: what each data set declares.
     Several that are removed together, from one network, are a list of their names, or 'sex+race'.
@@ -213,7 +220,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         conditional_on=conditional_on, favourable=favourable)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
-                       outputs=outputs, say=say)
+                       outputs=outputs, output=output, say=say)
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:
         failed = run_audit(prepared, context, folder)
         write_verdicts(folder)
@@ -223,7 +230,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
 
 @in_own_words
 def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
-            outputs: str | None = None, inside: str | int = "all", target: str | None = None, task: str | None = None,
+            outputs: str | None = None, output: int | str | None = None, inside: str | int = "all", target: str | None = None, task: str | None = None,
             profile: str = "quick", preset: str = "default", pca: int | None = None, data_dir: str | Path | None = None,
             real_only: bool = False, seeds: int | None = None, rows: int | None = None, background: int | None = None,
             out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
@@ -236,7 +243,7 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
     """
     from attribution_suite.auditing.work.look import SCORERS
 
-    return audit(datasets, networks=networks, outputs=outputs, removals=[], scorers=SCORERS, inside=inside,
+    return audit(datasets, networks=networks, outputs=outputs, output=output, removals=[], scorers=SCORERS, inside=inside,
                  target=target, task=task, profile=profile, preset=preset, pca=pca, data_dir=data_dir,
                  real_only=real_only, seeds=seeds, rows=rows, background=background, out=out, jobs=jobs, device=device,
                  fresh=fresh, say=say)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from module_cases import FEATURES, Branching, Functional, Residual, members
+from module_cases import FEATURES, Branching, Unknown, Residual, members
 from torch import nn
 
 from attribution_suite import audit, load_dataset, report
@@ -195,7 +195,7 @@ def test_an_audit_of_given_modules(table: TabularDataset, tmp_path: Path) -> Non
     assert (shifts.loc[("deep_lift", "retrain"), "share_after"] == 0).all()
     assert (found.table("outcomes").query("removal == 'constant'")["direct_effect"] == 0).all()
     record = found.record["datasets"]["mine"]
-    assert record["networks"]["how"] == "stacked by torch.vmap" and record["networks"]["training"]["epochs"] == 3
+    assert record["networks"]["how"] == "stacked by torch.vmap; no chain: it computes 'add'" and record["networks"]["training"]["epochs"] == 3
     assert list(record["networks"]["not_applicable"]) == ["weights"] and record["source"] == "given"
     assert "decoy" not in record["groups"] and (tmp_path / "report.html").exists()
 
@@ -245,7 +245,7 @@ def test_a_report_on_given_networks_of_a_named_set_finds_its_rows_again(tmp_path
     (members(Residual), {"seeds": 2}, "3 networks are given for 2 seeds"),
     (members(Residual, 2, 3), {}, "regression task of 1 output, the networks have 3"),
     (members(Residual), {"layer": 1}, "layer 1 cannot be audited"),
-    (nn.Linear(3, 1), {}, "cannot take rows of 6"),
+    (nn.Linear(3, 1), {}, "take 3 inputs, the table has 6"),
 ])
 def test_networks_that_do_not_fit_are_refused(table: TabularDataset, tmp_path: Path, networks, words: dict,
                                               message: str) -> None:
@@ -258,6 +258,6 @@ def test_networks_that_do_not_fit_are_refused(table: TabularDataset, tmp_path: P
 def test_refused_activations_are_told(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).standard_normal((200, FEATURES))
     labels = from_arrays(rows, rows[:, 0] > 0, name="labels")
-    found, lines = run(labels, tmp_path, members(Functional, 2), removals=["constant"], remove="x0")
-    assert any("not applicable: deep_lift: Functional computes 'relu' outside" in line for line in lines)
+    found, lines = run(labels, tmp_path, members(Unknown, 2), removals=["constant"], remove="x0")
+    assert any("not applicable: deep_lift: 'tanh' (GELU) computes 'gelu' outside" in line for line in lines)
     assert "deep_lift" not in set(found.table("attributions")["scorer"])

@@ -24,7 +24,8 @@ from attribution_suite.networks.perceptrons import Perceptrons
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.integers(2, 9), min_size=0, max_size=3), TASKS,
-       st.sampled_from(sorted(GROUPS)), st.sampled_from(["plain", "ties", "dead"]), st.sampled_from(["relu", "linear"]))
+       st.sampled_from(sorted(GROUPS)), st.sampled_from(["plain", "ties", "dead"]),
+       st.sampled_from(["relu", "leaky_relu", "linear"]))
 def test_exact_is_no_less_than_a_search_and_is_attained(seed: int, hidden: list[int], task: tuple[str, int], group: str,
                                                         kind: str, activation: Activation) -> None:
     generator = torch.Generator().manual_seed(seed)

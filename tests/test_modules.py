@@ -217,7 +217,7 @@ def test_parameters_without_gradient_stay() -> None:
     (Product, "values of Product miss"), (Unknown, "'tanh' .GELU. computes 'gelu'")])
 def test_deep_lift_refuses_what_captum_gets_wrong(kind: type, named: str) -> None:
     modules = members(kind)
-    networks = as_ensemble(modules, TABLE)
+    networks = Modules.wrap(modules, BACKGROUND)
     with pytest.raises(InputError, match=f"deep_lift does not apply: .*{named}"):
         SCORERS.load("deep_lift")().attribute(networks, evaluation(networks))
     if kind is Reused:  # Captum notices a reused module in its backward hook, and does not say which one it is
@@ -321,11 +321,11 @@ def test_the_users_modules_are_untouched(kind: type) -> None:
     (members(Random), "draws random numbers in eval mode"),
     (members(Mixing), "depends on the other rows"),
     (members(Cut), "with a gradient"),
-    ([Layers().double()], "convert the module with .float"),
-    ([nn.Sequential(nn.Linear(FEATURES, 1)).double()], "convert the module with .float"),
+    ([Layers().half()], "convert the module with .float"),
     ([nn.LazyLinear(1)], "call the module once"),
     ([Layers(1), Layers(2)], "network 1 .Layers. has other parameters"),
-    ([nn.Linear(FEATURES + 1, 1)], "network 0 .Linear. cannot take rows of 6"),
+    ([nn.Bilinear(FEATURES, 1, 1)], "network 0 .Bilinear. cannot take rows of 6"),
+    ([nn.Linear(FEATURES + 1, 1)], "take 7 inputs, the table has 6"),
     ([nn.Sequential(nn.Linear(FEATURES + 1, 1))], "take 7 inputs, the table has 6"),
     ([], "networks are"),
     (["model.pt"], "networks are"),

@@ -28,12 +28,12 @@ class Given:
 
     @classmethod
     def of(cls, networks: Networks, dataset: TabularDataset, seeds: int, training: Training | None = None,
-           outputs: str | None = None) -> "Given":
-        """One network a seed; `outputs` as for `as_ensemble`.
+           outputs: str | None = None, output: int | str | None = None) -> "Given":
+        """One network a seed; `outputs` and `output` as for `as_ensemble`.
 
         Raises InputError where they do not fit the table, each other or the seeds.
         """
-        ensemble = as_ensemble(networks, dataset, outputs).to(CPU)
+        ensemble = as_ensemble(networks, dataset, outputs, output).to(CPU)
         if len(ensemble) != seeds:
             raise InputError(f"{len(ensemble)} networks are given for {seeds} seeds: leave out option 'seeds', for "
                              "each network given is one")

@@ -46,15 +46,15 @@ class Prepared:
 
 def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), networks: Networks | None = None,
             training: Training | None = None, outputs: str | None = None,
-            say: Callable[[str], None] = print) -> Prepared:
+            output: int | str | None = None, say: Callable[[str], None] = print) -> Prepared:
     """Loads every data set and checks all that can be checked.
 
     `tables`: the caller's own; `networks`: the caller's in the place of originals trained here, which return `outputs`
-    ('logit' or 'probability'), with the budget `training` of their retraining; `device`: 'auto', 'cpu' or 'cuda'.
+    ('logit' or 'probability'; of several results the one at `output`), with the budget `training` of their retraining; `device`: 'auto', 'cpu' or 'cuda'.
     Raises InputError for what cannot be run.
     """
     datasets, computer = load_all(spec, tables), choose(device)
-    given = None if networks is None else given_networks(networks, spec, datasets, training, outputs, say)
+    given = None if networks is None else given_networks(networks, spec, datasets, training, outputs, output, say)
     plan = make_plan(spec, datasets, given, computer, say)
     for dataset in datasets.values():
         for note in dataset.notes:
@@ -113,7 +113,7 @@ def failures(chunks: Sequence[Chunk], done: Sequence[Done], store: Store) -> lis
 
 
 def given_networks(networks: Networks, spec: Spec, datasets: Mapping[str, TabularDataset], training: Training | None,
-                   outputs: str | None, say: Callable[[str], None]) -> Given:
+                   outputs: str | None, output: int | str | None, say: Callable[[str], None]) -> Given:
     """The user's networks as the originals, and lines on how they run and on the scorers that do not apply.
 
     Raises InputError for networks that do not fit the one data set, or that have no such layer.
@@ -121,7 +121,7 @@ def given_networks(networks: Networks, spec: Spec, datasets: Mapping[str, Tabula
     if len(datasets) != 1:
         raise InputError(f"networks belong to one data set, {len(datasets)} are named: audit them one by one")
     dataset = next(iter(datasets.values()))
-    given = Given.of(networks, dataset, spec.profile.seeds, training, outputs)
+    given = Given.of(networks, dataset, spec.profile.seeds, training, outputs, output)
     given.networks.tail(spec.layer)
     reasons = inapplicable(scorers_at(spec.scorers, spec.layer), given.networks)
     lines = [f"not applicable: {', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"

@@ -1,4 +1,6 @@
-"""The enclosure of tanh networks: it holds a search, its chords hold, it is refined where it must be and no more."""
+"""The enclosure of smooth networks: it holds a search, its chords hold, it is refined where it must be and no more."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,20 +9,25 @@ from hypothesis import strategies as st
 from torch import Tensor
 from worst_case_search import GROUPS, TASKS, check_witness, function, measured, random_networks, searched, table
 
+from attribution_suite.datasets.preset import Activation
 from attribution_suite.measures.worst_case import enclosure
 from attribution_suite.measures.worst_case.lines import Moves
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.perceptrons import Perceptrons
 
 
+SMOOTH = ["tanh", "sigmoid", "gelu", "silu"]
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.integers(2, 9), min_size=1, max_size=3), TASKS,
-       st.sampled_from(sorted(GROUPS)), st.sampled_from(["plain", "dead"]), st.sampled_from([0.01, 1.0, 2.0]))
+       st.sampled_from(sorted(GROUPS)), st.sampled_from(["plain", "dead"]), st.sampled_from([0.01, 1.0, 2.0]),
+       st.sampled_from(SMOOTH))
 def test_an_enclosure_holds_the_search_between_its_ends(seed: int, hidden: list[int], task: tuple[str, int], group: str,
-                                                        kind: str, part: float) -> None:
+                                                        kind: str, part: float, activation: Activation) -> None:
     generator = torch.Generator().manual_seed(seed)
     training, inputs, columns = table(generator, 40), table(generator, 6), GROUPS[group]
-    networks = random_networks(seed, tuple(hidden), "tanh", task[1], kind)
+    networks = random_networks(seed, tuple(hidden), activation, task[1], kind)
     start = measured(networks, inputs, training, columns, task[0])
     found = measured(networks, inputs, training, columns, task[0], part * float(start.effect.max()))
     check_witness(found, networks, inputs, columns, task[0], training)
@@ -55,9 +62,12 @@ CURVED = {
 
 
 @pytest.mark.parametrize("name", CURVED)
-@pytest.mark.parametrize("pieces", [1, 2, 5, 64])
-def test_a_tanh_network_is_off_its_chords_by_no_more_than_is_said(name: str, pieces: int) -> None:
+@pytest.mark.parametrize("activation", SMOOTH)
+@pytest.mark.parametrize("pieces", [1, 5, 64])
+def test_a_smooth_network_is_off_its_chords_by_no_more_than_is_said(name: str, pieces: int,
+                                                                    activation: Activation) -> None:
     networks, dense = CURVED[name], 500
+    networks = replace(networks, architecture=replace(networks.architecture, activation=activation))
     t = torch.linspace(-6, 6, pieces * dense + 1, dtype=torch.float64)
     task = "multiclass" if networks.architecture.outputs > 1 else "regression"
     f = torch.from_numpy(function(networks, 0, t[:, None].numpy(), task))
