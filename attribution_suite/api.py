@@ -83,8 +83,8 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
     budget of a retraining instead of the preset's; `tuning`: the fine-tuning epochs as a fraction of the full ones.
     `outputs`, `output`: as for `audit`. `options` are the method's own, as `deviation=0.5` of stochastic_tuning.
-    `to_module(e)` of what is returned is network e as a module: the user's own class with the edited weights where these
-    were read from it (a chain of Linear and activation), else `Sequential(Linear, the user's module)`.
+    `to_module(e)` of what is returned is network e as a module: the user's own class with the edited weights where
+    these were read from it (a chain of Linear and activation), else `Sequential(Linear, the user's module)`.
 
     Raises InputError for unknown names and options, and for a number of seeds other than that of the networks.
     """
@@ -125,8 +125,8 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
 
     Exact for networks of Linear and ReLU or LeakyReLU; enclosed between the value found and a bound for tanh, sigmoid,
     GELU and SiLU; proved zero for any network whose weights from the feature are all zero; for any other module the
-    largest move that a search finds, and no bound. `delta`: the moves that matter, as a part of the standard deviation of each network's f over the test
-    rows: the enclosure is refined where it decides about them.
+    largest move that a search finds, and no bound. `delta`: the moves that matter, as a part of the standard deviation
+    of each network's f over the test rows: the enclosure is refined where it decides about them.
 
     Raises InputError for an unknown feature, unit or layer, for options that make no sense, and for networks whose
     outputs are not finite.
@@ -230,9 +230,10 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
 
 @in_own_words
 def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
-            outputs: str | None = None, output: int | str | None = None, inside: str | int = "all", target: str | None = None, task: str | None = None,
-            profile: str = "quick", preset: str = "default", pca: int | None = None, data_dir: str | Path | None = None,
-            real_only: bool = False, seeds: int | None = None, rows: int | None = None, background: int | None = None,
+            outputs: str | None = None, output: int | str | None = None, inside: str | int = "all",
+            target: str | None = None, task: str | None = None, profile: str = "quick", preset: str = "default",
+            pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False,
+            seeds: int | None = None, rows: int | None = None, background: int | None = None,
             out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
             say: Callable[[str], None] = print) -> "Audit":
     """Looks inside the networks: units, masking, paths, how weights grew. Nothing is removed.
@@ -243,8 +244,8 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
     """
     from attribution_suite.auditing.work.look import SCORERS
 
-    return audit(datasets, networks=networks, outputs=outputs, output=output, removals=[], scorers=SCORERS, inside=inside,
-                 target=target, task=task, profile=profile, preset=preset, pca=pca, data_dir=data_dir,
+    return audit(datasets, networks=networks, outputs=outputs, output=output, removals=[], scorers=SCORERS,
+                 inside=inside, target=target, task=task, profile=profile, preset=preset, pca=pca, data_dir=data_dir,
                  real_only=real_only, seeds=seeds, rows=rows, background=background, out=out, jobs=jobs, device=device,
                  fresh=fresh, say=say)
 

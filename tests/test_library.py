@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from module_cases import FEATURES, Branching, Unknown, Residual, members
+from module_cases import FEATURES, Branching, Residual, Unknown, members
 from torch import nn
 
 from attribution_suite import audit, load_dataset, report
@@ -195,7 +195,8 @@ def test_an_audit_of_given_modules(table: TabularDataset, tmp_path: Path) -> Non
     assert (shifts.loc[("deep_lift", "retrain"), "share_after"] == 0).all()
     assert (found.table("outcomes").query("removal == 'constant'")["direct_effect"] == 0).all()
     record = found.record["datasets"]["mine"]
-    assert record["networks"]["how"] == "stacked by torch.vmap; no chain: it computes 'add'" and record["networks"]["training"]["epochs"] == 3
+    assert record["networks"]["how"] == "stacked by torch.vmap; no chain: it computes 'add'"
+    assert record["networks"]["training"]["epochs"] == 3
     assert list(record["networks"]["not_applicable"]) == ["weights"] and record["source"] == "given"
     assert "decoy" not in record["groups"] and (tmp_path / "report.html").exists()
 

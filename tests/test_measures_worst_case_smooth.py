@@ -15,7 +15,6 @@ from attribution_suite.measures.worst_case.lines import Moves
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.perceptrons import Perceptrons
 
-
 SMOOTH = ["tanh", "sigmoid", "gelu", "silu"]
 
 

@@ -90,7 +90,7 @@ def test_deep_lift_is_complete_and_captums_where_captum_has_a_rule(activation: A
     torch.testing.assert_close(still, networks.gradient(base, explained[:, :1]))
     for member in range(2):
         module = networks.to_sequential(member)
-        with pytest.warns(UserWarning):
+        with pytest.warns(UserWarning, match="Setting forward, backward hooks"):
             alone = captum.attr.DeepLift(module).attribute(inputs, zero, target=explained[member])
         if type(module[1]) in RESCALED or activation == "linear":
             torch.testing.assert_close(values[member], alone.detach(), rtol=1e-3, atol=1e-4)

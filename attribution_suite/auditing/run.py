@@ -50,7 +50,8 @@ def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), n
     """Loads every data set and checks all that can be checked.
 
     `tables`: the caller's own; `networks`: the caller's in the place of originals trained here, which return `outputs`
-    ('logit' or 'probability'; of several results the one at `output`), with the budget `training` of their retraining; `device`: 'auto', 'cpu' or 'cuda'.
+    ('logit' or 'probability'; of several results the one at `output`), with the budget `training` of their retraining;
+    `device`: 'auto', 'cpu' or 'cuda'.
     Raises InputError for what cannot be run.
     """
     datasets, computer = load_all(spec, tables), choose(device)

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
 from attribution_suite.datasets.preset import Activation
 from attribution_suite.errors import InputError
 from attribution_suite.networks.nonlinearity import ACTIVATIONS, NEGATIVE_SLOPE, Nonlinearity, nonlinearity
@@ -52,3 +55,11 @@ class Architecture:
                              f"has layers 0 (the input) to {self.depth - 1}")
         return Architecture(self.widths[layer], self.widths[layer + 1:-1], self.outputs, self.activation,
                             self.negative_slope)
+
+
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A Linear of copies of these, `[out, in]` and `[out]`; made without drawing from the global generator."""
+    layer = skip_init(nn.Linear, weight.shape[1], weight.shape[0])
+    assert isinstance(layer, nn.Linear)
+    layer.weight.data, layer.bias.data = weight.clone(), bias.clone()
+    return layer

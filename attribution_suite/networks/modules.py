@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn.functional import pad
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.architecture import Architecture, linear
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.probe import check_modules, copied, deep_lift_problem, probe, reset
 from attribution_suite.networks.target_scale import OutputScale
@@ -139,9 +139,8 @@ class Modules(Ensemble):
 
     def to_module(self, member: int = 0) -> nn.Sequential:
         """One member as `Sequential(Linear(W, b), the user's module)`, the output's scale within the latter."""
-        linear = nn.Linear(self.weight.shape[2], self.weight.shape[1])
-        linear.weight.data, linear.bias.data = self.weight[member].clone(), self.bias[member].clone()
-        return nn.Sequential(linear, self.member_module(member)).eval()
+        first = linear(self.weight[member], self.bias[member])
+        return nn.Sequential(first, self.member_module(member)).eval()
 
     def member_module(self, member: int) -> nn.Module:
         """A member's module with its state, without the layer in front; an `OutputScale` behind it if it needs one."""

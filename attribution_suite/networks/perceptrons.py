@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.architecture import Architecture, linear
 from attribution_suite.networks.chain import Chain, NoChain, Origin
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.probe import copied
@@ -108,9 +108,7 @@ class Perceptrons(Ensemble):
         """One member as a plain `nn.Sequential`, its activations separate modules (as DeepLIFT needs them)."""
         layers: list[nn.Module] = []
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            linear = nn.Linear(weight.shape[2], weight.shape[1])
-            linear.weight.data, linear.bias.data = weight[member].clone(), bias[member].clone()
-            layers.append(linear)
+            layers.append(linear(weight[member], bias[member]))
             if index < self.architecture.depth - 1:
                 layers.append(self.architecture.nonlinearity.module())
         return nn.Sequential(*layers)

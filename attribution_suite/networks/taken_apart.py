@@ -40,8 +40,8 @@ def taken_apart(networks: Sequence[object]) -> list[nn.Module]:
         while isinstance(below := _below(inner), nn.Module):
             inner = below
         if any(isinstance(part, torch.jit.ScriptModule) for part in inner.modules()):
-            raise InputError(f"network {number} ({type(inner).__name__}) is TorchScript, whose weights cannot be edited: "
-                             "give the nn.Module that it was made from; its load_state_dict takes the state_dict")
+            raise InputError(f"network {number} ({type(inner).__name__}) is TorchScript, whose weights cannot be "
+                             "edited: give the nn.Module that it was made from; load_state_dict takes its state_dict")
         modules.append(inner)
     return modules
 

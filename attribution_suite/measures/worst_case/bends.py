@@ -57,7 +57,8 @@ def _normal(z: Tensor) -> Tensor:
 
 def _gelu_slope(z: Tensor) -> Tensor:
     """Of z Φ(z): Φ + z φ."""
-    return torch.special.ndtr(z) + z * _normal(z)
+    slope: Tensor = torch.special.ndtr(z) + z * _normal(z)
+    return slope
 
 
 def _gelu_curve(z: Tensor) -> Tensor:
