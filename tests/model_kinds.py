@@ -127,7 +127,19 @@ class Huge(Boston):
         return super().forward(x + 1e9) - super().forward(torch.full_like(x, 1e9))
 
 
-def normed(before: bool = False) -> nn.Module:
+class CompiledInside(nn.Module):
+    """A part of it is compiled, another one stands ready for several devices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = torch.compile(nn.Sequential(nn.Linear(FEATURES, 8), nn.ReLU()))
+        self.head = nn.DataParallel(nn.Linear(8, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x.view(x.size(0), -1)))
+
+
+def normed() -> nn.Module:
     """BatchNorm with statistics of its own, behind a Linear, behind the activation and at the input; dropout."""
     module = nn.Sequential(nn.BatchNorm1d(FEATURES), nn.Linear(FEATURES, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(),
                            nn.Dropout(0.5), nn.Linear(8, 5), nn.ReLU(), nn.BatchNorm1d(5), nn.Linear(5, 1),
@@ -224,9 +236,11 @@ KINDS = {
     "frozen": Kind(frozen, "module", how="trains some of its parameters"),
     "float64": Kind(lambda: Boston().double(), "stacked", how="float64 taken as float32"),
     "float64 residual": Kind(lambda: Residual().double(), "module", how="float64 taken as float32"),
+    "float64 tuple": Kind(lambda: Iris().double(), "Iris.* returns a tuple", "multiclass"),
     "float64, too fine": Kind(lambda: Huge().double(), "float64, and float32 changes its outputs by"),
     "torchscript": Kind(lambda: torch.jit.trace(Boston(), torch.zeros(2, FEATURES)), "is TorchScript"),
     "compiled": Kind(lambda: torch.compile(Boston()), "stacked", f=lambda n, x: plain(n._orig_mod, x)),
+    "compiled inside": Kind(CompiledInside, "stacked", f=lambda n, x: plain(n.head, n.body._orig_mod(x))),
     "data parallel": Kind(lambda: nn.DataParallel(Residual()), "module", f=lambda n, x: plain(n.module, x)),
     "skorch": Kind(lambda: SimpleNamespace(module_=Boston()), "stacked", f=inner),
     "lightning": Kind(Lightning, "stacked"),

@@ -26,7 +26,7 @@ FUNCTIONS: dict[Callable[..., Any] | str, Activation] = {
 DROPOUT = (F.dropout, F.alpha_dropout, F.feature_alpha_dropout)
 IDLE = (nn.Identity, nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Flatten)  # nothing, of rows in eval mode
 RESHAPING: tuple[Callable[..., Any] | str, ...] = (
-    torch.flatten, torch.squeeze, "flatten", "squeeze", "view", "reshape", "contiguous", "float")
+    torch.flatten, torch.squeeze, torch.reshape, "flatten", "squeeze", "view", "reshape", "contiguous", "float", "to")
 FIRST_COLUMN = (slice(None), 0)
 
 

@@ -136,9 +136,7 @@ class Perceptrons(Ensemble):
                        origin=origin)
 
     def tail(self, layer: int) -> "Perceptrons":
-        """The rest of the networks from layer `layer` on: its inputs are that layer's activations."""
-        if layer == 0:
-            return self
+        """The rest of the networks from layer `layer` on: its inputs are that layer's activations. It has no origin."""
         return Perceptrons(self.architecture.tail(layer), self.weights[layer:], self.biases[layer:])
 
     def with_tail(self, tail: "Perceptrons") -> "Perceptrons":

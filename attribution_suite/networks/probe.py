@@ -39,13 +39,27 @@ LINEAR = frozenset((
 def copied(module: nn.Module, number: int) -> nn.Module:
     """A private copy in eval mode: the user's module is never run or changed.
 
-    A Lightning module's trainer, which holds the training data and the module itself, is left out of the copy.
+    A Lightning module's trainer, which holds the training data and the module itself, is left out of the copy; parts
+    that are compiled or on several devices are bare in it.
     """
     trainers = {id(part.__dict__.get(name)): None for part in module.modules() for name in ("_trainer", "_fabric")}
     try:
-        return copy.deepcopy(module, trainers).eval()
+        private = copy.deepcopy(module, trainers).eval()
     except Exception as error:  # deepcopy runs the user's code
         raise InputError(f"network {number} ({title(module)}) cannot be copied: {error}") from error
+    for part in list(private.modules()):
+        for name, child in part.named_children():
+            if bare(child) is not child:
+                part.add_module(name, bare(child))
+    return private
+
+
+def bare(module: nn.Module) -> nn.Module:
+    """What a wrapper of PyTorch's around a whole module runs: torch.compile's, and those for several devices."""
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return bare(module.module)
+    below = getattr(module, "_orig_mod", None)
+    return bare(below) if isinstance(below, nn.Module) else module
 
 
 def check_modules(modules: Sequence[nn.Module]) -> None:

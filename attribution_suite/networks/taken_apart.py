@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.probe import copied
+from attribution_suite.networks.probe import bare, copied
 from attribution_suite.networks.wrapped import Picked, title
 from attribution_suite.seeding import seeded
 
@@ -37,8 +37,7 @@ def taken_apart(networks: Sequence[object]) -> list[nn.Module]:
             inner = getattr(inner, "module_", None)
         if not isinstance(inner, nn.Module):
             raise InputError(f"network {number} ({type(network).__name__}) holds no module yet: fit it first")
-        while isinstance(below := _below(inner), nn.Module):
-            inner = below
+        inner = bare(inner)
         if any(isinstance(part, torch.jit.ScriptModule) for part in inner.modules()):
             raise InputError(f"network {number} ({type(inner).__name__}) is TorchScript, whose weights cannot be "
                              "edited: give the nn.Module that it was made from; load_state_dict takes its state_dict")
@@ -48,13 +47,6 @@ def taken_apart(networks: Sequence[object]) -> list[nn.Module]:
 
 def _is_skorch(value: object) -> bool:
     return hasattr(value, "initialize_module") and hasattr(value, "module")
-
-
-def _below(module: nn.Module) -> object:
-    """What a wrapper of PyTorch's runs; None of a module that is none."""
-    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        return module.module
-    return getattr(module, "_orig_mod", None)  # torch.compile's
 
 
 def in_float32(modules: Sequence[nn.Module], rows: Tensor) -> tuple[list[nn.Module], str]:
@@ -72,11 +64,16 @@ def in_float32(modules: Sequence[nn.Module], rows: Tensor) -> tuple[list[nn.Modu
         try:
             with seeded(0), torch.no_grad():
                 exact, rounded = copied(module, number)(rows.double()), single(rows.clone())
-            difference = float((exact - rounded).abs().max() / exact.abs().max().clamp_min(1e-30))
+        except InputError:  # of our own: what it returns is not what was asked for
+            raise
         except Exception as error:  # the user's code
             raise InputError(f"network {number} ({title(module)}) is float64 and cannot run in float32 "
                              f"({(str(error).strip() or type(error).__name__).splitlines()[0]}): convert the module "
                              "with .float()") from error
+        if not isinstance(exact, Tensor) or not isinstance(rounded, Tensor):
+            taken.append(single)  # what it returns instead is named where it is tried
+            continue
+        difference = float((exact - rounded).abs().max() / exact.abs().max().clamp_min(1e-30))
         if not difference <= SAME:
             raise InputError(f"network {number} ({title(module)}) is float64, and float32 changes its outputs by "
                              f"{difference:.1g} of the largest, more than {SAME:g}: it cannot be audited in float32")

@@ -2,7 +2,8 @@
 A network of your own
 =====================
 
-Any ``nn.Module`` from float32 rows to ``[rows, outputs]`` can be audited. Here a small residual network was trained on
+Any ``nn.Module`` from float32 rows to ``[rows, outputs]`` can be audited (a plain chain of Linear and activation
+runs faster and has more: :doc:`/guide/models`). Here a small residual network was trained on
 two inputs that carry the same signal and one of noise, and the first input must go.
 """
 
