@@ -1,9 +1,8 @@
-"""Reads a user's module as a chain of Linear and activation, and writes edited weights back into its class."""
+"""Reads a user's module as a chain of Linear and activation, by symbols."""
 
-import copy
 import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from torch.nn import functional as F
 
 from attribution_suite.datasets.preset import Activation
 from attribution_suite.networks.nonlinearity import NEGATIVE_SLOPE
-from attribution_suite.networks.wrapped import unwrapped
 from attribution_suite.seeding import seeded
 
 MODULES: dict[type[nn.Module], Activation] = {
@@ -32,56 +30,6 @@ FIRST_COLUMN = (slice(None), 0)
 
 class NoChain(Exception):
     """Why a module is none; its text goes on after 'it'."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where stacked weights come from: private copies of a user's modules, one a member.
-
-    `linears` are the names of the Linear modules, `norms` of the BatchNorms that were folded into these. `two_logits`:
-    of the last Linear's two outputs the network is the difference, the second minus the first. `note`: what a reader
-    of the numbers is to know.
-    """
-
-    modules: tuple[nn.Module, ...]
-    linears: tuple[str, ...]
-    norms: tuple[str, ...]
-    two_logits: bool = False
-    note: str = ""
-
-    def select(self, positions: Sequence[int]) -> "Origin":
-        """Of the members at these positions."""
-        return replace(self, modules=tuple(self.modules[position] for position in positions))
-
-    @torch.no_grad()
-    def module(self, member: int, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> nn.Module:
-        """A copy of a member's module with these weights `[out, in]` and biases `[out]`.
-
-        What was folded becomes neutral: a BatchNorm passes its values on. Of two logits f becomes −f/2 and f/2.
-        """
-        module = copy.deepcopy(self.modules[member])
-        if self.two_logits:
-            halves = torch.tensor([[-0.5], [0.5]], device=weights[-1].device)
-            weights, biases = [*weights[:-1], halves * weights[-1]], [*biases[:-1], halves[:, 0] * biases[-1]]
-        for name, weight, bias in zip(self.linears, weights, biases, strict=True):
-            linear = module.get_submodule(name)
-            assert isinstance(linear, nn.Linear)
-            linear.to(weight.device).weight.copy_(weight)
-            if linear.bias is not None:
-                linear.bias.copy_(bias)
-            elif bool(bias.any()):
-                linear.bias = nn.Parameter(bias.clone())
-        for name in self.norms:
-            norm = module.get_submodule(name)
-            assert isinstance(norm, nn.BatchNorm1d)
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            norm.running_mean.zero_()
-            norm.running_var.fill_(1 - norm.eps)
-            if norm.affine:
-                norm.weight.fill_(1)
-                norm.bias.zero_()
-        return unwrapped(module).to(weights[0].device)
 
 
 @dataclass

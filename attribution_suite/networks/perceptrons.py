@@ -9,8 +9,9 @@ from torch.nn.functional import pad
 
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Architecture, linear
-from attribution_suite.networks.chain import Chain, NoChain, Origin
+from attribution_suite.networks.chain import Chain, NoChain
 from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.origin import Origin
 from attribution_suite.networks.probe import copied
 
 

@@ -82,9 +82,9 @@ def masked_outputs(networks: Ensemble, values: Tensor, kept: Tensor, fill: Tenso
     """Outputs `[members, masks, rows, outputs]` of tails whose units `[members, rows, units]` are masked.
 
     A unit that `kept` `[members, masks, units]` drops (0) stands at `fill` `[members, units]`, by default 0. Where the
-    activation is 0 at 0 (any but a sigmoid), that equals zeroing its incoming weights and bias. No weights are copied: with centred
-    units h − c, the first pre-activation Σ_u m_u W_ou (h_u − c_u) + (W c + b)_o is one product of (rows · outputs) ×
-    units with units × masks.
+    activation is 0 at 0 (any but a sigmoid), that equals zeroing its incoming weights and bias. No weights are copied:
+    with centred units h − c, the first pre-activation Σ_u m_u W_ou (h_u − c_u) + (W c + b)_o is one product of
+    (rows · outputs) × units with units × masks.
     """
     weight, bias = networks.first_weight, networks.first_bias
     if fill is not None:
