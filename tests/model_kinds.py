@@ -47,6 +47,22 @@ class Heart(nn.Module):
         return self.out(torch.tanh(self.fc2(torch.tanh(self.fc1(x.float())))))[:, 0]
 
 
+class InPlace(Boston):
+    """Its ReLU changes what it is given; nothing is done with what it returns."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.lin1(x)
+        F.relu(hidden, inplace=True)
+        return self.lin4(torch.relu(self.lin3(torch.relu(self.lin2(hidden)))))
+
+
+class InPlaceFirst(InPlace):
+    """What it returns is used, too: no harm done."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lin4(self.lin3(self.lin2(self.lin1(x.view(-1, x.size(1))).relu_()).relu_()).relu_())
+
+
 class HeartProbability(Heart):
     def forward(self, x: Tensor) -> Tensor:
         return torch.sigmoid(super().forward(x))
@@ -231,6 +247,8 @@ KINDS = {
     "prelu": Kind(lambda: sequence(nn.PReLU()), "module", how="calls '1' (PReLU)"),
     "two activations": Kind(Layers, "module", how="several activations (relu, tanh)"),
     "residual": Kind(Residual, "module", how="computes 'add'"),
+    "in place": Kind(InPlace, "module", how="changes values in place, by 'relu'"),
+    "in place, returned": Kind(InPlaceFirst, "stacked"),
     "tied": Kind(Tied, "module", how="calls 'hidden' (Linear) twice"),
     "one parameter": Kind(OneParameter, "module", how="share weights"),
     "frozen": Kind(frozen, "module", how="trains some of its parameters"),

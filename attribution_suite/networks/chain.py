@@ -56,8 +56,11 @@ class Chain:
                 graph = tracer.trace(_Root(module))
         except Exception as error:  # the user's code, run on symbols: it may fail in any way
             raise NoChain(f"cannot be traced by torch.fx ({_line(error)})") from error
-        chain = cls()
-        for node in _steps(graph):
+        chain, steps = cls(), _steps(graph)
+        for node in graph.nodes:
+            if node not in steps and _in_place(node, tracer.root):
+                raise NoChain(f"changes values in place, by '{getattr(node.target, '__name__', node.target)}'")
+        for node in steps:
             chain._take(node, tracer.root)
         chain._check(module)
         return chain
@@ -188,6 +191,17 @@ def _steps(graph: fx.Graph) -> list[fx.Node]:
         what = f"computes '{getattr(steps[-1].target, '__name__', steps[-1].target)}'" if steps else "returns several"
         raise NoChain(what)
     return steps[::-1]
+
+
+def _in_place(node: fx.Node, root: nn.Module) -> bool:
+    """True for a step that may change its argument: what comes after reads it, and the graph does not say so."""
+    if node.op == "call_module":
+        return bool(getattr(root.get_submodule(str(node.target)), "inplace", False))
+    if node.op not in ("call_function", "call_method"):
+        return False
+    name = str(getattr(node.target, "__name__", node.target))
+    named = bool(node.kwargs.get("inplace")) or "out" in node.kwargs or any(value is True for value in node.args)
+    return named or name.endswith("_") or name in ("setitem", *(f"i{word}" for word in ("add", "sub", "mul", "truediv")))
 
 
 def _functional_slope(node: fx.Node) -> float:
