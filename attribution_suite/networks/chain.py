@@ -200,8 +200,8 @@ def _in_place(node: fx.Node, root: nn.Module) -> bool:
     if node.op not in ("call_function", "call_method"):
         return False
     name = str(getattr(node.target, "__name__", node.target))
-    named = bool(node.kwargs.get("inplace")) or "out" in node.kwargs or any(value is True for value in node.args)
-    return named or name.endswith("_") or name in ("setitem", *(f"i{word}" for word in ("add", "sub", "mul", "truediv")))
+    asked = bool(node.kwargs.get("inplace")) or "out" in node.kwargs or any(value is True for value in node.args)
+    return asked or name.endswith("_") or name in ("setitem", "iadd", "isub", "imul", "itruediv")
 
 
 def _functional_slope(node: fx.Node) -> float:
