@@ -161,8 +161,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           background: int | None = None, lime_rows: int | None = None, lime_samples: int | None = None,
           tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
           information: str | None = None, information_margin: float | None = None, conditional_on: Sequence[str] = (),
-          favourable: str | None = None, out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto",
-          fresh: bool = False, say: Callable[[str], None] = print) -> "Audit":
+          favourable: str | None = None, splits: int = 1, out: str | Path = DEFAULT_OUT, jobs: int | None = None,
+          device: str = "auto", fresh: bool = False, say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
     `datasets`: names of the catalogue (default: the four of the main job), CSV files (with `target`, and `task` instead
@@ -187,13 +187,15 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     the target too; the profile's, if not given. `information_margin`: what counts as none, R² of a number (0.02) or AUC
     above 0.5 of a category (0.07). `conditional_on`: columns given which dependence is asked as well. `favourable`: the
     class whose rates per group of a categorical feature are told (class 1 of two, if not given).
+    `splits`: on how many splits of its rows into training, validation and test rows each data set is audited: 1, or at
+    least 3, which give intervals over splits; each has networks of its own, and the first is that of a single one.
     `jobs`: worker processes, one a core if not given; `device`: 'cpu', 'cuda', or 'auto': a GPU if there is one.
     `fresh`: repeats what `out` holds. `say` is told of the progress, line by line.
 
     Returns the tables. Raises InputError for anything that cannot be run.
     """
     from attribution_suite.auditing.pool import each_in_pool
-    from attribution_suite.auditing.run import open_run, prepare, run_audit
+    from attribution_suite.auditing.run import first_splits, open_run, prepare, run_audit
     from attribution_suite.auditing.spec import make_spec
     from attribution_suite.conclusions.verdicts import write_verdicts
     from attribution_suite.datasets.table import TabularDataset
@@ -217,14 +219,14 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         in_memory=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows,
         background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning, delta=delta,
         delta_absolute=delta_absolute, information=information, information_margin=information_margin,
-        conditional_on=conditional_on, favourable=favourable)
+        conditional_on=conditional_on, favourable=favourable, splits=splits)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
                        outputs=outputs, output=output, say=say)
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:
         failed = run_audit(prepared, context, folder)
         write_verdicts(folder)
-        draw_report(folder, prepared.datasets, each_in_pool(context.workers))
+        draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers))
     return Audit(folder, failed)
 
 

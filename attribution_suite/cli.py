@@ -67,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--conditional-on", type=_names, default=(), metavar="a,b",
                      help="columns given which dependence is asked as well")
     run.add_argument("--favourable", metavar="CLASS", help="whose rates per group are told (default: class 1 of two)")
+    run.add_argument("--splits", type=int, default=1, metavar="K",
+                     help="repeat on K splits of the rows, for intervals over splits (1, or at least 3)")
     run.set_defaults(call=_run)
     score = commands.add_parser("attribute", help="scores and agreement alone, nothing removed")
     _data(score)
@@ -125,8 +127,8 @@ def _names(words: str) -> list[str]:
 # What a command hands on to the library, by the library's names.
 WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
          "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning",
-         "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "out",
-         "jobs", "device", "fresh")
+         "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "splits",
+         "out", "jobs", "device", "fresh")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ def network_row(seed: int, removal: str, removed: str, network: Mapping[str, Any
     if network["worst_case_method"] == "algebra":
         witness |= {"witness_row": -1, "witness_from": "", "witness_to": "", "witness_before": np.nan,
                     "witness_after": np.nan}
-    return {"dataset": "d", "layer": 0, "rank": 0, "seed": seed, "removal": removal, "removed": removed,
+    return {"dataset": "d", "layer": 0, "rank": 0, "split": 0, "seed": seed, "removal": removal, "removed": removed,
             "learned": True, "rows": 100, "rows_unseen": 100, "delta": delta, **moves, **witness,
             **{name: value for name, value in network.items() if name not in moves}}
 
@@ -48,15 +48,16 @@ def network_row(seed: int, removal: str, removed: str, network: Mapping[str, Any
 def frames(edits: Mapping[tuple[str, str], Sequence[Network | None]], learned: Sequence[bool] = (True, True, True),
            originals: Mapping[str, Sequence[Network]] | None = None) -> dict[str, pd.DataFrame]:
     """The tables of a run: (removal, removed) → its networks by seed, None where one is missing."""
-    rows = [{"dataset": "d", "layer": 0, "rank": 0, "seed": seed, "removal": ORIGINAL, "removed": "",
+    rows = [{"dataset": "d", "layer": 0, "rank": 0, "split": 0, "seed": seed, "removal": ORIGINAL, "removed": "",
              "worst_case_method": "", "learned": value} for seed, value in enumerate(learned)]
     examined = {(ORIGINAL, removed): networks for removed, networks in (originals or {}).items()}
     for (removal, removed), networks in {**examined, **edits}.items():
         rows += [network_row(seed, removal, removed, network) for seed, network in enumerate(networks)
                  if network is not None]
-    keys = ["dataset", "layer", "rank", "removal", "removed", "scorer"]
-    return {"outcomes": pd.DataFrame(rows), "failures": pd.DataFrame(columns=[*keys, "error"]).astype({"rank": int}),
-            "attributions": pd.DataFrame({"dataset": "d", "layer": 0, "seed": range(len(learned)),
+    keys = ["dataset", "split", "layer", "rank", "removal", "removed", "scorer"]
+    failed = pd.DataFrame(columns=[*keys, "error"]).astype({"split": int, "rank": int})
+    return {"outcomes": pd.DataFrame(rows), "failures": failed,
+            "attributions": pd.DataFrame({"dataset": "d", "layer": 0, "split": 0, "seed": range(len(learned)),
                                           "removal": ORIGINAL, "scorer": "lime"}),
             "shifts": pd.DataFrame(columns=[*keys, "seed", "applicable"]),
             "nulls": pd.DataFrame(columns=[*keys, "seed", "score", "p", "by_construction", "unseen"])}

@@ -168,7 +168,7 @@ def changed(frame: pd.DataFrame, rows: Mapping[str, object], **values: object) -
 
 def failures(**words: object) -> pd.DataFrame:
     """One row of the table of that name."""
-    row = {"dataset": "boston", "removal": ORIGINAL, "removed": "", "layer": 0, "rank": 0, "scorer": "",
+    row = {"dataset": "boston", "split": 0, "removal": ORIGINAL, "removed": "", "layer": 0, "rank": 0, "scorer": "",
            "error": "no room"}
     return tidy(TABLES["failures"], pd.DataFrame([{**row, **words}]))
 

@@ -33,7 +33,7 @@ def run(after: Said, before: Said = SEEN, network: Network = PROVED, original: N
         applicable: bool = True, scorer: str = "lime", failed: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
     """'x' removed by constant, one scorer; `failed`: the removals on which it failed."""
     found = frames({("constant", "x"): [network] * 3}, originals={"x": [original] * 3})
-    keys = {"dataset": "d", "layer": 0, "rank": 0, "removed": "x", "scorer": scorer}
+    keys = {"dataset": "d", "split": 0, "layer": 0, "rank": 0, "removed": "x", "scorer": scorer}
     rows = [{**keys, "removal": removal, "seed": seed, **words, "score": words["score"][seed]}
             for removal, words in (("original", before), ("constant", after)) if words for seed in range(3)]
     shifts = pd.DataFrame([{**keys, "removal": "constant", "seed": seed, "applicable": applicable}

@@ -26,7 +26,7 @@ def top(monkeypatch: pytest.MonkeyPatch, effects: ArrayLike, layer: int, count: 
     dataset = load_request(spec.requests[0])
     original = plan.plan_originals(spec, dataset, None, torch.device("cpu"))
     monkeypatch.setattr(plan, "finished", lambda chunk, store: Stored({"each_effect": effects}, {}))
-    return plan.top_nodes(original, dataset, Store(Path("nowhere")), count)
+    return plan.top_nodes(original, [original], dataset, Store(Path("nowhere")), count)
 
 
 def test_inputs_are_ranked_by_the_mean_over_networks(monkeypatch: pytest.MonkeyPatch) -> None:

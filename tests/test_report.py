@@ -122,7 +122,7 @@ def test_the_page_answers_first(page: str) -> None:
     answer, details = page.rindex("3 of 5 methods take"), page.index('class="subject"')
     assert answer < details
     assert text.index("What each scorer says of each removal") < text.index("Where the influence went")
-    assert "2 data sets, 5 removal methods, 8 scorers, 3 networks each." in text
+    assert "2 data sets, 5 removal methods, 8 scorers, 3 networks each on one split of the rows." in text
     assert "iris lazy (petal_width)" in text
     assert "1 part of the run failed" in text
 
@@ -264,7 +264,7 @@ def test_a_data_set_without_results_is_said_to_have_none(tmp_path: Path) -> None
 def test_one_network_is_called_one_and_has_no_interval(tmp_path: Path) -> None:
     path = write_run(tmp_path / "one", tables(whole_run(), 1, ("boston",)), record(whole_run(), ("boston",)))
     text = " ".join(" ".join(Page(draw_report(path).read_text()).text).split())
-    assert "one network each: no interval can be given" in text
+    assert "one network each on one split of the rows: no interval can be given" in text
     assert "one network trained here" in text and "One network: no interval can be given." in text
     for words in ("– to –", "95 %", "interval over", "over seeds", "1 seeds", "over networks", "Student", "±"):
         assert words not in text, words

@@ -46,7 +46,7 @@ class TrainOriginals:
     @property
     def title(self) -> str:
         """For progress and errors."""
-        return f"{self.subject.name} {ORIGINAL}"
+        return f"{self.subject.title} {ORIGINAL}"
 
     @property
     def members(self) -> pd.DataFrame:
@@ -65,7 +65,7 @@ class TrainOriginals:
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
         """Rows of attributions, agreement, training, failures and outcomes."""
         yield from frames.scored(self.subject, dataset, arrays, self.members)
-        yield "outcomes", frames.original_outcomes(arrays, self.members)
+        yield "outcomes", frames.original_outcomes(dataset, arrays, self.members)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class ExamineOriginals:
     @property
     def title(self) -> str:
         """For progress and errors."""
-        return f"{self.subject.name} before ({_few(self.features)})"
+        return f"{self.subject.title} before ({_few(self.features)})"
 
     @property
     def outputs(self) -> frozenset[str]:
@@ -144,7 +144,7 @@ class TuneSham:
     @property
     def title(self) -> str:
         """For progress and errors."""
-        return f"{self.subject.name} {SHAM}"
+        return f"{self.subject.title} {SHAM}"
 
     @property
     def outputs(self) -> frozenset[str]:
@@ -198,7 +198,7 @@ class RemoveFeatures:
     @property
     def title(self) -> str:
         """For progress and errors: data set, removal and features."""
-        return f"{self.subject.name} {self.removal} ({_few(self.features)})"
+        return f"{self.subject.title} {self.removal} ({_few(self.features)})"
 
     @property
     def outputs(self) -> frozenset[str]:
@@ -250,7 +250,7 @@ class LookInside:
     @property
     def title(self) -> str:
         """For progress and errors."""
-        return f"{self.subject.name} inside (layers {', '.join(map(str, self.layers))})"
+        return f"{self.subject.title} inside (layers {', '.join(map(str, self.layers))})"
 
     @property
     def outputs(self) -> frozenset[str]:

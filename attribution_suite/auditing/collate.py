@@ -25,7 +25,8 @@ def collate(chunks: Sequence[Chunk], done: Sequence[Done], context: RunContext, 
     """
     looked = any(isinstance(chunk, LookInside) for chunk in chunks)
     tables = {**TABLES, **(NEURON_TABLES if looked else {})}
-    stand_ins = ", ".join(name for name, dataset in context.datasets.items() if dataset.provenance.simulated)
+    stand_ins = ", ".join(name for (name, split), dataset in context.datasets.items()
+                          if dataset.provenance.simulated and not split)
     schemas = {table: schema(columns, {"simulated": stand_ins}) for table, columns in tables.items()}
     temporary = {table: out / f".{table}.parquet{TEMPORARY}" for table in tables}
     try:
@@ -52,7 +53,7 @@ def rows_of(chunks: Sequence[Chunk], done: Sequence[Done],
     for chunk in chunks:
         stored = load(chunk, context.store)
         if stored is not None:
-            yield from chunk.tables(stored.arrays, context.datasets[chunk.subject.name], context.store, chunks)
+            yield from chunk.tables(stored.arrays, context.dataset(chunk.subject), context.store, chunks)
     for ended in done:
         if ended.error:
             yield "failures", failed(ended.chunk.members, {"": ended.error})

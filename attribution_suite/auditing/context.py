@@ -6,15 +6,20 @@ from dataclasses import dataclass
 import torch
 
 from attribution_suite.auditing.store import Store
+from attribution_suite.auditing.subject import Subject
 from attribution_suite.datasets.table import TabularDataset
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """`datasets` by name; `workers`: how many processes compute; `say`: how the user is told."""
+    """`datasets` by name and split; `workers`: how many processes compute; `say`: how the user is told."""
 
     store: Store
-    datasets: Mapping[str, TabularDataset]
+    datasets: Mapping[tuple[str, int], TabularDataset]
     device: torch.device
     workers: int
     say: Callable[[str], None]
+
+    def dataset(self, subject: Subject) -> TabularDataset:
+        """The rows of a subject, on its split."""
+        return self.datasets[subject.name, subject.split]

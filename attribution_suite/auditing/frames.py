@@ -42,7 +42,7 @@ def member_keys(subject: Subject, removal: str, features: Sequence[Sequence[str]
     """The key columns, one row a member; `features` `[seeds][variants]`, `ranks` `[variants]`."""
     variants = len(ranks)
     return pd.DataFrame({
-        "dataset": subject.name, "seed": np.repeat(subject.seeds, variants), "removal": removal,
+        "dataset": subject.name, "split": subject.split, "seed": np.repeat(subject.seeds, variants), "removal": removal,
         "removed": [name for names in features for name in names], "layer": subject.layer,
         "rank": list(ranks) * len(features)})
 
@@ -178,12 +178,12 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
     return pd.concat(rows, ignore_index=True) if rows else members.iloc[:0].assign(scorer="", phantoms=0)
 
 
-def original_outcomes(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+def original_outcomes(dataset: TabularDataset, arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row an original: what applies without an edit."""
     names = ("loss_native", "validation_native", "learned_p", "learned", "seconds", "steps")
     baseline = {f"xgboost_{name}": arrays["xgboost"][:, column] for column, name in enumerate(PERFORMANCE)}
     return members.assign(**{name: arrays[name] for name in names}, **performances(arrays), **baseline, **NOTHING_MOVED,
-                          tuned=False)
+                          tuned=False, test_to_training=len(dataset.test_rows) / len(dataset.train_rows))
 
 
 def performances(arrays: Arrays) -> Arrays:

@@ -1,6 +1,6 @@
 """From a spec to its chunks: what is known before anything runs, and what follows from the trained originals."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,21 +41,22 @@ class Plan:
     looks: Sequence[LookInside]
 
 
-def make_plan(spec: Spec, datasets: Mapping[str, TabularDataset], given: Given | None, device: torch.device,
+def make_plan(spec: Spec, datasets: Collection[TabularDataset], given: Given | None, device: torch.device,
               say: Callable[[str], None]) -> Plan:
     """Checks all that can be checked. Raises InputError for what cannot be run.
 
-    `given`: the user's networks in the place of originals trained here; `say` is told what is left out, and why.
+    `datasets`: every one on each of its splits. A look inside is of the networks of the first one. `given`: the
+    user's networks in the place of originals trained here; `say` is told what is left out, and why.
     """
-    originals = [plan_originals(spec, dataset, given, device) for dataset in datasets.values()]
-    check_questions(spec.rules, datasets.values())
-    for original, dataset in zip(originals, datasets.values(), strict=True):
+    originals = [plan_originals(spec, dataset, given, device) for dataset in datasets]
+    check_questions(spec.rules, datasets)
+    for original, dataset in zip(originals, datasets, strict=True):
         if not original.subject.scorers:
             raise InputError(f"{', '.join(spec.scorers)}: scores hidden units only: add layer 1, or other scorers")
         named_nodes(spec, original.subject, dataset)
     looks = [] if spec.inside is None else [
-        look for original, dataset in zip(originals, datasets.values(), strict=True)
-        if (look := plan_look(original, dataset, spec.inside, say)) is not None]
+        look for original, dataset in zip(originals, datasets, strict=True) if not dataset.split
+        and (look := plan_look(original, dataset, spec.inside, say)) is not None]
     if spec.inside and not looks and not spec.removals:
         raise InputError("there is nothing to look into: name a data set whose network has hidden layers")
     return Plan(originals, looks)
@@ -76,8 +77,8 @@ def plan_originals(spec: Spec, dataset: TabularDataset, given: Given | None, dev
     preset = dataset.preset if given is None else replace(
         GENERIC, name=dataset.preset.name, training=given.training)
     subject = Subject(dataset.name, fingerprint(dataset), preset, spec.profile, spec.scorers, spec.layer, device.type,
-                      spec.rules, given)
-    if spec.inside is None or given is not None:
+                      spec.rules, given, dataset.split)
+    if spec.inside is None or given is not None or dataset.split:
         return TrainOriginals(subject)
     return TrainOriginals(subject, record_every(preset.training.epochs, spec.profile.seeds,
                                                 architecture_of(dataset, preset)))
@@ -103,14 +104,18 @@ def plan_look(original: TrainOriginals, dataset: TabularDataset, layer: str,
     return LookInside(original, tuple(hidden) if layer == "all" else (int(layer),))
 
 
-def plan_edits(spec: Spec, original: TrainOriginals, dataset: TabularDataset, store: Store) -> list[Chunk]:
-    """The chunks that examine and edit one data set's originals, whose own chunk is finished."""
+def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOriginals], dataset: TabularDataset,
+               store: Store) -> list[Chunk]:
+    """The chunks that examine and edit one data set's originals, whose own chunk is finished.
+
+    `splits`: the finished originals of all its splits, that one among them.
+    """
     subject = original.subject
     if spec.top is None:
         names = named_nodes(spec, subject, dataset)
         features, ranks = [names] * len(subject.seeds), [0] * len(names)
     else:
-        features = top_nodes(original, dataset, store, spec.top)
+        features = top_nodes(original, splits, dataset, store, spec.top)
         ranks = list(range(1, len(features[0]) + 1))
     if not spec.removals:
         return []
@@ -155,15 +160,17 @@ def architecture_for(subject: Subject, dataset: TabularDataset) -> Architecture:
     return architecture_of(dataset, subject.preset) if subject.given is None else subject.given.networks.architecture
 
 
-def top_nodes(original: TrainOriginals, dataset: TabularDataset, store: Store, count: int) -> list[tuple[str, ...]]:
+def top_nodes(original: TrainOriginals, splits: Sequence[TrainOriginals], dataset: TabularDataset, store: Store,
+              count: int) -> list[tuple[str, ...]]:
     """The `count` nodes with the largest mean direct effect, the strongest first, `[seeds][count]`.
 
-    Inputs are ranked by the mean over networks, so that each loses the same; hidden units, which have no identity
-    across networks, in each network on its own.
+    Inputs are ranked by the mean over the networks of all `splits`, so that each loses the same; hidden units, which
+    have no identity across networks, in each network on its own.
     """
     subject, effects = original.subject, finished(original, store).arrays["each_effect"]
     if subject.layer == 0:
-        effects = np.broadcast_to(effects.mean(0), effects.shape)
+        every = np.concatenate([finished(split, store).arrays["each_effect"] for split in splits])
+        effects = np.broadcast_to(every.mean(0), effects.shape)
     names = list(nodes_of(subject, dataset).groups)
     ranking = np.argsort(-effects, axis=1, kind="stable")
     return [tuple(names[node] for node in order if names[node] != DECOY)[:count] for order in ranking]

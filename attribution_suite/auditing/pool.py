@@ -80,7 +80,7 @@ def attempt(chunk: Chunk, dataset: TabularDataset, store: Store, device: torch.d
 
 def _parallel(chunks: Sequence[Chunk], context: RunContext) -> Iterator[Done]:
     if context.workers == 1 or len(chunks) < 2:
-        yield from (attempt(chunk, context.datasets[chunk.subject.name], context.store, context.device)
+        yield from (attempt(chunk, context.dataset(chunk.subject), context.store, context.device)
                     for chunk in chunks)
         return
     ended = set()
@@ -99,7 +99,7 @@ def _pool(chunks: Sequence[Chunk], context: RunContext, workers: int) -> Iterato
     pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1,
                            initializer=_end_with, initargs=(os.getpid(),))
     yield from _start(pool, (joblib.delayed(attempt)(
-        chunk, context.datasets[chunk.subject.name], context.store, context.device) for chunk in chunks))
+        chunk, context.dataset(chunk.subject), context.store, context.device) for chunk in chunks))
 
 
 def _isolated(chunk: Chunk, context: RunContext) -> Done:

@@ -14,6 +14,7 @@ from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.machine import available_cores, describe_machine
 from attribution_suite.auditing.plan import architecture_for
 from attribution_suite.auditing.spec import Spec
+from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.scorers.choice import inapplicable
 
 
@@ -27,7 +28,7 @@ def describe(spec: Spec, context: RunContext, chunks: Sequence[Chunk],
         "machine": {**machine, "cores": available_cores()},
         "made_by": made_by(chunks, context),
         "datasets": {chunk.subject.name: about(chunk, chunks, context)
-                     for chunk in chunks if isinstance(chunk, TrainOriginals)},
+                     for chunk in chunks if isinstance(chunk, TrainOriginals) and not chunk.subject.split},
         "failed": [{"chunk": chunk, "error": error} for chunk, error in failed],
     }
 
@@ -43,9 +44,9 @@ def made_by(chunks: Sequence[Chunk], context: RunContext) -> list[dict[str, Any]
 
 
 def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext) -> dict[str, Any]:
-    """One data set in run.json."""
+    """One data set in run.json; what differs between splits is that of the first, and of each under 'splits'."""
     subject, stored = original.subject, load(original, context.store)
-    dataset = context.datasets[subject.name]
+    dataset = context.dataset(subject)
     removed = dict.fromkeys(name for chunk in chunks if isinstance(chunk, RemoveFeatures) and
                             chunk.originals == original for name in chunk.removed)
     networks = {} if subject.given is None else {"networks": subject.given.describe() | {
@@ -53,8 +54,9 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
     return {
         **networks,
         **asdict(dataset.provenance), "simulated": dataset.provenance.simulated, "fingerprint": subject.data,
-        "rows": {"train": len(dataset.train_rows), "validation": len(dataset.validation_rows),
-                 "test": len(dataset.test_rows)},
+        "rows": row_counts(dataset), "splits": [
+            {"fingerprint": chunk.subject.data, "rows": row_counts(context.dataset(chunk.subject))}
+            for chunk in chunks if isinstance(chunk, TrainOriginals) and chunk.subject.name == subject.name],
         "features": dataset.features, "groups": {name: len(columns) for name, columns in dataset.groups.items()},
         "task": dataset.task, "target": dataset.target_name, "classes": list(dataset.classes),
         "notes": list(dataset.notes), "removals": list(removed),
@@ -66,6 +68,12 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
                    "fidelity": _mean(stored.arrays["fidelity"][:, k])}
             for k, name in enumerate(subject.scorers)},
     }
+
+
+def row_counts(dataset: TabularDataset) -> dict[str, int]:
+    """How many rows each part of the split has."""
+    return {"train": len(dataset.train_rows), "validation": len(dataset.validation_rows),
+            "test": len(dataset.test_rows)}
 
 
 def _mean(values: NDArray[np.float32]) -> float | None:

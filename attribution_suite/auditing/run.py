@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from attribution_suite.auditing.progress import Progress
 from attribution_suite.auditing.record import describe
 from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.store import Store
-from attribution_suite.datasets.load import load_request
+from attribution_suite.datasets.load import load_splits
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.devices import choose
@@ -36,10 +36,10 @@ from attribution_suite.scorers.choice import inapplicable, scorers_at
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that has been checked: nothing is computed or written yet."""
+    """A run that has been checked: nothing is computed or written yet. `datasets` by name and split."""
 
     spec: Spec
-    datasets: Mapping[str, TabularDataset]
+    datasets: Mapping[tuple[str, int], TabularDataset]
     plan: Plan
     device: torch.device
 
@@ -54,10 +54,12 @@ def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), n
     `device`: 'auto', 'cpu' or 'cuda'.
     Raises InputError for what cannot be run.
     """
+    if networks is not None and spec.splits > 1:
+        raise InputError("option 'splits': networks that are given were trained on one split: leave it out")
     datasets, computer = load_all(spec, tables), choose(device)
-    given = None if networks is None else given_networks(networks, spec, datasets, training, outputs, output, say)
-    plan = make_plan(spec, datasets, given, computer, say)
-    for dataset in datasets.values():
+    given = None if networks is None else given_networks(networks, spec, datasets.values(), training, outputs, output, say)
+    plan = make_plan(spec, list(datasets.values()), given, computer, say)
+    for dataset in first_splits(datasets).values():
         for note in dataset.notes:
             say(f"{dataset.name}: {note}")
     return Prepared(spec, datasets, plan, computer)
@@ -93,9 +95,12 @@ def carry_out(spec: Spec, plan: Plan, context: RunContext) -> tuple[list[Chunk],
     progress.expect(len(plan.originals))
     done = run_chunks(plan.originals, context, progress.done)
     trained = {original for original in plan.originals if load(original, context.store) is not None}
-    after: list[Chunk] = [chunk for original in plan.originals if original in trained
-                          for chunk in plan_edits(spec, original, context.datasets[original.subject.name],
-                                                  context.store)]
+    after: list[Chunk] = []
+    for original in plan.originals:
+        if original in trained:
+            splits = [other for other in plan.originals if other in trained
+                      and other.subject.name == original.subject.name]
+            after += plan_edits(spec, original, splits, context.dataset(original.subject), context.store)
     after += [look for look in plan.looks if look.originals in trained]
     progress.expect(len(after))
     done += run_chunks(after, context, progress.done)
@@ -113,7 +118,7 @@ def failures(chunks: Sequence[Chunk], done: Sequence[Done], store: Store) -> lis
     return failed
 
 
-def given_networks(networks: Networks, spec: Spec, datasets: Mapping[str, TabularDataset], training: Training | None,
+def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularDataset], training: Training | None,
                    outputs: str | None, output: int | str | None, say: Callable[[str], None]) -> Given:
     """The user's networks as the originals, and lines on how they run and on the scorers that do not apply.
 
@@ -121,7 +126,7 @@ def given_networks(networks: Networks, spec: Spec, datasets: Mapping[str, Tabula
     """
     if len(datasets) != 1:
         raise InputError(f"networks belong to one data set, {len(datasets)} are named: audit them one by one")
-    dataset = next(iter(datasets.values()))
+    dataset = next(iter(datasets))
     given = Given.of(networks, dataset, spec.profile.seeds, training, outputs, output)
     given.networks.tail(spec.layer)
     reasons = inapplicable(scorers_at(spec.scorers, spec.layer), given.networks)
@@ -132,16 +137,21 @@ def given_networks(networks: Networks, spec: Spec, datasets: Mapping[str, Tabula
     return given
 
 
-def load_all(spec: Spec, tables: Sequence[TabularDataset] = ()) -> dict[str, TabularDataset]:
-    """Every data set by its name. Raises InputError where two have one name."""
-    datasets: dict[str, TabularDataset] = {}
+def load_all(spec: Spec, tables: Sequence[TabularDataset] = ()) -> dict[tuple[str, int], TabularDataset]:
+    """Every data set by its name and split. Raises InputError where two have one name, or a set has one split alone."""
+    datasets: dict[tuple[str, int], TabularDataset] = {}
     given_tables = {table.name: table for table in tables}
     for request in spec.requests:
-        dataset = load_request(request, given_tables.get(request.name))
-        if dataset.name in datasets:
-            raise InputError(f"two data sets are named '{dataset.name}': leave out or rename {request.name}")
-        datasets[dataset.name] = dataset
+        for dataset in load_splits(request, spec.splits, given_tables.get(request.name)):
+            if (dataset.name, dataset.split) in datasets:
+                raise InputError(f"two data sets are named '{dataset.name}': leave out or rename {request.name}")
+            datasets[dataset.name, dataset.split] = dataset
     return datasets
+
+
+def first_splits(datasets: Mapping[tuple[str, int], TabularDataset]) -> dict[str, TabularDataset]:
+    """Each data set by its name, on the first of its splits."""
+    return {name: dataset for (name, split), dataset in datasets.items() if not split}
 
 
 @contextmanager

@@ -51,7 +51,8 @@ class Spec:
     names, each of them one feature, several of them separated by commas, or a set that is removed together ('sex+race',
     or a tuple of names, none of which is split). `layer` 0 removes inputs, l > 0 hidden units
     (`unit:7`). `inside`: the hidden layer to look into, 'all' for every one, None not to look. `rules`:
-    how results are judged, fixed before the run. Raises InputError for
+    how results are judged, fixed before the run. `splits`: on how many splits of its rows each data set is audited.
+    Raises InputError for
     unknown names.
     """
 
@@ -62,6 +63,7 @@ class Spec:
     layer: int = 0
     inside: str | None = None
     rules: Rules = field(default_factory=Rules)
+    splits: int = 1
 
     def __post_init__(self) -> None:
         if not self.requests:
@@ -79,6 +81,8 @@ class Spec:
         for option, least in NUMBERS.items():
             whole_number(option, getattr(self.profile, option), least)
         positive("tuning", self.profile.tuning)
+        if whole_number("splits", self.splits, 1) == 2:
+            raise InputError("option 'splits': two splits give no interval: name 1, or at least 3")
         if not isinstance(self.layer, int) or isinstance(self.layer, bool):
             raise InputError(f"option 'layer' is 0 for the input, or the number of a hidden layer, got {self.layer!r}")
         if all(traits_of(name).control for name in self.scorers):
@@ -111,7 +115,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               inside: str | int | None = None, in_memory: Collection[str] = (), decoy: bool = True,
               tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
               information: str | None = None, information_margin: float | None = None,
-              conditional_on: Sequence[str] = (), favourable: str | None = None,
+              conditional_on: Sequence[str] = (), favourable: str | None = None, splits: int = 1,
               **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
@@ -144,4 +148,5 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),
         Rules(delta, delta_absolute, information or profile, information_margin,
               names("conditional_on", conditional_on), favourable),
+        splits,
     )

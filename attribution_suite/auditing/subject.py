@@ -21,9 +21,9 @@ from attribution_suite.scorers.choice import Choice, scorers_at
 class Subject:
     """`name` and `data`: the data set and the fingerprint of its content; `preset`: its network and budgets.
 
-    `asked` are the scorers of the spec, of which `scorers` apply at `layer`. `rules`: how results are judged. `given`:
-    the user's networks in the place of originals trained here. `device`: the kind that computes, for its arithmetic has
-    its own last bits.
+    `split`: which of the repeated splits of its rows. `asked` are the scorers of the spec, of which `scorers` apply at
+    `layer`. `rules`: how results are judged. `given`: the user's networks in the place of originals trained here.
+    `device`: the kind that computes, for its arithmetic has its own last bits.
     """
 
     name: str
@@ -35,11 +35,20 @@ class Subject:
     device: str
     rules: Rules = field(default_factory=Rules)
     given: Given | None = field(default=None, repr=False, compare=False)
+    split: int = 0
+
+    @property
+    def title(self) -> str:
+        """The data set, with the split where it is not the first."""
+        return f"{self.name}, split {self.split}" if self.split else self.name
 
     @property
     def seeds(self) -> range:
-        """One original a seed."""
-        return range(self.profile.seeds)
+        """One original a seed. No two splits share one, so that a seed names one network of the data set.
+
+        Nor do they share initialisations: what these add to the spread over splits would not show.
+        """
+        return range(self.split * self.profile.seeds, (self.split + 1) * self.profile.seeds)
 
     @property
     def scorers(self) -> tuple[str, ...]:

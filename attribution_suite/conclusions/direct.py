@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.conclusions.numbers import UNMEASURED
-from attribution_suite.conclusions.summary import pairs, unit_ranks
+from attribution_suite.conclusions.summary import network_count, pairs, split_numbers, unit_ranks
 from attribution_suite.removals import REMOVALS
 from attribution_suite.tables.audit import ORIGINAL
 
@@ -27,19 +27,19 @@ Tables = Mapping[str, pd.DataFrame]
 def direct(tables: Tables) -> pd.DataFrame:
     """One row a removed feature and removal of one data set and layer, the originals' rows among them.
 
-    Its columns are those of `VERDICTS` from 'direct' to 'witness_after'.
+    Its columns are those of `VERDICTS` from 'splits' to 'witness_after'. The networks are those of all splits.
     """
     outcomes = unit_ranks(tables["outcomes"])
     edited = pairs(outcomes, tables["failures"])
     order = [(removed, removal) for removed, rows in edited.groupby("removed", sort=False)
              for removal in (ORIGINAL, *rows.removal)]
-    seeds = sorted({*tables["outcomes"].seed, *tables["attributions"].seed})
+    count, splits = network_count(tables), len(split_numbers(tables["outcomes"], tables["failures"]))
     measured = outcomes[outcomes.removed != ""]
     measured = measured.assign(state=network_states(measured, learned(tables["outcomes"])))
     networks: dict[Any, pd.DataFrame] = dict(list(measured.groupby(KEYS, sort=False)))
-    rows = [{"removed": removed, "removal": removal, **_row(networks.get((removed, removal)), removal, len(seeds))}
-            for removed, removal in order]
-    return pd.DataFrame(rows, columns=[*KEYS, *_row(None, ORIGINAL, 0)])
+    rows = [{"removed": removed, "removal": removal, "splits": splits,
+             **_row(networks.get((removed, removal)), removal, count)} for removed, removal in order]
+    return pd.DataFrame(rows, columns=[*KEYS, "splits", *_row(None, ORIGINAL, 0)])
 
 
 def learned(outcomes: pd.DataFrame) -> pd.Series:
@@ -85,8 +85,8 @@ def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, A
         "networks_not_measured": int(tally[UNMEASURED]),
         "worst_case": np.nan, "worst_case_bound": np.nan, "delta": np.nan, "rows": 0, "rows_unseen": 0,
         "moved_at_most": np.nan,
-        "witness_seed": -1, "witness_row": -1, "witness_from": "", "witness_to": "", "witness_before": np.nan,
-        "witness_after": np.nan}
+        "witness_seed": -1, "witness_split": -1, "witness_row": -1, "witness_from": "", "witness_to": "",
+        "witness_before": np.nan, "witness_after": np.nan}
     if networks is None or not np.isfinite(networks.worst_case).any():
         return row
     witness: Any = networks.iloc[int(networks.worst_case.argmax())]
@@ -96,7 +96,8 @@ def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, A
     if worst in (BOUNDED, PROVED):
         row["moved_at_most"] = 0.0 if worst == PROVED else moved_at_most(row["rows_unseen"])
     if witness.witness_row >= 0:
-        row |= {"witness_seed": int(witness.seed), "witness_row": int(witness.witness_row)}
+        row |= {"witness_seed": int(witness.seed), "witness_split": int(witness.split),
+                "witness_row": int(witness.witness_row)}
         row |= {name: witness[name] for name in ("witness_from", "witness_to", "witness_before", "witness_after")}
     return row
 

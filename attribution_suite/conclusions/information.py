@@ -27,7 +27,7 @@ def information(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     last = hidden["where"].str.removeprefix(HIDDEN).astype(int)
     places = {OUTPUT: probes[probes["where"] == OUTPUT], "hidden": hidden[last == last.max()]}
     dependence = asked[(asked.measure == "distance_correlation") & (asked["given"] == "")]
-    ceiling = probes[probes["where"] == INPUTS].groupby("removed").value.max()
+    ceiling = probes[probes["where"] == INPUTS].groupby(["removed", "split"]).value.max().groupby("removed").mean()
     rows = []
     for removed, removal in verdicts[KEYS].itertuples(index=False, name=None):
         row: dict[str, Any] = {"removed": removed, "removal": removal}

@@ -132,7 +132,7 @@ def _ranking(layer: int, curves: pd.DataFrame, measure: Literal["accuracy", "los
 def history_agreement(look: Look, originals: pd.DataFrame) -> pd.Series:
     """scorer → Spearman of its shares with those of weight_history over features, mean over networks; best first."""
     history = look["importances"].set_index(["seed", "feature"]).share
-    inputs = originals[originals.layer == 0]
+    inputs = originals[(originals.layer == 0) & originals.seed.isin(look["importances"].seed)]
     shares = inputs.pivot(index=["seed", "feature"], columns="scorer", values="share")
     if history.empty or shares.empty:
         return pd.Series(dtype=float)

@@ -1,7 +1,8 @@
 """Scorers are judged, they do not vote: what each says of a removed feature, against its own null.
 
 The null of a scorer is what it says of phantoms, columns that the network cannot read (table `nulls`); 'above the null'
-is a p of at most 1/20 against them.
+is a p of at most 1/20 against them. Networks are asked together on each split: of several splits the upper median of p
+counts, so that a scorer is above its null where it is in more than half of them.
 """
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from attribution_suite.conclusions.direct import KEYS, PRESENT, PROVED, Tables
 from attribution_suite.conclusions.numbers import UNMEASURED
-from attribution_suite.conclusions.summary import unit_ranks
+from attribution_suite.conclusions.summary import split_numbers, unit_ranks
 from attribution_suite.measures.nulls import LEVEL
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
@@ -28,19 +29,23 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     """One row a removed feature, removal and scorer but the control: `removed`, `removal`, `scorer`, `p`, `state`.
 
     `verdicts`: the rows of `direct` for the same data set and layer. Blindness is asked first: a scorer that could not
-    tell the feature from its null in the originals, where its influence was present, says nothing by silence or alarm.
+    tell the feature from its null in the originals, where its influence was present, says nothing by silence or alarm;
+    where that influence was not measured nobody knows what silence says.
     """
     nulls = unit_ranks(tables["nulls"])
     nulls = nulls[nulls.scorer != CONTROL]
     keys = [*KEYS, "scorer"]
     said = nulls.groupby(keys, sort=False).agg(
-        p=("p", "first"), finite=("score", lambda scores: bool(np.isfinite(scores).all())),
+        finite=("score", lambda scores: bool(np.isfinite(scores).all())), asked=("split", "nunique"),
         by_construction=("by_construction", "all"), unseen=("unseen", "any"))
+    said["finite"] &= said.asked == len(split_numbers(tables["outcomes"], tables["failures"]))
+    said["p"] = typical_p(nulls, keys)
     table = verdicts[[*KEYS, "direct", "worst_case_bound", "delta"]].merge(
         pd.DataFrame({"scorer": scorers(tables)}), how="cross")
     after = said.reindex(pd.MultiIndex.from_frame(table[keys]))
     before = said.reindex(pd.MultiIndex.from_frame(table[keys].assign(removal=ORIGINAL)))
-    was_present = table.removed.map(verdicts[verdicts.removal == ORIGINAL].set_index("removed").direct) == PRESENT
+    was = table.removed.map(verdicts[verdicts.removal == ORIGINAL].set_index("removed").direct)
+    was_present, was_measured = was == PRESENT, was.ne(UNMEASURED) & was.notna()
     none = (table.direct == PROVED) | (table.worst_case_bound <= ROUNDING * table.delta)
     p, constructed, present = after.p.to_numpy(float), _flag(after.by_construction), was_present.to_numpy()
     measured = _measured(after) & (_measured(before) | ~present)
@@ -49,8 +54,19 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     state = np.select(
         [refused(tables, table), ~measured, _flag(before.unseen) | _flag(after.unseen), blind, above & none.to_numpy(),
          constructed, above], [NOT_APPLICABLE, UNMEASURED, CANNOT_SEE, BLIND, FALSE_ALARM, BY_CONSTRUCTION, SEES],
-        SILENT)
+        np.where(was_measured, SILENT, UNMEASURED))
     return table[keys].assign(p=p, state=state)
+
+
+def typical_p(nulls: pd.DataFrame, keys: list[str]) -> pd.Series:
+    """The upper median over splits of p, which all rows of a split share; NaN where that of a split is not known.
+
+    Of independent nulls it is below 1/20 less often than one p is, and never more than twice as often, however the
+    splits depend on each other (Rüger 1978).
+    """
+    of_split = nulls.astype({"p": float}).groupby([*keys, "split"], sort=False).p.first()
+    of_all = of_split.groupby(keys, sort=False)
+    return of_all.quantile(0.5, interpolation="higher").mask(of_split.isna().groupby(keys, sort=False).any())
 
 
 def scorers(tables: Tables) -> list[str]:

@@ -1,60 +1,68 @@
-"""What is left of each removed feature by each method, and what it cost: means and intervals over networks."""
+"""What is left of each removed feature by each method, and what it cost, with intervals."""
 
 from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
 
-from attribution_suite.measures.statistics import equivalence, student_mean
+from attribution_suite.measures.statistics import equivalence, split_mean, student_mean
 from attribution_suite.removals import SHAM
 from attribution_suite.tables.audit import ORIGINAL
 
 UNIT = ["dataset", "layer", "removed", "removal"]
 FACTS = ["direct_effect_before", "direct_effect", "flip_rate", "seconds"]
 COST_MARGIN, COST_LEVEL = 0.01, 0.05  # net costs of less than 1 % of the test loss are no difference, shown at 5 %
+STUDENT, NADEAU_BENGIO = "Student's t over networks", "Nadeau and Bengio's over splits"  # how an interval is made
+LEAST_SPLITS = 3
 
 
 def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str] = ()) -> pd.DataFrame:
     """One row a data set, layer, removed feature and removal, from the tables `outcomes` and `failures`.
 
-    Every figure is the mean over networks; `_low` and `_high` are its 95 % interval (Student's t) over networks (the
-    seeds), NaN for one network. `performance_before` and `performance` are R², or of classes the AUC. `effect_left` is
-    direct_effect / direct_effect_before; `loss_change` is loss_native / loss_before − 1; `seconds` is that of one
-    network. `cost_net`: `net_costs`, what the removal costs beyond training on; `cost_equivalent`: `no_difference` of
-    these. NaN where a value does not exist (flips in regression) and where a network of the row was not measured,
-    never zero. A removal that failed for a feature has a row of NaN. `seeds`: how many networks have results.
-    `simulated` names the data sets whose rows are a stand-in.
+    Every figure is the mean over networks; `_low` and `_high` are its 95 % interval, by the method that `interval`
+    names: on one split Student's t over networks (the seeds), NaN for one network; on several that of Nadeau and Bengio
+    over the means of the splits, NaN for fewer than 3. `performance_before` and `performance` are R², or of classes the
+    AUC. `effect_left` is direct_effect / direct_effect_before; `loss_change` is loss_native / loss_before − 1;
+    `seconds` is that of one network. `cost_net`: `net_costs`, what the removal costs beyond training on;
+    `cost_equivalent`: `no_difference` of these. NaN where a value does not exist (flips in regression) and where a
+    network of the row was not measured, never zero. A removal that failed for a feature has a row of NaN. `seeds`: how
+    many networks have results; `splits`: of how many splits. `simulated` names the data sets whose rows are a stand-in.
     """
     outcomes = unit_ranks(tables["outcomes"])
     edited = edits(outcomes)
     facts = edited.assign(
         loss_change=edited.loss_native / edited.loss_before - 1, cost_net=net_costs(outcomes),
         performance=edited.r2.fillna(edited.auc), performance_before=edited.r2_before.fillna(edited.auc_before))
-    facts = facts.set_index([*UNIT, "seed"])[[*FACTS, "loss_change", "cost_net", "performance", "performance_before"]]
+    facts = facts.set_index([*UNIT, "split", "seed"])[
+        [*FACTS, "loss_change", "cost_net", "performance", "performance_before"]]
     groups = dict(list(facts.groupby(UNIT, sort=False)))
-    none = pd.DataFrame(columns=facts.columns, dtype=float)
+    none = facts.iloc[:0]
+    ratios = {name: split_ratio(rows, tables["failures"]) for name, rows in outcomes.groupby("dataset")}
     rows = []
     for key in pairs(outcomes, tables["failures"]).itertuples(index=False, name=None):
         group = groups.get(key, none)
         rows.append({**dict(zip(UNIT, key, strict=True)), "simulated": key[0] in simulated, "seeds": len(group),
-                     **_row(group)})
+                     "splits": group.index.get_level_values("split").nunique(), **_row(group, ratios.get(key[0]))})
     return pd.DataFrame(rows)
 
 
-def _row(networks: pd.DataFrame) -> dict[str, float]:
-    """Mean and interval over networks of each column; NaN where one of them was not measured."""
+def _row(networks: pd.DataFrame, ratio: float | None) -> dict[str, object]:
+    """Mean and interval of each column; NaN where a network was not measured. `ratio`: as for `interval`."""
     left = part_left(networks.direct_effect, networks.direct_effect_before)
     if networks[["direct_effect", "direct_effect_before"]].isna().any(axis=None):
         left = left * np.nan
     names = {"direct_effect_before": "effect_before", "direct_effect": "effect_after"}
-    row: dict[str, float] = {}
+    splits = networks.index.get_level_values("split").to_numpy()
+    row: dict[str, object] = {"interval": STUDENT if ratio is None else NADEAU_BENGIO}
     for column in networks.columns:
         values = networks[column].to_numpy()
         name = names.get(str(column), str(column))
-        row[name], row[f"{name}_low"], row[f"{name}_high"] = seed_interval(
-            values * np.nan if np.isnan(values).any() else values)
-    row["effect_left"], row["effect_left_low"], row["effect_left_high"] = seed_interval(left.to_numpy())
-    row["cost_equivalent"] = no_difference(networks.cost_net.to_numpy())
+        row[name], row[f"{name}_low"], row[f"{name}_high"] = interval(
+            values * np.nan if np.isnan(values).any() else values, splits, ratio)
+    row["effect_left"], row["effect_left_low"], row["effect_left_high"] = interval(left.to_numpy(), splits, ratio)
+    costs = networks.cost_net.to_numpy()
+    whole = ratio is not None and not np.isnan(costs).any()
+    row["cost_equivalent"] = no_difference(split_means(costs, splits) if whole else costs, ratio)
     return row
 
 
@@ -71,14 +79,52 @@ def net_costs(outcomes: pd.DataFrame) -> pd.Series:
     return (edited.loss_native - np.where(edited.tuned, reference, edited.loss_before)) / edited.loss_before
 
 
-def no_difference(costs: np.ndarray) -> bool:
-    """Whether the mean of the costs `[seeds]` is shown to lie within ± COST_MARGIN, by two one-sided tests.
+def no_difference(costs: np.ndarray, ratio: float | None = None) -> bool:
+    """Whether the mean of the costs `[networks]` is shown to lie within ± COST_MARGIN, by two one-sided tests.
 
     False for fewer than two networks and where one was not measured: not shown is not equal. Schuirmann (1987).
+    `ratio`: n_test / n_train, where the costs are the means of splits, of which three are needed.
     """
-    if len(costs) < 2 or not np.isfinite(costs).all():
+    if len(costs) < (2 if ratio is None else LEAST_SPLITS) or not np.isfinite(costs).all():
         return False
-    return bool(equivalence(costs, np.zeros_like(costs), COST_MARGIN) < COST_LEVEL)
+    return bool(equivalence(costs, np.zeros_like(costs), COST_MARGIN, ratio) < COST_LEVEL)
+
+
+def split_ratio(outcomes: pd.DataFrame, failures: pd.DataFrame) -> float | None:
+    """n_test / n_train of a data set's splits, the largest; None where the run has one split. From its rows."""
+    return None if len(split_numbers(outcomes, failures)) == 1 else float(outcomes.test_to_training.max())
+
+
+def split_numbers(outcomes: pd.DataFrame, failures: pd.DataFrame) -> list[int]:
+    """The splits of one data set in a run: one whose networks all failed is among them."""
+    return sorted({*outcomes.split, *failures.split})
+
+
+def network_count(tables: Mapping[str, pd.DataFrame]) -> int:
+    """How many networks one data set should have: one a seed and split, those of a split that failed among them."""
+    keys = pd.concat([tables[name][["split", "seed"]] for name in ("outcomes", "attributions")]).drop_duplicates()
+    splits = len(split_numbers(tables["outcomes"], tables["failures"]))
+    return int(keys.groupby("split").size().max()) * splits if len(keys) else 0
+
+
+def split_means(values: np.ndarray, splits: np.ndarray) -> np.ndarray:
+    """The mean of each split that has a value; networks that have none (NaN) are left out."""
+    return pd.Series(values).groupby(splits).mean().dropna().to_numpy()
+
+
+def interval(values: np.ndarray, splits: np.ndarray, ratio: float | None) -> tuple[float, float, float]:
+    """(mean, low, high) of a value a network, `[networks]`, each on one of `splits` `[networks]`.
+
+    `ratio` None: all are on the run's one split, the interval is that over networks (`seed_interval`). Else n_test /
+    n_train: mean of the means of the splits, with the interval of Nadeau and Bengio over these, NaN for fewer than 3.
+    """
+    if ratio is None:
+        return seed_interval(values)
+    means = split_means(values, splits)
+    if len(means) < LEAST_SPLITS or np.isinf(means).any():
+        return float(means.mean()) if len(means) else np.nan, np.nan, np.nan
+    ends = split_mean(means, ratio)
+    return float(ends.mean), float(ends.low), float(ends.high)
 
 
 def seed_interval(values: np.ndarray) -> tuple[float, float, float]:

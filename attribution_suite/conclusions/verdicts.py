@@ -32,7 +32,7 @@ def verdicts(tables: Tables, judged: pd.DataFrame | None = None) -> pd.DataFrame
 def write_verdicts(run: Path) -> Path:
     """Writes `verdicts.parquet` into a run's folder from its other tables; its path."""
     tables = {name: pd.read_parquet(run / f"{name}.parquet", columns=None if name != "attributions" else [
-        "dataset", "layer", "seed", "removal", "scorer"]) for name in READ}
+        "dataset", "layer", "split", "seed", "removal", "scorer"]) for name in READ}
     places = pd.concat([tables["outcomes"], tables["failures"]])[["dataset", "layer"]].drop_duplicates()
     parts = [verdicts({name: rows[(rows.dataset == dataset) & (rows.layer == layer)] for name, rows in tables.items()})
              for dataset, layer in places.itertuples(index=False, name=None)]

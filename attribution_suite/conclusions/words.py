@@ -111,7 +111,8 @@ def direct_text(row: Any, feature: str) -> str:
 def witness(row: Any, feature: str) -> str:
     """The row that moves most, in words."""
     most = rounded(abs(row.witness_after - row.witness_before))
-    return (f"{feature} alone moves the output of a row by up to {most} (network {row.witness_seed}, test row "
+    split = f"split {row.witness_split}, " if row.splits > 1 else ""
+    return (f"{feature} alone moves the output of a row by up to {most} (network {row.witness_seed}, {split}test row "
             f"{row.witness_row}: {row.witness_from} → {row.witness_to} takes it from "
             f"{rounded(row.witness_before)} to {rounded(row.witness_after)})")
 
@@ -226,13 +227,25 @@ def networks_words(count: int) -> str:
     return "one network" if count == 1 else f"{count} networks"
 
 
-def averaged(count: int) -> str:
-    """How a number over networks came about: 'Mean over 5 networks (one a seed)', or 'One network'."""
-    return "One network" if count == 1 else f"Mean over {count} networks (one a seed)"
+def splits_words(count: int) -> str:
+    """'one split', '3 splits'."""
+    return "one split" if count == 1 else f"{count} splits"
 
 
-def interval_words(count: int, words: str) -> str:
-    """`words` on an interval over networks, which one network does not have."""
-    return "" if count == 1 else words
+def averaged(networks: int, splits: int) -> str:
+    """How a number came about: 'Mean over 5 networks (one a seed)', 'One network', 'Mean over 3 splits …'.
+
+    `networks`: of all splits together.
+    """
+    if splits > 1:
+        return f"Mean over {splits_words(splits)} of the rows ({networks_words(networks // splits)} on each)"
+    return "One network" if networks == 1 else f"Mean over {networks_words(networks)} (one a seed)"
+
+
+def interval_words(networks: int, splits: int, words: str) -> str:
+    """`words` on an interval, and how it is made; '' of one network, which has none."""
+    if networks == 1:
+        return ""
+    return f"{words} over {'networks (Student)' if splits == 1 else 'splits (Nadeau and Bengio)'}"
 
 

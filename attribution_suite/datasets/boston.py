@@ -89,7 +89,7 @@ def load(request: DatasetRequest) -> TabularDataset:
     preset = request.chosen(PRESETS)
     frame, provenance = SOURCE.table(request)
     names = SOURCE.columns[:-1]
-    train, validation, test = random_split(ROWS, (0.7, 0.15, 0.15), request.seed)
+    train, validation, test = random_split(ROWS, (0.7, 0.15, 0.15), request.split_seed)
     notes: tuple[str, ...] = ()
     if preset.name == "published":
         from sklearn.model_selection import train_test_split

@@ -42,8 +42,8 @@ def load_csv(request: DatasetRequest) -> TabularDataset:
     inputs = frame.drop(columns=target)
     check_inputs(inputs, where)
     parts = (0.7, 0.15, 0.15)
-    split = (random_split(len(frame), parts, request.seed) if chosen == "regression"
-             else stratified_split(targets, parts, request.seed))
+    split = (random_split(len(frame), parts, request.split_seed) if chosen == "regression"
+             else stratified_split(targets, parts, request.split_seed))
     encoded = encode(inputs, split[0], "mean", where)
     gaps = {name: int(count) for name, count in inputs.isna().sum().items() if count}
     filled = (f"missing values in {', '.join(f'{name} ({count})' for name, count in gaps.items())}: numbers take the "

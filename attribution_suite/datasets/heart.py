@@ -94,7 +94,7 @@ def load(request: DatasetRequest) -> TabularDataset:
         train, validation, test = random_split(ROWS, (0.8, 0.1, 0.1), request.seed)
         encoded = _notebook_inputs(inputs)
     else:
-        train, validation, test = stratified_split(targets, (0.7, 0.15, 0.15), request.seed)
+        train, validation, test = stratified_split(targets, (0.7, 0.15, 0.15), request.split_seed)
         measured = {name: inputs[name].where(inputs[name] != 0) for name in NOT_MEASURED}
         encoded = encode(inputs.assign(**measured), train, "mean", "heart")
     return TabularDataset(

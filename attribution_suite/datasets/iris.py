@@ -28,7 +28,7 @@ def load(request: DatasetRequest) -> TabularDataset:
         train, test = random_split(len(targets), (0.9, 0.1), request.seed)
         validation, notes = test, ("as published, the validation rows are the test rows",)
     else:
-        train, validation, test = stratified_split(targets, (0.7, 0.15, 0.15), request.seed)
+        train, validation, test = stratified_split(targets, (0.7, 0.15, 0.15), request.split_seed)
     frame = pd.DataFrame(table.data, columns=list(FEATURES)).assign(species=targets)
     return TabularDataset(
         name="iris",

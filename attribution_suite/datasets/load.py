@@ -1,7 +1,10 @@
 """From a request to its table: a data set of the catalogue, a CSV file, or the caller's own table."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from attribution_suite.datasets import DATASETS, FILE_ENDINGS, is_file_name
 from attribution_suite.datasets.request import DatasetRequest
@@ -12,7 +15,7 @@ from attribution_suite.errors import InputError
 def load_dataset(name_or_path: str | Path, **options: Any) -> TabularDataset:
     """A data set of the catalogue, or a table of one's own: a path ending in .csv, .csv.gz or .zip.
 
-    `options` are those of `DatasetRequest`: target and task (of a file), preset, pca, data_dir, real_only, seed.
+    `options` are those of `DatasetRequest`: target and task (of a file), preset, pca, data_dir, real_only, seed, split.
     Raises InputError for an unknown name, option, preset or task, and for a file that cannot be used as it is.
     """
     return load_request(DatasetRequest.of(name_or_path, **options))
@@ -21,11 +24,44 @@ def load_dataset(name_or_path: str | Path, **options: Any) -> TabularDataset:
 def load_request(request: DatasetRequest, table: TabularDataset | None = None) -> TabularDataset:
     """The data set; `table` is the caller's own, where the request says that it is in memory.
 
-    Raises InputError for an unknown name, preset or task, for options that the data set has no use for, and for
-    a file that cannot be used as it is.
+    Raises InputError for an unknown name, preset or task, for options that the data set has no use for, for another
+    split of a data set that has one alone, and for a file that cannot be used as it is.
     """
     dataset = _in_memory(request, table) if request.in_memory else _loaded(request)
+    if request.split:
+        _check_splits(dataset)
+        dataset = dataset.with_split(request.split) if request.in_memory else dataset
+    dataset = dataset if dataset.split == request.split else replace(dataset, split=request.split)
     return dataset.with_decoy() if request.decoy and dataset.preset.name != "published" else dataset
+
+
+def load_splits(request: DatasetRequest, splits: int, table: TabularDataset | None = None) -> list[TabularDataset]:
+    """The data set on `splits` splits of its rows, the first the one that `load_request` gives.
+
+    Raises InputError as `load_request` does, and where there is one split alone: a published preset, principal
+    components, a loader that draws one whatever the request's `split_seed`, columns that are encoded differently.
+    """
+    datasets = [load_request(replace(request, split=split), table) for split in range(splits)]
+    first = datasets[0]
+    for other in datasets[1:]:
+        if np.array_equal(other.train_rows, first.train_rows):
+            raise InputError(f"option 'splits': the loader of {first.name} draws one split only (it must use "
+                             "request.split_seed): leave it out")
+        if (other.feature_names, other.groups) != (first.feature_names, first.groups):
+            raise InputError(f"option 'splits': the training rows of split {other.split} of {first.name} are encoded "
+                             "into other columns than those of split 0: leave it out, or drop columns that are rarely "
+                             "filled")
+    return datasets
+
+
+def _check_splits(dataset: TabularDataset) -> None:
+    """Raises InputError for a data set that has one split alone."""
+    if dataset.preset.name == "published":
+        raise InputError(f"option 'splits': the published preset of {dataset.name} has one split, the published one: "
+                         "leave it out, or use preset 'default'")
+    if dataset.components is not None:
+        raise InputError(f"option 'splits': the principal components of {dataset.name} are those of one split's "
+                         "training rows, so that 'PC 0' of another is another input: leave out splits, or pca")
 
 
 def _loaded(request: DatasetRequest) -> TabularDataset:

@@ -113,7 +113,7 @@ def load(request: DatasetRequest) -> TabularDataset:
         validation, notes = test, ("as published, the test rows are the validation rows",)
         encoded = _published_inputs(inputs)
     else:
-        train, validation, test = stratified_split(targets, (0.7, 0.15, 0.15), request.seed)
+        train, validation, test = stratified_split(targets, (0.7, 0.15, 0.15), request.split_seed)
         encoded = _sound_inputs(inputs, train)
     return TabularDataset(
         name="prudential",

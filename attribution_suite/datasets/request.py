@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attribution_suite.datasets.preset import Preset
+from attribution_suite.datasets.table import Seed
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.options import whole_number
 
@@ -19,7 +20,8 @@ class DatasetRequest:
     `preset`: 'default', or 'published' for the preparation, network and training of the source that docs/methods.md
     names. `pca`: the first k principal components of the scaled training rows become the inputs.
     `data_dir`, `real_only`: where the real file is, and whether a simulated stand-in is refused (see `sources`).
-    `seed` draws the split where a preset does not fix it, and the rows of the generated sets.
+    `seed` draws the split where a preset does not fix it, and the rows of the generated sets; `split` k > 0: the k-th
+    other split of the same rows.
     `in_memory`: the table is the caller's own object, which no loader finds. `decoy`: a column of noise joins the
     inputs, unless the preset is the published one.
     """
@@ -32,11 +34,13 @@ class DatasetRequest:
     data_dir: str | None = None
     real_only: bool = False
     seed: int = 0
+    split: int = 0
     in_memory: bool = False
     decoy: bool = False
 
     def __post_init__(self) -> None:
         whole_number("seed", self.seed, 0)
+        whole_number("split", self.split, 0)
         for option in ("target", "task", "preset", "data_dir"):
             if not isinstance(getattr(self, option), str | None):
                 raise InputError(f"option '{option}' is a string, got {getattr(self, option)!r}")
@@ -51,6 +55,11 @@ class DatasetRequest:
         if isinstance(directory := options.get("data_dir"), Path):
             options["data_dir"] = str(directory)
         return cls(str(name), **options)
+
+    @property
+    def split_seed(self) -> Seed:
+        """What draws the split: `seed` alone for the first one, a stream of its own for each other."""
+        return (self.seed, self.split) if self.split else self.seed
 
     def chosen(self, presets: Sequence[Preset]) -> Preset:
         """The one that is asked for of a data set's presets. Raises InputError for a name that is none of theirs."""

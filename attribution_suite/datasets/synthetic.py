@@ -22,7 +22,7 @@ HISTORY = (
 def load_proxy(request: DatasetRequest) -> TabularDataset:
     """The catalogue's `synthetic`: `linear_proxy` with its defaults."""
     request.chosen((PROXY,))
-    return linear_proxy(seed=request.seed)
+    return linear_proxy(seed=request.seed).with_split(request.split)
 
 
 def linear_proxy(correlation: float = 0.9, rows: int = ROWS, seed: int = 0) -> TabularDataset:
@@ -53,7 +53,8 @@ def load_weight_history(request: DatasetRequest) -> TabularDataset:
     frame = pd.DataFrame({"x": generator.uniform(0, 10, ROWS), "slope": 2.0, "offset": 50.0,
                           "noise": generator.standard_normal(ROWS)})
     frame["y"] = frame["slope"] * frame["x"] + frame["offset"]
-    return _dataset("weight_history", frame, "y", "y = 2 x + 50", "x", request.seed, preset)
+    table = _dataset("weight_history", frame, "y", "y = 2 x + 50", "x", request.seed, preset)
+    return table.with_split(request.split)
 
 
 def _dataset(name: str, frame: pd.DataFrame, target: str, formula: str, removal: str, seed: int,

@@ -13,6 +13,7 @@ from attribution_suite.datasets.preset import GENERIC, Preset
 from attribution_suite.errors import InputError, unknown_name
 
 Task = Literal["regression", "binary", "multiclass"]
+Seed = int | tuple[int, ...]  # as `numpy.random.default_rng` takes it
 DECOY = "decoy"
 
 
@@ -73,7 +74,8 @@ class TabularDataset:
     `inputs` are unscaled; `train`, `validation` and `test` are scaled by (x − centre) / scale, fitted on the
     training rows alone. `groups` maps each original column to the indices of the columns it was encoded into.
     `ordered`: the classes are in the order of their index (a grade, a risk), so that a near miss is half a hit.
-    `preset`: the network that belongs to the table, and its training; `GENERIC` for a table of one's own.
+    `preset`: the network that belongs to the table, and its training; `GENERIC` for a table of one's own. `split`:
+    which of the repeated splits of the same rows this is.
     """
 
     name: str
@@ -94,6 +96,7 @@ class TabularDataset:
     default_removals: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
     components: Components | None = None
+    split: int = 0
 
     @property
     def features(self) -> int:
@@ -170,15 +173,33 @@ class TabularDataset:
             scaling=scaling,
         )
 
+    def with_split(self, number: int) -> "TabularDataset":
+        """Another split of the same rows, in parts of the same sizes, stratified for classes; 0 is this one.
 
-def random_split(rows: int, parts: Sequence[float], seed: int) -> tuple[np.ndarray, ...]:
+        For a table whose inputs do not depend on its split. Raises InputError for one that has a row in two parts, as
+        published splits have, for which there is no such thing.
+        """
+        if number == 0:
+            return self
+        parts = (self.train_rows, self.validation_rows, self.test_rows)
+        rows = np.sort(np.concatenate(parts))
+        if len(np.unique(rows)) < len(rows):
+            raise InputError(f"option 'splits': {self.name} has rows in two parts of its split: leave it out")
+        fractions, seed = [len(part) / len(rows) for part in parts], (number, *b"split")
+        drawn = (random_split(len(rows), fractions, seed) if self.task == "regression" else
+                 stratified_split(self.targets[rows], fractions, seed))
+        train, validation, test = (rows[part] for part in drawn)
+        return replace(self, train_rows=train, validation_rows=validation, test_rows=test, split=number)
+
+
+def random_split(rows: int, parts: Sequence[float], seed: Seed) -> tuple[np.ndarray, ...]:
     """Row numbers of a shuffled split into fractions `parts` (the last takes what is left), each sorted as drawn."""
     order = np.random.default_rng(seed).permutation(rows)
     ends = np.round(np.cumsum(parts)[:-1] * rows).astype(int)
     return tuple(np.split(order, ends))
 
 
-def stratified_split(classes: np.ndarray, parts: Sequence[float], seed: int) -> tuple[np.ndarray, ...]:
+def stratified_split(classes: np.ndarray, parts: Sequence[float], seed: Seed) -> tuple[np.ndarray, ...]:
     """Row numbers of a shuffled split in which every part holds the classes `[rows]` in their proportions.
 
     Raises InputError where a class has too few rows to be in every part.

@@ -1,6 +1,7 @@
-"""Means, intervals, tests and effect sizes over seeds: arrays `[..., seeds]`, paired by seed, vectorised over the rest.
+"""Means, intervals, tests and effect sizes over seeds or splits: arrays `[..., seeds]`, vectorised over the rest.
 
-A NaN (a member that has no value) is refused with InputError: leave that member out before asking.
+Two of them are paired by seed. A NaN (a member that has no value) is refused with InputError: leave that member out
+before asking.
 """
 
 from dataclasses import dataclass
@@ -37,6 +38,28 @@ def student_mean(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def split_mean(values: ArrayLike, ratio: float, level: float = 0.95) -> Interval:
+    """Mean over splits `[..., splits]` of the same rows, mean ± t·s·√(1/K + n_test/n_train), K − 1 degrees of freedom.
+
+    Training parts of repeated splits overlap, so that their results are no independent draws: Student's variance s²/K
+    is too small by about s²·n_test/n_train. `ratio`: test rows a training row. Nadeau & Bengio, Machine Learning 52
+    (2003), 'corrected resampled t'. Raises InputError for fewer than 3 splits and a ratio that is not above 0.
+    """
+    data = _checked(values)
+    mean, splits = data.mean(-1), data.shape[-1]
+    half = _quantile(level, splits - 1) * data.std(-1, ddof=1) * _split_factor(splits, ratio)
+    return Interval(mean, mean - half, mean + half)
+
+
+def _split_factor(splits: int, ratio: float) -> float:
+    """√(1/K + n_test/n_train): the standard error of a mean over splits, in their standard deviation."""
+    if splits < 3:
+        raise InputError(f"an interval over splits needs at least 3 of them, got {splits}: set option 'splits'")
+    if not ratio > 0:
+        raise InputError(f"an interval over splits needs n_test / n_train, which is above 0, got {ratio}")
+    return float(np.sqrt(1 / splits + ratio))
+
+
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval:
     """Mean of a − b paired by seed, with the interval of `student_mean`."""
     return student_mean(_difference(a, b), level)
@@ -66,17 +89,19 @@ def wilcoxon_holm(a: ArrayLike, b: ArrayLike) -> Floats:
     return holm(wilcoxon(a, b))
 
 
-def equivalence(a: ArrayLike, b: ArrayLike, margin: float) -> Floats:
+def equivalence(a: ArrayLike, b: ArrayLike, margin: float, ratio: float | None = None) -> Floats:
     """p of two one-sided paired t-tests (Schuirmann 1987): small if −margin < mean(a − b) < margin, `[...]`.
 
     t± = (d̄ ± margin) / (s / √n) with n − 1 degrees of freedom, p the larger of P(T > t₊) and P(T < t₋). Where all
-    differences are equal there is no spread to test: p is 0 inside the margin, 1 elsewhere.
+    differences are equal there is no spread to test: p is 0 inside the margin, 1 elsewhere. `ratio`: n_test / n_train,
+    where the pairs are splits of the same rows: s·√(1/K + ratio) in the place of s / √n, as in `split_mean`.
     """
     if not margin > 0:
         raise InputError(f"equivalence: the margin must be above 0, got {margin}")
     difference = _difference(a, b)
     mean, seeds = difference.mean(-1), difference.shape[-1]
-    error = difference.std(-1, ddof=1) / np.sqrt(seeds)
+    deviation = difference.std(-1, ddof=1)
+    error = deviation / np.sqrt(seeds) if ratio is None else deviation * _split_factor(seeds, ratio)
     nearest = margin - np.abs(mean)  # distance to the nearer margin: the larger of the two p
     certain = np.where(nearest > 0, np.inf, -np.inf)
     t = np.divide(nearest, error, out=certain, where=error > 0)

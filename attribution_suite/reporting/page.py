@@ -175,6 +175,7 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     removals = list(dict.fromkeys(name for part in sections for name in part.subject.removals))
     scorers = list(dict.fromkeys(name for part in sections for name in part.subject.scorers))
     networks = max((part.subject.networks for part in sections), default=0)
+    splits = max((part.subject.splits for part in sections), default=1)
     failures = [sentence for part in sections for sentence in words.failure_sentences(part.subject.tables["failures"])]
     unlearned = list(filter(None, (words.unlearned_sentence(part.subject.title, part.subject.tables)
                                    for part in sections)))
@@ -182,7 +183,7 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     return environment.get_template("report.html").render(
         run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
         kind_of=words.KINDS, rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
-        unlearned=unlearned, removals=removals, scorers=scorers, networks=networks,
+        unlearned=unlearned, removals=removals, scorers=scorers, networks=networks, splits=splits,
         networks_words=words.networks_words, looks=looks)
 
 

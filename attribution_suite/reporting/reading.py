@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from attribution_suite.conclusions.direct import direct
 from attribution_suite.conclusions.judgements import judgements
-from attribution_suite.conclusions.summary import pairs, unit_ranks
+from attribution_suite.conclusions.summary import interval, network_count, pairs, split_numbers, split_ratio, unit_ranks
 from attribution_suite.conclusions.verdicts import verdicts
-from attribution_suite.conclusions.words import networks_words
+from attribution_suite.conclusions.words import networks_words, splits_words
 from attribution_suite.errors import InputError
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables import NEURON_TABLES, TABLES
@@ -77,13 +77,25 @@ class Subject:
 
     @cached_property
     def networks(self) -> int:
-        """How many networks there are: one a seed."""
-        return len({*self.tables["attributions"].seed, *self.tables["outcomes"].seed})
+        """How many networks there are: one a seed and split."""
+        return network_count(self.tables)
+
+    @cached_property
+    def splits(self) -> int:
+        """On how many splits of the rows."""
+        return len(split_numbers(self.tables["outcomes"], self.tables["failures"]))
+
+    def interval(self, rows: pd.DataFrame, values: pd.Series) -> tuple[float, float, float]:
+        """Mean and 95 % interval of a value a network; `rows` say, under 'split', of which split each is."""
+        return interval(values.to_numpy(), rows.split.to_numpy(),
+                        split_ratio(self.tables["outcomes"], self.tables["failures"]))
 
     @property
     def which(self) -> str:
         """'one network', '5 networks'; whether they were given."""
         words = networks_words(self.networks)
+        if self.splits > 1:
+            words += f" on {splits_words(self.splits)} of the rows"
         return f"{words} given by the user" if self.info.get("networks") else f"{words} trained here"
 
     def by_layer(self, table: str) -> list[tuple[int, pd.DataFrame]]:

@@ -37,7 +37,15 @@ def format_summary(summary: pd.DataFrame, verdicts: pd.DataFrame, rules: Mapping
             f"more than δ = {delta}, fixed before the run;\n  not measured where anything is missing, or an original "
             "has not learned.\nworst case: the largest move found, in the output's units; mean effect: left of what it "
             "was; net cost: change of the test\n  loss, of a tuned method net of its sham (as much training with "
-            f"nothing removed); seconds: one network.\n{averaged(int(summary.seeds.max()))}; one split of the rows.")
+            f"nothing removed); seconds: one network.\n{_over(summary, verdicts)}")
+
+
+def _over(summary: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+    """What numbers are means over: networks, and the splits that they are on."""
+    if not summary.seeds.any():
+        return "No edited network was measured."
+    networks, splits = verdicts.filter(like="networks_").sum(axis=1).max(), int(verdicts.splits.max())
+    return averaged(int(networks), splits) + ("; one split of the rows." if splits == 1 else ".")
 
 
 def _line(row: pd.Series, simulated: bool) -> list[str]:

@@ -14,7 +14,9 @@ ORIGINAL = "original"
 
 KEYS: Mapping[str, Column] = {
     "dataset": text("the data set's name"),
-    "seed": whole("which network: initialisation and batch order; everything is paired by it"),
+    "split": whole("which of the repeated splits of the rows into training, validation and test rows; 0 is the first"),
+    "seed": whole("which network: initialisation and batch order; everything is paired by it. Those of a split follow "
+                  "those of the one before, so that no two networks of a data set share one"),
     "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing"),
     "removed": text("the feature (or hidden unit) removed, 'sex+race' for several together; '' for 'original' and "
                     "'sham'"),
@@ -134,6 +136,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "learned": flag("learned_p ≤ 0.05: the original has learned; nothing is concluded from one that has not"),
         "tuned": flag("True where the method fine-tunes from the original's weights, so that its cost is read net "
                       "of the sham's; False for a cold start, a closed form and 'original'"),
+        "test_to_training": number("of an original: test rows a training row of its split, n_test / n_train, which "
+                                   "intervals over splits need; NaN elsewhere", "> 0"),
         "seconds": number("of the removal (or training), this member's share of its ensemble's time"),
         "steps": whole("optimiser steps until the member's best weights"),
     },

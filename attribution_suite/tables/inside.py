@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from attribution_suite.tables.audit import KEYS
 from attribution_suite.tables.column import Column, flag, number, text, whole
 
-MEMBER: Mapping[str, Column] = {"dataset": KEYS["dataset"], "seed": KEYS["seed"]}
+MEMBER: Mapping[str, Column] = {name: KEYS[name] for name in ("dataset", "split", "seed")}
 UNIT: Mapping[str, Column] = {**MEMBER, "layer": whole("1 is the first hidden layer"), "unit": whole("from 0")}
 
 NEURON_TABLES: Mapping[str, Mapping[str, Column]] = {

@@ -13,6 +13,7 @@ VERDICTS: Mapping[str, Column] = {
     "layer": whole("0 is the input, l is what enters Linear l + 1"),
     "removal": text("the removal method, or 'original'"),
     "removed": text("the feature or joint set removed; of hidden units that each network picked, their rank"),
+    "splits": whole("of the rows: the networks are those of all of them"),
     "direct": text("the worst of the networks: 'present', 'not measured', 'undecided', 'bounded' or 'proved none', in "
                    "this order; 'present by design' where the method reads the feature at inference"),
     "networks_proved": whole("networks proved not to depend on the feature, by algebra, whatever its value"),
@@ -28,7 +29,8 @@ VERDICTS: Mapping[str, Column] = {
     "moved_at_most": number("of other such rows at most this part moves by more than δ, with 95 % confidence: 1 − "
                             "0.05^(1/rows_unseen) where none of them did, 0 where proved; NaN elsewhere", "in [0, 1]"),
     "witness_seed": whole("the network with the largest move; −1 where nothing moves or nothing was measured"),
-    "witness_row": whole("its row, counted in the test rows; −1 likewise"),
+    "witness_split": whole("its split; −1 likewise"),
+    "witness_row": whole("its row, counted in the test rows of its split; −1 likewise"),
     "witness_from": text("that row's own value of the feature"),
     "witness_to": text("the value that moves it most"),
     "witness_before": number("f there"),
@@ -50,5 +52,6 @@ VERDICTS: Mapping[str, Column] = {
     "silent": text("scorers that could have seen the feature, and do not"),
     "cannot_see": text("scorers whose gradient is zero by the feature's kind, whatever the network does with it"),
     "not_applicable": text("scorers that the removal cannot change, or that do not apply to the networks"),
-    "scorers_not_measured": text("scorers that failed, or whose null did"),
+    "scorers_not_measured": text("scorers that failed, or whose null did; those that see nothing, where the originals' "
+                                 "direct influence was not measured"),
 }

@@ -47,7 +47,7 @@ def look_inside(subject: Subject, dataset: TabularDataset, originals: Arrays, la
     rows: dict[str, list[pd.DataFrame]] = {name: [] for name in NEURON_TABLES}
     history = torch.from_numpy(originals["history"]) if "history" in originals else None
     for table, frame in (*inside(subject, dataset, networks, evaluation, layers), *grown(dataset, history, every)):
-        rows[table].append(frame.rename(columns={"member": "seed"}).assign(dataset=subject.name))
+        rows[table].append(frame.rename(columns={"member": "seed"}).assign(dataset=subject.name, split=subject.split))
     return {table: np.frombuffer(packed(table, frames), np.uint8) for table, frames in rows.items()}
 
 

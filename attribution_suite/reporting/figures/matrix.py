@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from attribution_suite.conclusions.judgements import NOT_APPLICABLE
 from attribution_suite.conclusions.numbers import MINUS
-from attribution_suite.conclusions.summary import edits, part_left, seed_interval, unit_ranks
+from attribution_suite.conclusions.summary import edits, part_left, unit_ranks
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.style import (
     PALETTE,
@@ -52,13 +52,13 @@ def shift_matrix(subject: Subject, removed: str, seed: int | None = None) -> Mat
     edited = edits(outcomes)
     effect = edited.assign(scorer=EFFECT,
                            target_shift=part_left(edited.direct_effect, edited.direct_effect_before) - 1)
-    both = pd.concat([frame.loc[frame.removed == removed, ["removal", "scorer", "seed", "target_shift"]]
+    both = pd.concat([frame.loc[frame.removed == removed, ["removal", "scorer", "split", "seed", "target_shift"]]
                       for frame in (effect, shifts[shifts.applicable])])
     both = both if seed is None else both[both.seed == seed]
     mean = pd.DataFrame(np.nan, index=subject.removals, columns=[EFFECT, *subject.scorers])
     half = mean.copy()
     for (removal, scorer), rows in both.groupby(["removal", "scorer"]):
-        mean.loc[removal, scorer], low, high = seed_interval(rows.target_shift.to_numpy())
+        mean.loc[removal, scorer], low, high = subject.interval(rows, rows.target_shift)
         half.loc[removal, scorer] = (high - low) / 2
     missing = _missing(subject, removed, mean, seed)
     return Matrix(mean.mask(missing), half.mask(missing), missing)
@@ -109,8 +109,8 @@ def matrix(subject: Subject) -> Picture | None:
     more = len(subject.removed) - len(found)
     caption = (
         f"Change of the removed feature's share of influence, in per cent: {MINUS}100 is gone, 0 unchanged, +100 "
-        f"doubled; each removed feature by itself. {averaged(subject.networks)}"
-        + interval_words(subject.networks, "; ± is half the 95 % interval over networks") + ". The first column asks "
+        f"doubled; each removed feature by itself. {averaged(subject.networks, subject.splits)}"
+        + interval_words(subject.networks, subject.splits, "; ± is half the 95 % interval") + ". The first column asks "
         "the output itself, without any attribution method; the last one, set apart, is a control that scores at "
         "random. 'n/a': the method cannot change what this scorer reads; '?': it was not measured, which is not gone."
         + (f" {more} more removed features are not drawn: the table above has them." if more > 0 else ""))

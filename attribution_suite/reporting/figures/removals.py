@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from attribution_suite.conclusions.numbers import MINUS
-from attribution_suite.conclusions.summary import edits, part_left, seed_interval, unit_ranks
+from attribution_suite.conclusions.summary import edits, part_left, unit_ranks
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.datasets.removable import Removable
 from attribution_suite.reporting.figures.style import (
@@ -53,7 +53,8 @@ def redistribution(subject: Subject) -> Picture | None:
     _name_columns(rows[0], subject.removals)
     what = "unit" if subject.layer else "feature"
     more = len(subject.removed) - (1 if subject.layer else len(panels))
-    over = f"each network by itself, {subject.shown[0]}" if subject.layer else averaged(subject.networks).lower()
+    over = (f"each network by itself, {subject.shown[0]}" if subject.layer else
+            averaged(subject.networks, subject.splits).lower())
     each = {len(changes.after) - changes.gone for changes in panels.values()}
     others = f"the {max(each)}" if len(each) == 1 else f"at most {max(each)}"
     caption = (f"Hollow: share before; filled: after; the removed {what} in bold, then {others} {what}s "
@@ -173,20 +174,20 @@ def cost(subject: Subject) -> Picture | None:
     outcomes = unit_ranks(subject.tables["outcomes"])
     edited = edits(outcomes[outcomes.removed.isin(subject.shown)])
     for (removal, feature), rows in edited.groupby(["removal", "removed"], sort=False):
-        _cost_point(axes, rows, colour[str(removal)], marker[str(feature)])
+        _cost_point(axes, subject, rows, colour[str(removal)], marker[str(feature)])
     _cost_axes(axes)
     _cost_legend(figure, colour, marker, subject.removals)
     caption = ("To the left the output moves less with the removed feature; low costs little. Bottom left is the aim: "
-               f"gone, and free. {averaged(subject.networks)}"
-               + interval_words(subject.networks, "; bars: 95 % interval over them")
+               f"gone, and free. {averaged(subject.networks, subject.splits)}"
+               + interval_words(subject.networks, subject.splits, "; bars: 95 % interval")
                + ". Both axes are linear near zero, logarithmic beyond. What was not measured has no point.")
     alt = f"Scatter of test loss change against direct effect left for {len(subject.removals)} removal methods."
     return picture(figure, subject, "cost", "Cost against residual influence", caption, alt)
 
 
-def _cost_point(axes: Any, rows: pd.DataFrame, colour: str, marker: str) -> None:
-    x = 100 * np.array(seed_interval(part_left(rows.direct_effect, rows.direct_effect_before).to_numpy()))
-    y = 100 * np.array(seed_interval((rows.loss_native / rows.loss_before - 1).to_numpy()))
+def _cost_point(axes: Any, subject: Subject, rows: pd.DataFrame, colour: str, marker: str) -> None:
+    x = 100 * np.array(subject.interval(rows, part_left(rows.direct_effect, rows.direct_effect_before)))
+    y = 100 * np.array(subject.interval(rows, rows.loss_native / rows.loss_before - 1))
     errors = [[[v[0] - v[1]], [v[2] - v[0]]] for v in (x, y)]
     axes.errorbar(x[0], y[0], xerr=np.maximum(errors[0], 0), yerr=np.maximum(errors[1], 0), fmt=marker, color=colour,
                   markersize=6.5, markeredgecolor=PALETTE["paper"], markeredgewidth=0.7, elinewidth=1, alpha=0.92)

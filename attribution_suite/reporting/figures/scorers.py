@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from attribution_suite.conclusions.numbers import MINUS, percent
-from attribution_suite.conclusions.summary import rank_name, seed_interval
+from attribution_suite.conclusions.summary import rank_name
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.style import (
     AGREEMENT_COLOURS,
@@ -50,7 +50,7 @@ def shares(subject: Subject) -> Picture | None:
     figure.legend([Patch(color=colour[name]) for name in names], [label(name, 30) for name in names],
                   loc="outside lower center", ncols=min(6, len(names)), columnspacing=1.4, handlelength=1.2)
     how = ("each network by itself, its units by mean share: units have no identity across networks" if subject.layer
-           else f"features by mean share; {averaged(subject.networks).lower()}")
+           else f"features by mean share; {averaged(subject.networks, subject.splits).lower()}")
     caption = (f"Share of the influence that each scorer gives each {'unit' if subject.layer else 'feature'} in the "
                f"original networks, {how}. Bars stand in the order of the legend.{rest}")
     first = next(iter(panels.values()))
@@ -134,8 +134,9 @@ def _reading(subject: Subject, reading: str) -> Picture | None:
     axes.spines[:].set_visible(False)
     _agreement_scale(figure, axes, image)
     title, computed = READINGS[reading]
-    caption = (f"{computed} Original networks, {averaged(subject.networks).lower()}: 1 the same order, 0 unrelated. "
-               "The random control agrees with nobody, by design.")
+    over = averaged(subject.networks, subject.splits).lower()
+    caption = (f"{computed} Original networks, {over}: 1 the same order, 0 unrelated. The random "
+               "control agrees with nobody, by design.")
     alt = f"Heat map of rank correlation between {count} scorers, {reading} reading."
     return picture(figure, subject, f"agreement-{reading}", title, caption, alt)
 
@@ -173,7 +174,7 @@ def xgboost(subject: Subject) -> Picture | None:
     figure = canvas(WIDTH, down * (0.75 + 0.24 * top))
     grid = figure.subplots(down, across, squeeze=False).flat
     for axes, name in zip(grid, names, strict=False):
-        _ranked(axes, rows[rows.scorer == name], colour[name], top)
+        _ranked(axes, subject, rows[rows.scorer == name], colour[name], top)
         axes.set_title(label(name, 36))
     for axes in list(grid)[len(names):]:
         axes.set_visible(False)
@@ -181,7 +182,8 @@ def xgboost(subject: Subject) -> Picture | None:
     caption = (f"The {top} {what} that XGBoost puts first. Fitted to the labels it is a baseline beside the "
                "networks; a surrogate is fitted to a network's outputs."
                + (" Units by their rank in each network, which has units of its own." if subject.layer else "")
-               + f" {averaged(subject.networks)}{interval_words(subject.networks, '; lines: 95 % interval')}.")
+               + f" {averaged(subject.networks, subject.splits)}"
+               + interval_words(subject.networks, subject.splits, "; lines: 95 % interval") + ".")
     alt = f"Bars of the {top} largest shares for {', '.join(names)}."
     return picture(figure, subject, "xgboost", "XGBoost's top features", caption, alt)
 
@@ -192,9 +194,10 @@ def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(feature=rank.fillna(len(rows)).astype(int).map(rank_name))
 
 
-def _ranked(axes: Any, rows: pd.DataFrame, colour: str, top: int) -> None:
+def _ranked(axes: Any, subject: Subject, rows: pd.DataFrame, colour: str, top: int) -> None:
     best = [str(name) for name in rows.groupby("feature", sort=False).share.mean().nlargest(top).index]
-    values = np.array([seed_interval(100 * rows[rows.feature == name].share.to_numpy()) for name in best]).T
+    bars = [rows[rows.feature == name] for name in best]
+    values = np.array([subject.interval(bar, 100 * bar.share) for bar in bars]).T
     error = np.maximum([values[0] - values[1], values[2] - values[0]], 0)
     axes.barh(range(len(best)), values[0], color=colour, height=0.68)
     axes.errorbar(values[0], range(len(best)), xerr=error, fmt="none", ecolor=PALETTE["ink"], elinewidth=1)

@@ -18,7 +18,7 @@ def load(request: DatasetRequest) -> TabularDataset:
     preset = request.chosen(PRESETS)  # InputError for a preset that this data set does not have
     wine = load_wine()
     names, targets = tuple(wine.feature_names), wine.target.astype(np.int64)
-    train_rows, validation_rows, test_rows = stratified_split(targets, (0.7, 0.15, 0.15), request.seed)
+    train_rows, validation_rows, test_rows = stratified_split(targets, (0.7, 0.15, 0.15), request.split_seed)
     frame = pd.DataFrame(wine.data, columns=list(names)).assign(grower=targets)
     return TabularDataset(
         name="wine",

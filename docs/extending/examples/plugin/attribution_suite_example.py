@@ -58,4 +58,4 @@ def load_moons(request: DatasetRequest) -> TabularDataset:
     request.chosen([GENERIC])  # InputError for a preset that it does not have
     inputs, targets = make_moons(400, noise=0.2, random_state=request.seed)
     return from_arrays(inputs, targets, feature_names=["x", "y"], name="two_moons", scaling="standard",
-                       seed=request.seed)
+                       seed=request.seed).with_split(request.split)
