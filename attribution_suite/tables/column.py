@@ -7,6 +7,8 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 
+from attribution_suite.errors import InputError
+
 Kind = Literal["str", "int64", "bool", "float64"]
 _PARQUET: Mapping[Kind, pa.DataType] = {
     "str": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "float64": pa.float64()}
@@ -42,8 +44,15 @@ def flag(meaning: str) -> Column:
 
 
 def tidy(columns: Mapping[str, Column], rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` with exactly the documented `columns`, in their order and types."""
+    """`rows` with exactly the documented `columns`, in their order and types.
+
+    Raises InputError for a flag without a value, which is neither True nor False.
+    """
     frame = rows.reindex(columns=list(columns))
+    for name, column in columns.items():
+        if column.dtype == "bool" and frame[name].isna().any():
+            row = int(frame[name].isna().to_numpy().argmax())
+            raise InputError(f"column '{name}' has no value in row {row}: a flag is True or False, never missing")
     return frame.astype({name: column.dtype for name, column in columns.items()})
 
 
