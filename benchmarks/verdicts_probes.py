@@ -1,4 +1,4 @@
-"""How often probes err about what outputs tell of x_j, and how often Student's intervals cover (of `verdicts.py`)."""
+"""How often probes err about what outputs tell of x_j, and how often intervals cover (of `verdicts.py`)."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from attribution_suite.datasets.preset import Training
 from attribution_suite.measures.information.limits import R2_MARGIN, Limits
 from attribution_suite.measures.information.probes import boosted_probe, ridge_probe
 from attribution_suite.measures.information.targets import Target
-from attribution_suite.measures.statistics import student_mean
+from attribution_suite.measures.statistics import split_mean, student_mean
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals import REMOVALS, SHAM
@@ -25,6 +25,7 @@ from attribution_suite.scorers.attribution import Evaluation
 ROWS, POPULATION, DRAWS = 500, 50_000, 20_000
 PROBES: dict[str, Callable[[Tensor, Target], Limits]] = {"ridge": ridge_probe, "boosted": boosted_probe}
 TUNED = "stochastic_tuning"
+TABLE_ROWS, TRAINING, TEST, MOST_SPLITS = 200, 140, 30, 10  # a table that is split again and again
 
 
 def probed(members: int, boosted: int, seed: int = 400) -> pd.DataFrame:
@@ -88,3 +89,37 @@ def coverage(values: np.ndarray, seeds: int) -> float:
     drawn = values[np.random.default_rng(seeds).integers(len(values), size=(DRAWS, seeds))]
     interval = student_mean(drawn)
     return float(((interval.low <= values.mean()) & (values.mean() <= interval.high)).mean())
+
+
+def split_losses(tables: int, seed: int = 700) -> dict[str, np.ndarray]:
+    """Quantities `[tables, splits]` of least squares on repeated splits of tables from one population.
+
+    y = x_0 + x_1 / 2 + x_2² / 2 + noise: the test loss, and how much it rises without column 0.
+    """
+    generator = np.random.default_rng(seed)
+    inputs = generator.standard_normal((tables, TABLE_ROWS, COLUMNS))
+    noise = 0.5 * generator.standard_normal((tables, TABLE_ROWS))
+    targets = inputs[..., 0] + inputs[..., 1] / 2 + inputs[..., 2] ** 2 / 2 + noise
+    order = generator.permuted(np.tile(np.arange(TABLE_ROWS), (tables, MOST_SPLITS, 1)), axis=-1)
+    every = np.arange(tables)[:, None, None]
+    train, test = (order[..., :TRAINING], order[..., -TEST:])
+    losses = []
+    for first in (0, 1):  # with column 0, and without
+        columns = np.concatenate([inputs[..., first:], np.ones((tables, TABLE_ROWS, 1))], -1)
+        design, rows = columns[every, train], columns[every, test]
+        moments = design.swapaxes(-1, -2)
+        weights = np.linalg.solve(moments @ design, moments @ targets[every, train][..., None])
+        losses.append(((rows @ weights)[..., 0] - targets[every, test]) ** 2)
+    with_it, without = (squares.mean(-1) for squares in losses)
+    return {"loss": with_it, "loss_without": without / with_it - 1}
+
+
+def split_coverage(values: np.ndarray, splits: int) -> tuple[float, float]:
+    """How often the 95 % interval of a table's first `splits` splits holds the mean of all tables.
+
+    Nadeau and Bengio's, and Student's, which takes splits for independent. `values` `[tables, splits]`.
+    """
+    mean, drawn = values.mean(), values[:, :splits]
+    corrected, student = split_mean(drawn, TEST / TRAINING), student_mean(drawn)
+    covered = [((each.low <= mean) & (mean <= each.high)).mean() for each in (corrected, student)]
+    return float(covered[0]), float(covered[1])

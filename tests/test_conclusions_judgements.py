@@ -86,6 +86,13 @@ def test_nobody_is_blind_to_what_was_not_there() -> None:
     assert state(UNSEEN, removal="original", before=said(0.9), original=BOUNDED) == "silent"
 
 
+def test_silence_says_nothing_where_the_influence_before_was_not_measured() -> None:
+    """Nobody knows what there was to see; what is above its null still is."""
+    unknown = exact(np.nan)
+    assert state(UNSEEN, original=unknown) == "not measured" != state(UNSEEN, original=BOUNDED)
+    assert state(SEEN, original=unknown) == "false alarm" and state(SEEN, original=unknown, network=PRESENT) == "sees"
+
+
 def test_a_zero_by_construction_is_no_evidence() -> None:
     assert state(ZERO) == state(LABELS, before=LABELS) == "by construction"
     assert state(LABELS, before=LABELS, network=PRESENT) == "by construction"

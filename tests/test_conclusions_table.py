@@ -21,7 +21,9 @@ from report_fixture import (
 from attribution_suite import report
 from attribution_suite.conclusions import words
 from attribution_suite.conclusions.verdicts import write_verdicts
+from attribution_suite.errors import InputError
 from attribution_suite.reporting.reading import Run
+from attribution_suite.tables.column import flag, number, tidy
 from attribution_suite.tables.verdicts import VERDICTS
 
 
@@ -69,3 +71,14 @@ def test_a_run_with_a_failed_chunk_has_a_table(tmp_path: Path) -> None:
         assert table.direct[feature, removal] == STATES[removal]
     empty = write_run(tmp_path / "nothing", {name: frame[:0] for name, frame in found.items()}, record(whole_run()))
     assert pd.read_parquet(write_verdicts(empty)).columns.to_list() == list(VERDICTS)
+
+
+def test_a_flag_without_a_value_is_refused() -> None:
+    """Not a number is True where it is cast; a number may be missing."""
+    columns = {"value": number("a number"), "chosen": flag("True or False")}
+    rows = pd.DataFrame({"chosen": [True, False, None], "value": [1.0, None, 2.0]})
+    with pytest.raises(InputError, match="column 'chosen' has no value in row 2"):
+        tidy(columns, rows)
+    with pytest.raises(InputError, match="column 'chosen' has no value in row 0"):
+        tidy(columns, rows[["value"]])
+    assert tidy(columns, rows[:2]).chosen.tolist() == [True, False]

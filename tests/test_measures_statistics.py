@@ -29,6 +29,35 @@ def test_interval_covers_as_often_as_the_docstring_says():
         assert covered.mean() == pytest.approx(expected, abs=0.015)
 
 
+def test_interval_over_splits_by_hand():
+    """1, 2 and 6 have the variance 7; Student's quantile of two degrees of freedom has a closed form."""
+    interval = measures.split_mean([1.0, 2.0, 6.0], 0.25)
+    half = 0.95 * (2 / (1 - 0.95**2)) ** 0.5 * (7 * (1 / 3 + 0.25)) ** 0.5
+    assert (interval.mean, interval.low, interval.high) == pytest.approx((3, 3 - half, 3 + half))
+    for values, ratio in (([1.0, 2.0], 0.25), ([1.0, 2.0, 6.0], 0.0)):
+        with pytest.raises(InputError, match="an interval over splits needs"):
+            measures.split_mean(values, ratio)
+
+
+@pytest.mark.parametrize("splits", [3, 10])
+def test_interval_over_splits_covers_what_shares_its_training_rows(splits):
+    """Results of splits correlate by n_test / (n_test + n_train), the assumption of Nadeau & Bengio."""
+    ratio, draws = 0.25, np.random.default_rng(3).standard_normal((20_000, splits + 1))
+    shared = ratio / (1 + ratio)
+    results = np.sqrt(shared) * draws[:, :1] + np.sqrt(1 - shared) * draws[:, 1:]
+    right, wrong = measures.split_mean(results, ratio), measures.student_mean(results)
+    assert ((right.low < 0) & (right.high > 0)).mean() == pytest.approx(0.95, abs=0.006)
+    assert ((wrong.low < 0) & (wrong.high > 0)).mean() < 0.93
+
+
+def test_equivalence_over_splits_is_the_t_test_with_their_error():
+    values, ratio, margin = np.array([0.1, 0.2, 0.6]), 0.25, 1.5
+    t = (margin - values.mean()) / (values.std(ddof=1) * np.sqrt(1 / 3 + ratio))
+    expected = stats.t.sf(t, 2)
+    assert measures.equivalence(values, np.zeros(3), margin, ratio) == pytest.approx(expected)
+    assert measures.equivalence(values, np.zeros(3), margin) < expected
+
+
 def test_interval_of_one_row_does_not_depend_on_the_others():
     a, _ = samples()
     alone, among = measures.student_mean(a[3]), measures.student_mean(a)

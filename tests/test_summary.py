@@ -251,3 +251,12 @@ def test_one_network_has_no_interval_and_is_called_one() -> None:
     assert words.endswith("\nOne network; one split of the rows.") and "networks (" not in words
     assert "Mean over 2 networks" in format_summary(summary_table(two), verdicts(two), RULES)
     assert summary_table(one).filter(regex="_(low|high)$").isna().all(axis=None)
+
+
+def test_where_every_edit_failed_no_number_of_networks_is_named() -> None:
+    found = tables(whole_run(), names=("boston",))
+    lost = pd.concat([failures(removal=removal, removed=removed()[0]) for removal in REMOVALS])
+    none = {name: frame[frame.removed == ""] if name == "outcomes" else frame[:0] for name, frame in found.items()}
+    none |= {"attributions": found["attributions"].query("removal == 'original'"), "failures": lost}
+    words = format_summary(summary_table(none), verdicts(none), RULES)
+    assert words.endswith("\nNo edited network was measured.") and "Mean over" not in words

@@ -108,6 +108,7 @@ MEASURES: Mapping[str, Measure] = {
     }),
     **_by("statistics", {
         "student_mean": "mean over seeds with a 95 % interval (Student's t)",
+        "split_mean": "mean over repeated splits with a 95 % interval (Nadeau and Bengio's)",
         "paired_difference": "mean difference paired by seed with a 95 % interval (Student's t)",
         "wilcoxon_holm": "signed-rank tests paired by seed, Holm-adjusted",
         "equivalence": "two one-sided paired t-tests: is the difference within a margin?",

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
-from attribution_suite.conclusions import inside, numbers, words
+from attribution_suite.conclusions import error_rates, inside, numbers, words
 from attribution_suite.conclusions.summary import edits, summary_table, unit_ranks
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import figures
@@ -183,7 +183,9 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     return environment.get_template("report.html").render(
         run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
         kind_of=words.KINDS, rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
-        unlearned=unlearned, removals=removals, scorers=scorers, networks=networks, splits=splits,
+        coverage=error_rates.coverage_words(networks, splits), measured_on=error_rates.MEASURED,
+        rates={name: error_rates.SCORERS.get(name) for name in scorers}, unlearned=unlearned, removals=removals,
+        scorers=scorers, networks=networks, splits=splits,
         networks_words=words.networks_words, looks=looks)
 
 
