@@ -19,6 +19,7 @@ from attribution_suite import audit, from_arrays, load_dataset, train
 from attribution_suite.auditing import plan
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.auditing.store import Store, Stored
+from attribution_suite.conclusions import words
 from attribution_suite.conclusions.direct import direct
 from attribution_suite.conclusions.judgements import judgements
 from attribution_suite.conclusions.summary import edits, interval, net_costs, no_difference, summary_table
@@ -204,7 +205,10 @@ def test_the_verdict_is_the_worst_over_splits(networks: list[Network | None], ve
     row = rows.loc["constant"]
     assert row.direct == verdict and row.splits == 3
     assert row.filter(like="networks_").sum() == 3
-    assert rows.loc["original", "witness_split"] == rows.loc["original", "witness_seed"] == 2  # δ is the largest there
+    original = rows.loc["original"]
+    assert original.witness_split == original.witness_seed == 2  # δ is the largest there
+    assert "(network 2, split 2, test row 22: " in words.witness(original, "x")
+    assert "(network 2, test row 22: " in words.witness(original.mask(original.index == "splits", 1), "x")
 
 
 def test_a_split_whose_networks_all_failed_is_not_measured() -> None:

@@ -37,9 +37,10 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
         [*FACTS, "loss_change", "cost_net", "performance", "performance_before"]]
     groups = dict(list(facts.groupby(UNIT, sort=False)))
     none = facts.iloc[:0]
-    ratios = {name: split_ratio(rows, tables["failures"]) for name, rows in outcomes.groupby("dataset")}
+    failures = tables["failures"]
+    ratios = {name: split_ratio(rows, failures[failures.dataset == name]) for name, rows in outcomes.groupby("dataset")}
     rows = []
-    for key in pairs(outcomes, tables["failures"]).itertuples(index=False, name=None):
+    for key in pairs(outcomes, failures).itertuples(index=False, name=None):
         group = groups.get(key, none)
         rows.append({**dict(zip(UNIT, key, strict=True)), "simulated": key[0] in simulated, "seeds": len(group),
                      "splits": group.index.get_level_values("split").nunique(), **_row(group, ratios.get(key[0]))})

@@ -119,7 +119,8 @@ def answers(subject: Subject) -> list[Answer]:
     for removed, verdict_rows in judged.groupby("removed", sort=False):
         rows = summary[summary.removed == removed]
         sentences = words.findings(subject.tables, verdict_rows, rows)
-        both = rows.merge(verdict_rows.drop(columns=["dataset", "layer", "removed"]), on="removal").to_dict("records")
+        judged_rows = verdict_rows.drop(columns=["dataset", "layer", "removed", "splits"])
+        both = rows.merge(judged_rows, on="removal").to_dict("records")
         result.append(Answer(str(removed), words.headline(verdict_rows), sentences,
                              [{str(column): value for column, value in row.items()} for row in both]))
     return result

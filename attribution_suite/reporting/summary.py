@@ -23,7 +23,8 @@ def format_summary(summary: pd.DataFrame, verdicts: pd.DataFrame, rules: Mapping
     """
     if summary.empty:
         return "nothing was removed: no summary"
-    both = verdicts.merge(summary, on=["dataset", "layer", "removed", "removal"], how="left", sort=False)
+    keys = ["dataset", "layer", "removed", "removal"]
+    both = verdicts.drop(columns="splits").merge(summary, on=keys, how="left", sort=False)
     simulated = set(summary.dataset[summary.simulated])
     lines = [HEAD, *(_line(row, row.dataset in simulated) for _, row in both.iterrows())]
     for above, line in reversed(list(pairwise(lines))):

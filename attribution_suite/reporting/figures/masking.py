@@ -36,7 +36,7 @@ def masking(subject: Subject) -> list[Picture | LeftOut]:
         return pictures
     deepest = int(subject.neurons["units"].layer.max())
     measure = measure_of(subject.info["task"])
-    over = "the draws of one network" if subject.networks == 1 else "networks"
+    over = "the draws of one network" if subject.neurons["units"].seed.nunique() == 1 else "networks"
     for layer, table in subject.by_layer("masking"):
         curves = table[table["fill"] == "zero"].rename(columns={"seed": "member"})
         last = layer == deepest
