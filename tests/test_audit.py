@@ -142,7 +142,7 @@ def test_no_value_is_missing_where_a_method_applies(run: Finished) -> None:
             assert (outcomes[column].notna() == (regression == (name in ("r2", "rmse")))).all(), column
             conditional.append(column)
         conditional.append(f"xgboost_{name}")  # in the originals' rows
-    conditional += ["worst_case_flips", "witness_before", "witness_after"]
+    conditional.append("test_to_training")  # likewise
     assert outcomes.drop(columns=conditional, errors="ignore").notna().all(axis=None)
     for column in ("witness_before", "witness_after"):  # no row moves where the weights are zero
         assert (outcomes[column].isna() == (outcomes.worst_case_method == "algebra")).all()
