@@ -57,7 +57,8 @@ def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), n
     if networks is not None and spec.splits > 1:
         raise InputError("option 'splits': networks that are given were trained on one split: leave it out")
     datasets, computer = load_all(spec, tables), choose(device)
-    given = None if networks is None else given_networks(networks, spec, datasets.values(), training, outputs, output, say)
+    given = None if networks is None else given_networks(
+        networks, spec, datasets.values(), training, outputs, output, say)
     plan = make_plan(spec, list(datasets.values()), given, computer, say)
     for dataset in first_splits(datasets).values():
         for note in dataset.notes:
