@@ -43,27 +43,31 @@ def train(dataset: "Data", *, seeds: int | Sequence[int] = 5, preset: str | None
 
 
 @in_own_words
-def attribute(networks: "Networks", dataset: "Data", scorer: str, *, rows: int = 500, background: int = 2000,
-              layer: int = 0, explained_by: "Networks | None" = None, outputs: str | None = None,
+def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: int = 500, background: int = 2000,
+              layer: int | None = None, explained_by: "Networks | None" = None, outputs: str | None = None,
               output: int | str | None = None, **options: Any) -> "Attribution":
     """What one scorer says of every network: shares `[members, features]`, local values where it has them.
 
     The first `rows` test rows are explained, by the class that `explained_by` predicts (the networks themselves, if it
     is not given; give the originals to compare edited networks with). `background`: how many training rows the scorer
-    may draw from; every network has draws of its own, the same at every call. `layer` 0 is the input, l > 0 a hidden
-    one. `outputs`, `output`: as for `audit`. `options` are the scorer's own, as `steps=20` of integrated_gradients.
+    may draw from; every network has draws of its own, the same at every call. `layer` 0 is the input (the default,
+    but for a scorer whose name says its layer), l > 0 a hidden one. `outputs`, `output`: as for `audit`.
+    `scorer`: a name of the catalogue or of Captum (`captum:KernelShap`, `captum:LayerConductance@1`), options behind it
+    if you like (`integrated_gradients?steps=20`); or a class of Captum, or an object of one, whose class and settings
+    are made anew for each network. `options` are the scorer's own, as `steps=20` of integrated_gradients.
 
     Raises InputError for unknown names and options, and where the scorer does not apply to the networks.
     """
     from attribution_suite.networks.given import as_ensemble
     from attribution_suite.options import whole_number
     from attribution_suite.scorers.attribution import Evaluation
-    from attribution_suite.scorers.choice import Choice
+    from attribution_suite.scorers.choice import Choice, layer_of, written
 
-    for option, value, least in (("rows", rows, 2), ("background", background, 10), ("layer", layer, 0)):
+    for option, value, least in (("rows", rows, 2), ("background", background, 10), ("layer", layer or 0, 0)):
         whole_number(option, value, least)
     table = _table(dataset)
-    ensemble, choice = as_ensemble(networks, table, outputs, output), Choice(scorer, options)
+    choice = Choice(written(scorer), options)
+    ensemble, layer = as_ensemble(networks, table, outputs, output), layer_of(choice.name) if layer is None else layer
     original = ensemble if explained_by is None else as_ensemble(explained_by, table, outputs, output)
     original = original.to(ensemble.device)
     if len(original) != len(ensemble):
@@ -82,7 +86,8 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     `feature`: one, or several that are removed together: 'sex+race', or a list of names.
     `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
     budget of a retraining instead of the preset's; `tuning`: the fine-tuning epochs as a fraction of the full ones.
-    `outputs`, `output`: as for `audit`. `options` are the method's own, as `deviation=0.5` of stochastic_tuning.
+    `outputs`, `output`: as for `audit`. `options` are the method's own, as `deviation=0.5` of stochastic_tuning, which
+    may stand in `method` too: 'stochastic_tuning?deviation=0.5'.
     `to_module(e)` of what is returned is network e as a module: the user's own class with the edited weights where
     these were read from it (a chain of Linear and activation), else `Sequential(Linear, the user's module)`.
 
@@ -102,7 +107,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     if len(numbers) != len(original):
         raise InputError(f"{len(original)} networks need as many seeds, got {len(numbers)}")
     checked_options(REMOVALS, method, options)
-    edit: Removal = REMOVALS.load(method)(**options)
+    edit: Removal = REMOVALS.make(method, **options)
     removed = _feature_set(table, original, feature, whole_number("layer", layer, 0))
     nodes = Nodes.of([removed.columns]).repeat(len(original)).to(original.device)
     cold = _budget(training) or table.preset.training
@@ -155,7 +160,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           target: str | None = None,
           task: str | None = None, remove: str | Sequence[str | Sequence[str]] | None = None,
           removals: Sequence[str] | None = None,
-          scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
+          scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
           pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
           inside: str | int | None = None, seeds: int | None = None, rows: int | None = None,
           background: int | None = None, lime_rows: int | None = None, lime_samples: int | None = None,
@@ -177,7 +182,9 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     their fine-tuning.
     `remove`: features (or 'unit:3' of a hidden `layer`), 'top:K' or 'all'; default: what each data set declares.
     Several that are removed together, from one network, are a list of their names, or 'sex+race'.
-    `removals`, `scorers`: which methods; default: all. `inside`: 'all' hidden layers, or one, to look into.
+    `removals`, `scorers`: which methods, options behind a name if you like (`integrated_gradients?steps=100`); default:
+    all of the catalogue. A scorer may be any of Captum's, by name (`captum:KernelShap`), class or object.
+    `inside`: 'all' hidden layers, or one, to look into.
     `profile`: 'quick' or 'full', whose numbers `seeds` … `tuning` replace: networks trained, test rows explained,
     training rows that scorers may draw from, rows and samples of LIME, fine-tuning epochs as a fraction.
     `delta`: the largest move of the output that counts as none, as a part of the standard deviation of each original's

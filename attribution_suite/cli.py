@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -55,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
     _scoring(run)
     run.add_argument("--remove", action="append", metavar="a,b+c|top:K|all",
                      help="what to remove, b+c together (default: what the data set declares); may be repeated")
-    run.add_argument("--removals", type=_names, metavar="A,B", help="removal methods (default: all)")
+    run.add_argument("--removals", type=_names, metavar="A,B?opt=1",
+                     help="removal methods, with options if you like (default: all)")
     run.add_argument("--tuning", type=float, metavar="F", help="fine-tuning epochs as a fraction of the full budget")
     run.add_argument("--delta", type=float, default=0.01, metavar="D",
                      help="the largest move of the output that counts as none, as a part of its standard deviation")
@@ -100,7 +102,8 @@ def _data(command: argparse.ArgumentParser) -> None:
 
 
 def _scoring(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--scorers", type=_names, metavar="A,B", help="attribution methods (default: all)")
+    command.add_argument("--scorers", type=_names, metavar="A,B?opt=1,captum:C",
+                         help="attribution methods, Captum's by captum:NAME (default: all but these)")
     command.add_argument("--layer", type=int, default=0, metavar="L", help="0 the input, l > 0 a hidden layer's units")
     for name, meaning in (("lime-rows", "test rows explained by LIME"), ("lime-samples", "LIME's samples a row")):
         command.add_argument(f"--{name}", type=int, metavar="N", help=meaning)
@@ -121,7 +124,8 @@ def _running(command: argparse.ArgumentParser) -> None:
 
 
 def _names(words: str) -> list[str]:
-    return [word.strip() for word in words.split(",") if word.strip()]
+    """A list in one word: a comma in brackets, as in the option of a scorer, belongs to the name."""
+    return [word.strip() for word in re.split(r",(?![^(]*\))", words) if word.strip()]
 
 
 # What a command hands on to the library, by the library's names.
@@ -175,7 +179,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
     families = {"datasets": DATASETS, "scorers": SCORERS, "removals": REMOVALS}
     meanings = {name: str(measure) for name, measure in MEASURES.items()} if arguments.family == "measures" else {
-        name: families[arguments.family].describe(name) for name in families[arguments.family].names}
+        name: family.describe(name) for family in [families[arguments.family]]
+        for name in [*family.names, *family.patterns]}
     width = max(map(len, meanings))
     for name, meaning in meanings.items():
         print(f"{name:{width}}  {meaning}")

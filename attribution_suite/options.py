@@ -6,26 +6,36 @@ inside.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.registry import Registry
+from attribution_suite.registry import Registry, bare, options_in
 
 
 def checked_options(family: Registry, name: object, options: Mapping[str, Any]) -> None:
-    """Raises InputError for a name that the family does not have, and for an option that its class does not take.
+    """The gate for a name and its options, those in the name (`NAME?option=value`) and those beside it.
 
-    The values are the class's own to check, when it is made.
+    Raises InputError for a name that the family does not have, for an option that its class does not take, for one
+    that is given twice or missing, and for a value that the class refuses.
     """
     if not isinstance(name, str):
         raise InputError(f"a {family.kind} is named by a string such as '{family.names[0]}', got {name!r}")
-    kind = family.load(name)
-    known = [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []
-    for option in options:
+    kind, written = family.load(name), options_in(name)
+    taken = [field for field in fields(kind) if field.init] if is_dataclass(kind) else []
+    known = [field.name for field in taken]
+    for option in (*written, *options):
         if option not in known:
-            raise unknown_name(f"option of {name}", option, known)
+            raise unknown_name(f"option of {bare(name)}", option, known or ["none"])
+        if option in written and option in options:
+            raise InputError(f"option '{option}' of {bare(name)} is given twice: in its name and beside it")
+    for field in taken:
+        required = field.default is MISSING and field.default_factory is MISSING
+        if required and field.name not in {**written, **options}:
+            raise InputError(f"{bare(name)} needs option '{field.name}', as in {bare(name)}?{field.name}=1")
+    if written or options:
+        kind(**written, **options)  # the values are the class's own to check
 
 
 def check_whole(method: object, least: int, *options: str) -> None:

@@ -5,11 +5,14 @@ A package outside adds to a family by an entry point, so that `--scorers its_nam
     [options.entry_points]
     attribution_suite.scorers =
         its_name = its_module:ItsScorer
+
+Wherever a name is taken, options may follow it: `integrated_gradients?steps=100`, several joined by `&`. A name with
+its options in alphabetical order is what tables, chunks and pages call it.
 """
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,10 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Registry:
-    """One family: `builtin` maps a name to 'module:attribute'; nothing is imported before `load`."""
+    """One family: `builtin` maps a name to 'module:attribute'; nothing is imported before `load`.
+
+    `makers` maps a prefix to the 'module:function' that makes a class of what follows it: 'captum' that of
+    `captum:Saliency`.
+    """
 
     kind: str
     builtin: Mapping[str, str]
+    makers: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def added(self) -> "dict[str, EntryPoint]":
@@ -57,9 +65,17 @@ class Registry:
         return list(self.places)
 
     def load(self, name: str) -> Any:
-        """What the name stands for. Raises InputError for an unknown one, and for one of a package that is broken."""
+        """The class that the name stands for, its options apart.
+
+        Raises InputError for an unknown one, and for one of a package that is broken.
+        """
+        name = bare(name)
+        prefix, _, rest = name.partition(":")
+        if prefix in self.makers and rest:
+            module, _, function = self.makers[prefix].partition(":")
+            return getattr(import_module(module), function)(rest)
         if name not in self.places:
-            raise unknown_name(self.kind, name, self.names)
+            raise unknown_name(self.kind, name, [*self.names, *self.patterns])
         module, _, attribute = self.places[name].partition(":")
         try:
             return getattr(import_module(module), attribute)
@@ -68,9 +84,19 @@ class Registry:
                 raise
             raise InputError(f"{self.kind} '{name}' of {self.version(name)} cannot be loaded: {error}") from error
 
+    def make(self, name: str, **defaults: Any) -> Any:
+        """The class of the name, made with the name's options; `defaults` where it gives none."""
+        return self.load(name)(**{**defaults, **options_in(name)})
+
+    @property
+    def patterns(self) -> list[str]:
+        """The names that are made, as in 'captum:NAME'."""
+        return [f"{prefix}:NAME" for prefix in self.makers]
+
     def describe(self, name: str) -> str:
         """The first line of the docstring, read from the source: describing a family loads no backend."""
-        module, _, attribute = self.places[name].partition(":")
+        place = self.places.get(name) or self.makers[name.partition(":")[0]]
+        module, _, attribute = place.partition(":")
         try:
             module_spec = find_spec(module)
         except ImportError as error:
@@ -81,3 +107,38 @@ class Registry:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
                 return (ast.get_docstring(node) or "").partition("\n")[0]
         return ""
+
+
+def bare(name: str) -> str:
+    """A name without its options."""
+    return name.partition("?")[0]
+
+
+def options_in(name: str) -> dict[str, Any]:
+    """The options in a name, by option: numbers, True, False, None and tuples as Python writes them, else words.
+
+    Raises InputError for what is no 'option=value', and for an option that is given twice.
+    """
+    base, mark, text = name.partition("?")
+    options: dict[str, Any] = {}
+    for pair in text.split("&") if mark else []:
+        option, equals, value = (part.strip() for part in pair.partition("="))
+        if not (option and equals and value):
+            raise InputError(f"'{name}': options are written {base}?option=value&option2=value, got '{pair}'")
+        if option in options:
+            raise InputError(f"'{name}': option '{option}' is given twice")
+        options[option] = _value(value)
+    return options
+
+
+def canonical(name: str) -> str:
+    """The name with its options in alphabetical order: names that mean the same are the same."""
+    pairs = [f"{option}={str(value).replace(' ', '')}" for option, value in sorted(options_in(name).items())]
+    return bare(name).strip() + ("?" + "&".join(pairs) if pairs else "")
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text.title() if text.lower() in ("true", "false", "none") else text)
+    except (ValueError, SyntaxError):
+        return text

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from captum.attr import IntegratedGradients
+from captum.attr import NoiseTunnel
 from torch import nn
 
 from attribution_suite import Training, attribute, audit, from_arrays, load_dataset, neurons, remove, report, train
@@ -51,7 +51,8 @@ def test_data_that_are_none(case: str) -> None:
 
 AUDITS: list[tuple[dict[str, Any], str]] = [
     ({"seed": 5}, "unknown option of audit 'seed'; did you mean seeds"),
-    ({"scorers": [IntegratedGradients]}, "option 'scorers' is a list of names, and <class 'captum"),
+    ({"scorers": [nn.Linear]}, "a scorer is a name such as .*, or a class or an object of captum.attr, got <class"),
+    ({"scorers": [NoiseTunnel]}, "captum:NoiseTunnel goes around a class"),
     ({"scorers": "lime"}, "option 'scorers' is a list of names, got 'lime'"),
     ({"scorers": 3}, "option 'scorers' is a list of names, got 3"),
     ({"scorers": ["lmie"]}, "unknown scorer 'lmie'; did you mean lime"),
@@ -108,8 +109,8 @@ CALLS: list[tuple[Callable[[Perceptrons, TabularDataset], Any], str]] = [
     (lambda n, d: train(d, training=3), "option 'training' is a Training.*got 3"),
     (lambda n, d: train(d, device="gpu"), "unknown device 'gpu'"),
     (lambda n, d: train("iris", preset=5), "option 'preset' is a string, got 5"),
-    (lambda n, d: attribute(n, d, IntegratedGradients), "a scorer is named by a string such as .* got <class"),
-    (lambda n, d: attribute(n, d, None), "a scorer is named by a string such as"),
+    (lambda n, d: attribute(n, d, nn.Linear), "a scorer is a name such as .*, or a class or an object of captum"),
+    (lambda n, d: attribute(n, d, None), "a scorer is a name such as .* got None"),
     (lambda n, d: attribute(n, d), "attribute: missing a required argument: 'scorer'"),
     (lambda n, d: attribute(None, d, "saliency"), "networks are an nn.Module.*got None"),
     (lambda n, d: attribute(n, d, "saliency", rows="all"), "option 'rows' must be a whole number of at least 2"),

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from attribution_suite.registry import Registry
+from attribution_suite.registry import Registry, bare
 
 COMPUTING = ("datasets", "networks", "scorers", "removals", "measures", "units", "auditing/work", "seeding.py")
 VERSIONS = {package: version(package) for package in (
@@ -28,6 +28,7 @@ def digest_of(package: Path) -> str:
 
 def plug_in_digest(registry: Registry, name: str) -> str | None:
     """Of the package from outside that a name comes from: its version and source; None for one of our own."""
+    name = bare(name)
     if name not in registry.added:
         return None
     spec = find_spec(registry.places[name].partition(":")[0].partition(".")[0])

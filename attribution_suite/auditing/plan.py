@@ -28,6 +28,7 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.removals import REMOVALS
+from attribution_suite.scorers.choice import traits_of
 
 # What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
 FEATURES_AT_ONCE = 26
@@ -51,15 +52,25 @@ def make_plan(spec: Spec, datasets: Collection[TabularDataset], given: Given | N
     originals = [plan_originals(spec, dataset, given, device) for dataset in datasets]
     check_questions(spec.rules, datasets)
     for original, dataset in zip(originals, datasets, strict=True):
-        if not original.subject.scorers:
-            raise InputError(f"{', '.join(spec.scorers)}: scores hidden units only: add layer 1, or other scorers")
         named_nodes(spec, original.subject, dataset)
+        check_scorers(original.subject, dataset)
     looks = [] if spec.inside is None else [
         look for original, dataset in zip(originals, datasets, strict=True) if not dataset.split
         and (look := plan_look(original, dataset, spec.inside, say)) is not None]
     if spec.inside and not looks and not spec.removals:
         raise InputError("there is nothing to look into: name a data set whose network has hidden layers")
     return Plan(originals, looks)
+
+
+def check_scorers(subject: Subject, dataset: TabularDataset) -> None:
+    """Raises InputError where no scorer applies, and for one that takes fewer features than there are."""
+    if not subject.scorers:
+        raise InputError(f"{', '.join(subject.asked)}: scores hidden units only: add layer 1, or other scorers")
+    for name in subject.scorers:
+        most = traits_of(name).most_features
+        if most is not None and (count := len(nodes_of(subject, dataset).groups)) > most:
+            raise InputError(f"{name} takes at most {most} features, and {dataset.name} has {count}: leave it out, or "
+                             "take captum:ShapleyValueSampling")
 
 
 def check_questions(rules: Rules, datasets: Collection[TabularDataset]) -> None:

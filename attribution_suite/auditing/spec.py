@@ -11,9 +11,10 @@ from attribution_suite.datasets import DATASETS, is_file_name
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.options import checked_options, name_sets, names, positive, whole_number, word
+from attribution_suite.registry import canonical
 from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers import SCORERS
-from attribution_suite.scorers.choice import Choice, traits_of
+from attribution_suite.scorers.choice import Choice, refusal_at, traits_of, written
 
 MAIN_JOB = ("boston", "iris", "heart", "prudential")
 NUMBERS = {"seeds": 1, "rows": 2, "lime_rows": 1, "lime_samples": 10, "background": 10}  # a profile's, each at least
@@ -78,6 +79,8 @@ class Spec:
                                  "that fine-tunes, as stochastic_tuning does; leave it out")
         for scorer in self.scorers:
             Choice.of(scorer, self.profile)
+            if scorer not in SCORERS.names and (reason := refusal_at(scorer, self.layer)):
+                raise InputError(reason)  # the catalogue's are left out where they do not apply: all of it is asked
         for option, least in NUMBERS.items():
             whole_number(option, getattr(self.profile, option), least)
         positive("tuning", self.profile.tuning)
@@ -110,7 +113,7 @@ class Spec:
 
 def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: str | None = None,
               remove: str | Sequence[str | Sequence[str]] | None = None, removals: Sequence[str] | None = None,
-              scorers: Sequence[str] | None = None, profile: str = "quick", preset: str = "default",
+              scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
               pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
               inside: str | int | None = None, in_memory: Collection[str] = (), decoy: bool = True,
               tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
@@ -121,9 +124,10 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
 
     `inside`: the hidden layer to look into, or 'all', which a full audit does unasked.
     `in_memory`: which names are tables that the caller has; `decoy`: a column of noise joins every table (not where the
-    networks are the caller's own, which know no such column). `information`: the profile's name if it is not given,
-    for a quick audit asks the quick questions, a full one all of them. `overrides`: numbers of the profile (None keeps
-    the profile's). Raises InputError for an unknown option.
+    networks are the caller's own, which know no such column). Options may follow the name of a scorer or removal
+    (`integrated_gradients?steps=100`); a scorer may be a class or an object of Captum. `information`: the profile's
+    name if it is not given, for a quick audit asks the quick questions, a full one all of them. `overrides`: numbers of
+    the profile (None keeps the profile's). Raises InputError for an unknown option.
     """
     for option in overrides:
         if option not in NUMBERS:
@@ -141,8 +145,9 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
     return Spec(
         requests,
         tuple(name for name in REMOVALS.names if not REMOVALS.load(name).traits.control) if removals is None
-        else names("removals", removals),
-        tuple(SCORERS.names) if scorers is None else names("scorers", scorers),
+        else tuple(dict.fromkeys(map(canonical, names("removals", removals)))),
+        tuple(SCORERS.names) if scorers is None else names(
+            "scorers", list(map(written, scorers)) if isinstance(scorers, list | tuple) else scorers),
         replace(PROFILES[profile], **numbers),
         layer,
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),

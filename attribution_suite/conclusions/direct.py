@@ -11,6 +11,7 @@ import pandas as pd
 
 from attribution_suite.conclusions.numbers import UNMEASURED
 from attribution_suite.conclusions.summary import network_count, pairs, split_numbers, unit_ranks
+from attribution_suite.registry import bare
 from attribution_suite.removals import REMOVALS
 from attribution_suite.tables.audit import ORIGINAL
 
@@ -104,4 +105,4 @@ def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, A
 
 def by_design(removal: str) -> bool:
     """Does the method read the feature at inference? A method that this installation lacks does not say."""
-    return removal in REMOVALS.names and REMOVALS.load(removal).traits.reads == "at inference"
+    return bare(removal) in REMOVALS.names and REMOVALS.load(removal).traits.reads == "at inference"

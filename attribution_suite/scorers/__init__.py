@@ -25,6 +25,6 @@ SCORERS = Registry("scorer", {
     "weights": f"{_HERE}.weights:Weights",
     "unit_significance": f"{_HERE}.unit_significance:UnitSignificance",
     "random": f"{_HERE}.random:Random",
-})
+}, {"captum": f"{_HERE}.captum_methods.naming:captum_scorer"})
 
 CONTROL = "random"  # the scorer whose traits say that it looks at nothing: a floor, without a vote

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from sys import maxsize
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -163,6 +164,7 @@ class ScorerTraits:
     the network that is explained: a baseline, which no edit of weights changes.
     `below`: it needs the layers below the one it scores (conductance), so it takes whole networks and an option
     `layer`, and scores hidden units only; all others see a hidden layer through the tail.
+    `at`: the layers whose nodes it scores, 0 the inputs; of what scores hidden units only, from 1.
     `control`: it looks at nothing; a floor to read the others against, without a vote.
     `zero_on_zero_weights`: a feature whose first-layer weights are all exactly zero scores exactly zero, so that the
     null of the scorer is 0; of any other the null is measured, by phantoms. A scorer that reads labels is none.
@@ -170,16 +172,18 @@ class ScorerTraits:
     original and its edits, share the draws, and seeds have their own: a change is the network's, and the spread over
     networks holds the draws' noise. Not of a control, which draws anew for every network.
     `rows`: the number of an audit's profile that limits how many rows a costly method explains; `from_profile`: which
-    of its options take which number of the profile.
+    of its options take which number of the profile. `most_features`: above so many it is refused, None: it never is.
     """
 
     reads: Reads = "network"
     below: bool = False
+    at: range = range(maxsize)
     control: bool = False
     zero_on_zero_weights: bool = False
     draws: bool = False
     rows: str | None = None
     from_profile: Mapping[str, str] = field(default_factory=dict)
+    most_features: int | None = None
 
 
 class Scorer(Protocol):

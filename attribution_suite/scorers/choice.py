@@ -9,15 +9,17 @@ import torch
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.options import checked_options
+from attribution_suite.registry import bare, canonical, options_in
 from attribution_suite.scorers import SCORERS
-from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
+from attribution_suite.scorers.attribution import Attribution, Evaluation, Scorer, ScorerTraits
 
 
 @dataclass(frozen=True)
 class Choice:
-    """`options` are the scorer's own; `rows` limits how many rows it explains, None explains all that are given.
+    """`options` are the scorer's own, beside those in its name (`integrated_gradients?steps=100`).
 
-    Raises InputError for an unknown scorer, and for an option that it does not have.
+    `rows` limits how many rows it explains, None explains all that are given. Raises InputError for an unknown scorer,
+    and for an option that it does not have or refuses.
     """
 
     name: str
@@ -26,6 +28,8 @@ class Choice:
 
     def __post_init__(self) -> None:
         checked_options(SCORERS, self.name, self.options)
+        if traits_of(self.name).below and "layer" in {**self.options, **options_in(self.name)}:
+            raise InputError(f"{self.name}: 'layer' is no option of a scorer: it scores the layer that is asked for")
 
     @classmethod
     def of(cls, name: str, numbers: object) -> "Choice":
@@ -34,18 +38,24 @@ class Choice:
         for number in (*traits.from_profile.values(), *([] if traits.rows is None else [traits.rows])):
             if not hasattr(numbers, number):
                 raise unknown_name(f"number of a profile that {name} asks for", number, vars(numbers))
-        options = {option: getattr(numbers, number) for option, number in traits.from_profile.items()}
+        options = {option: getattr(numbers, number) for option, number in traits.from_profile.items()
+                   if option not in options_in(name)}
         return cls(name, options, None if traits.rows is None else getattr(numbers, traits.rows))
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation, layer: int = 0) -> Attribution:
         """The attribution at a layer: through the tail, or of the whole network for what needs the layers below."""
-        kind = SCORERS.load(self.name)
         limited = evaluation if self.rows is None else evaluation.with_rows(self.rows)
+        if reason := refusal_at(self.name, layer):
+            raise InputError(reason)
         if traits_of(self.name).below:
-            attribution: Attribution = kind(**self.options, layer=layer).attribute(networks, limited)
+            attribution: Attribution = self._scorer(layer=layer).attribute(networks, limited)
         else:
-            attribution = kind(**self.options).attribute(networks.tail(layer), limited.at_layer(networks, layer))
-        return attribution
+            attribution = self._scorer().attribute(networks.tail(layer), limited.at_layer(networks, layer))
+        return replace(attribution, scorer=self.name)
+
+    def _scorer(self, **more: int) -> Scorer:
+        made: Scorer = SCORERS.make(self.name, **self.options, **more)
+        return made
 
     def attribute_seeds(self, networks: Ensemble, evaluation: Evaluation, layer: int,
                         seeds: Sequence[int]) -> Attribution:
@@ -63,14 +73,47 @@ def traits_of(name: str) -> ScorerTraits:
     """What a scorer declares of itself. Raises InputError for one that declares nothing."""
     traits = getattr(SCORERS.load(name), "traits", None)
     if not isinstance(traits, ScorerTraits):
-        raise InputError(f"scorer '{name}' ({SCORERS.places[name]}) has no `traits`: let its class declare them, "
+        raise InputError(f"scorer '{name}' ({SCORERS.places[bare(name)]}) has no `traits`: let its class declare them, "
                          "as in traits: ClassVar[ScorerTraits] = ScorerTraits()")
     return traits
 
 
 def scorers_at(names: Sequence[str], layer: int) -> list[str]:
-    """Those of `names` that apply at a layer: a scorer that reads the layers below one scores hidden units only."""
-    return [name for name in names if layer > 0 or not traits_of(name).below]
+    """Those of `names` that apply at a layer: what scores hidden units is not asked about inputs, nor the reverse."""
+    return [name for name in names if layer in traits_of(name).at]
+
+
+def layer_of(name: str) -> int:
+    """The layer that a scorer asks for by its name (`captum:LayerLRP@2`), 0 where it names none."""
+    at = traits_of(name).at
+    return at.start if len(at) == 1 else 0
+
+
+def refusal_at(name: str, layer: int) -> str | None:
+    """Why a scorer does not score the nodes of a layer, and which it does; None if it does."""
+    at = traits_of(name).at
+    if layer in at:
+        return None
+    if at.stop == 1:
+        return f"{name} scores the inputs: leave out layer {layer}"
+    nodes = f"the units of layer {at.start}" if len(at) == 1 else "hidden units only"
+    return f"{name} scores {nodes}: add layer {at.start}"
+
+
+def written(scorer: object) -> str:
+    """The name of a scorer, its options in order; of a class or object of Captum, the name that stands for it.
+
+    Raises InputError for anything else.
+    """
+    if isinstance(scorer, str):
+        return canonical(scorer)
+    kind = scorer if isinstance(scorer, type) else type(scorer)
+    if not kind.__module__.startswith("captum."):
+        raise InputError(f"a scorer is a name such as '{SCORERS.names[0]}', or a class or an object of captum.attr, "
+                         f"got {scorer!r}")
+    from attribution_suite.scorers.captum_methods.naming import name_of  # Captum is slow to load
+
+    return canonical(name_of(scorer))
 
 
 def inapplicable(names: Sequence[str], networks: Ensemble) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Layer conductance."""
 
 from dataclasses import dataclass
+from sys import maxsize
 from typing import ClassVar
 
 import torch
@@ -25,7 +26,8 @@ class LayerConductance:
     layer: int = 1
     steps: int = 50
     name: ClassVar[str] = "layer_conductance"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", below=True, zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        reads="layers", below=True, at=range(1, maxsize), zero_on_zero_weights=True)
 
     def __post_init__(self) -> None:
         check_whole(self, 0, "layer")  # which of them a network has is known when it is asked

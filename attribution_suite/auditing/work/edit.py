@@ -84,7 +84,7 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     `originals`: the arrays of the chunk that trained the originals.
     """
     case = Case.of(subject, dataset, device, originals, features)
-    method: Removal = REMOVALS.load(removal)(**published_options(subject, removal))
+    method: Removal = REMOVALS.make(removal, **published_options(subject, removal))
     trained = method.remove(case.before.tail(subject.layer), case.nodes, case.setting)
     after = case.before.with_tail(trained.networks)
     good = performed(after, dataset, case.seen)  # first of all: it refuses outputs that are not finite

@@ -62,7 +62,7 @@ def baseline(subject: Subject, dataset: TabularDataset, networks: Ensemble, seen
               if has and choice.name in LABEL_BASELINES]
     if not fitted or subject.layer:
         return np.full((1, len(PERFORMANCE)), np.nan)
-    scorer = SCORERS.load(fitted[0].name)(**fitted[0].options)
+    scorer = SCORERS.make(fitted[0].name, **fitted[0].options)
     outputs = scorer.label_outputs(networks, seen, dataset.test.inputs)
     return _measured(outputs, dataset.test.targets, dataset)
 
