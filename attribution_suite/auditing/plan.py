@@ -63,11 +63,15 @@ def make_plan(spec: Spec, datasets: Collection[TabularDataset], given: Given | N
 
 
 def check_scorers(subject: Subject, dataset: TabularDataset) -> None:
-    """Raises InputError where no scorer applies, and for one that takes fewer features than there are."""
+    """Raises InputError where none applies, and for one that takes fewer features, or whose unit is not there."""
     if not subject.scorers:
         raise InputError(f"{', '.join(subject.asked)}: scores hidden units only: add layer 1, or other scorers")
     for name in subject.scorers:
-        most = traits_of(name).most_features
+        unit, most = traits_of(name).unit, traits_of(name).most_features
+        architecture = architecture_for(subject, dataset)
+        if unit is not None and (subject.given is None or subject.given.networks.refusal("layers") is None):
+            Removable.units(architecture.tail(unit[0]).features, f"{name}: unit of {dataset.name} at layer {unit[0]}"
+                            ).named(f"unit:{unit[1]}")
         if most is not None and (count := len(nodes_of(subject, dataset).groups)) > most:
             raise InputError(f"{name} takes at most {most} features, and {dataset.name} has {count}: leave it out, or "
                              "take captum:ShapleyValueSampling")

@@ -173,6 +173,7 @@ class ScorerTraits:
     networks holds the draws' noise. Not of a control, which draws anew for every network.
     `rows`: the number of an audit's profile that limits how many rows a costly method explains; `from_profile`: which
     of its options take which number of the profile. `most_features`: above so many it is refused, None: it never is.
+    `unit`: the hidden layer and the unit that is explained in the place of the output, None for the output itself.
     """
 
     reads: Reads = "network"
@@ -184,6 +185,7 @@ class ScorerTraits:
     rows: str | None = None
     from_profile: Mapping[str, str] = field(default_factory=dict)
     most_features: int | None = None
+    unit: tuple[int, int] | None = None
 
 
 class Scorer(Protocol):

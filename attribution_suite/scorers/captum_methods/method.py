@@ -17,13 +17,14 @@ from attribution_suite.networks.outputs import explained_output
 from attribution_suite.networks.wide import wide_view
 from attribution_suite.options import check_flags, check_one_of, check_whole
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, check_applies, sum_groups
-from attribution_suite.scorers.captum_methods.catalogue import Entry
+from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE, Entry
 from attribution_suite.seeding import seeded
 
 # A class that explains a row by every baseline is given so many background rows, the first ones.
 BASELINES = 50
 # Numbers in the widest layer of one call (4 bytes each); Captum keeps several tensors of this size.
-CALL_VALUES = 8_000_000
+CALL_VALUES = 16_000_000
+MOST_VALUES = 300_000_000
 WORDS = {
     "method": ("riemann_trapezoid", "riemann_left", "riemann_right", "riemann_middle", "gausslegendre"),
     "nt_type": ("smoothgrad", "smoothgrad_sq", "vargrad")}
@@ -45,8 +46,6 @@ class CaptumMethod:
     kind: ClassVar[type]
     tunnel: ClassVar[bool]
     entry: ClassVar[Entry]
-    inside: ClassVar[int | None]
-    unit: ClassVar[int | None]
 
     def __post_init__(self) -> None:
         """Raises InputError for a value that Captum would refuse, or misunderstand."""
@@ -63,7 +62,7 @@ class CaptumMethod:
                 object.__setattr__(self, option.name, float(value))  # Captum's NoiseTunnel takes no other
             elif isinstance(default, str):
                 check_one_of(self, option.name, WORDS[option.name])
-            elif option.name in ("sliding_window_shapes", "strides") and value is not None:
+            elif option.name == "sliding_window_shapes" or (option.name == "strides" and value is not None):
                 columns = value[0] if isinstance(value, tuple) and len(value) == 1 else value
                 if not isinstance(columns, int) or isinstance(columns, bool) or columns < 1:
                     raise InputError(f"option '{option.name}' of {self.name} must be a number of columns, got "
@@ -83,7 +82,8 @@ class CaptumMethod:
             try:
                 values = torch.cat([call.values() for call in self._calls(networks, evaluation)])
             except (AssertionError, TypeError, ValueError, NotImplementedError) as error:
-                raise InputError(f"{self.name}: Captum says: {str(error).strip() or type(error).__name__}") from error
+                said = " ".join(str(error).split())[:200] or type(error).__name__
+                raise InputError(f"{self.name}: Captum says: {said}") from error
         if self.traits.below:
             return Attribution.from_local(self.name, values, tuple(f"unit:{unit}" for unit in range(values.shape[2])))
         if self.masks:  # every column of a feature carries the feature's value
@@ -100,12 +100,17 @@ class CaptumMethod:
     def shared(self) -> str:
         """How the networks share one call. Noise is drawn for the whole input, so with it they do not."""
         plain = not getattr(self, "stdevs", 0.0) and getattr(self, "perturbations_per_eval", 1) == 1
-        return self.entry.shared if plain else "no"
+        return self.entry.shared if plain or self.entry.shared == "single" else "no"
 
     @property
     def place(self) -> int | None:
         """The hidden layer that the class is about, None where there is none."""
-        return getattr(self, "layer", self.inside)
+        return self.traits.unit[0] if self.traits.unit else getattr(self, "layer", None)
+
+    @property
+    def unit(self) -> int | None:
+        """The unit of that layer whose activation is explained, None where the output is."""
+        return self.traits.unit[1] if self.traits.unit else None
 
     def _check_place(self, networks: Ensemble) -> None:
         if self.place is None:
@@ -124,6 +129,11 @@ class CaptumMethod:
         values = each * evaluation.inputs.shape[-2] * max(networks.architecture.widths)
         together = self.shared == "wide" or (self.shared == "outputs" and evaluation.inputs.dim() == 2)
         step = max(1, CALL_VALUES // values) if together else 1  # networks of a hidden layer have rows of their own
+        if self.tunnel and wants_distribution(self.kind) and CATALOGUE[self.kind.__name__].points == "baselines":
+            pairs = (each * evaluation.inputs.shape[-2]) ** 2 * max(networks.architecture.widths)
+            if pairs > MOST_VALUES:
+                raise InputError(f"{self.name} takes every noisy row with every other: explain fewer rows (rows=), or "
+                                 "draw fewer samples (nt_samples=)")
         for members in torch.arange(len(networks), device=networks.device).split(step):
             yield Call(self, networks.select(members), evaluation.for_members(members))
 
@@ -165,7 +175,8 @@ class Call:
 
     def _alone(self) -> Tensor:
         """The call on the module of the only network."""
-        network, evaluation = self.networks.to_module().eval().requires_grad_(False), self.evaluation
+        evaluation = self.evaluation
+        network: Any = self.networks.to_module().eval().requires_grad_(False)
         inputs, background = (values if values.dim() == 2 else values[0]
                               for values in (evaluation.inputs, evaluation.background))
         baseline = evaluation.baseline.reshape(-1, inputs.shape[1])[:1]
@@ -174,7 +185,7 @@ class Call:
             target = 0
         words = {"target": target}
         if self.method.place is not None:
-            words["layer_baselines"] = self.networks.activations(baseline)[self.method.place][0]
+            words["layer_baselines"] = network[:2 * self.method.place](baseline)
         return self._ask(network, network, inputs, baseline, background[:self._baselines()], words,
                          self.method.unit)[None]
 
@@ -197,16 +208,23 @@ class Call:
         mask = torch.zeros(1, inputs.shape[-1], dtype=torch.int64, device=inputs.device)
         for number, columns in enumerate(self.evaluation.groups.values()):
             mask[0, list(columns)] = number
-        distribution = "baselines" in takes and takes["baselines"].default is Parameter.empty
+        distribution = wants_distribution(kind)
         words = {**options, **words, "feature_mask": mask, "neuron_selector": unit,
                  "baselines": background if distribution else baseline, "attribute_to_layer_input": by_rule}
         words = {name: value for name, value in words.items() if name in takes}
         if method.tunnel:
             ask = captum.attr.NoiseTunnel(made).attribute
             words |= {name: options[name] for name in signature(ask).parameters if name in options}
+            words["draw_baseline_from_distrib"] = distribution  # else it wants as many baselines as rows
         with seeded(self.evaluation.seed):
             values: Tensor = ask(inputs.detach().clone().requires_grad_(method.shared != "outputs"), **words)
         return values.detach()
+
+
+def wants_distribution(kind: type) -> bool:
+    """Does the class need baselines to draw from, or to average over?"""
+    baselines = signature(kind.attribute).parameters.get("baselines")  # type: ignore[attr-defined]
+    return baselines is not None and baselines.default is Parameter.empty
 
 
 def _taken(kind: type, options: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """From the names of Captum's classes to scorers, and from Captum's classes and objects to names."""
 
 import re
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from functools import cache
 from inspect import Parameter, signature
 from sys import maxsize
@@ -19,8 +19,8 @@ WRITTEN = "captum:NAME, captum:NoiseTunnel(NAME), @LAYER behind a layer class, @
 # What the scorer itself gives, or has no use for. (A layer is what enters the next Linear, here as everywhere.)
 GIVEN = {"self", "forward_func", "model", "layer", "device_ids", "attribution_method", "inputs", "baselines", "target",
          "additional_forward_args", "feature_mask", "layer_mask", "layer_baselines", "neuron_selector",
-         "attribute_to_layer_input", "attribute_to_neuron_input", "return_convergence_delta", "return_input_shape",
-         "show_progress", "verbose", "kwargs"}
+         "draw_baseline_from_distrib", "attribute_to_layer_input", "attribute_to_neuron_input",
+         "return_convergence_delta", "return_input_shape", "show_progress", "verbose", "kwargs"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ class Asked:
     @property
     def entry(self) -> Entry:
         """Of the outermost class."""
-        return CATALOGUE[TUNNEL if self.tunnel else self.kind]
+        inner = CATALOGUE[self.kind]
+        if not self.tunnel:
+            return inner
+        return replace(CATALOGUE[TUNNEL], shared="single") if inner.shared == "single" else CATALOGUE[TUNNEL]
 
     @property
     def scores_units(self) -> bool:
@@ -78,7 +81,8 @@ class Asked:
         return ScorerTraits(
             reads="layers" if inside else "activations" if inner.hooks else "network", below=self.scores_units, at=at,
             zero_on_zero_weights=inner.zero, draws=self.entry.draws or inner.draws,
-            rows="lime_rows" if inner.slow else None,
+            rows="lime_rows" if inner.slow or (self.tunnel and inner.points == "baselines") else None,
+            unit=(self.layer or 1, self.unit) if self.unit is not None else None,
             most_features=EXACT_SHAPLEY if self.kind == "ShapleyValues" else None)
 
 
@@ -106,7 +110,7 @@ def captum_scorer(name: str) -> type[CaptumMethod]:
     return make_dataclass(
         asked.kind, fields, bases=(CaptumMethod,), frozen=True, kw_only=True,
         namespace={"name": f"captum:{name}", "traits": asked.traits(), "kind": kinds[0], "tunnel": asked.tunnel,
-                   "entry": asked.entry, "inside": asked.layer, "unit": asked.unit})
+                   "entry": asked.entry})
 
 
 def parameters(call: Any) -> dict[str, Any]:
