@@ -97,7 +97,7 @@ def test_help_names_every_command_and_option(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(("family", "names"), [
-    ("datasets", DATASETS.names), ("scorers", SCORERS.names), ("removals", REMOVALS.names),
+    ("datasets", DATASETS.names), ("scorers", [*SCORERS.names, "captum:NAME"]), ("removals", REMOVALS.names),
     ("measures", list(MEASURES))])
 def test_list_says_what_each_name_means(suite: Call, family: str, names: list[str]) -> None:
     status, out, err = suite("list", family)
