@@ -4,8 +4,12 @@ Captum, LIME and plain PyTorch are called on each network alone, with the same s
 classes, and the values must be equal. The slow sides are timed on a few networks (or rows) and multiplied: the table
 says on how many. The slow side runs in one process; ours in two workers of one thread, as an audit runs it (the second
 worker scores the same fifty networks, so a ratio is what the machine does in the same time). Interleaved, medians.
+
+`--captum`: every class of `captum:NAME` that the networks share, one network at a time, in one call, and by the fast
+path where there is one; one process of one thread for all three.
 """
 
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from multiprocessing import Pipe, Process
@@ -28,6 +32,7 @@ from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.training import train
 from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE
 from attribution_suite.scorers.choice import Choice
 from attribution_suite.scorers.lime import Lime
 
@@ -126,6 +131,40 @@ def plain(name: str, networks: Perceptrons, evaluation: Evaluation, alone: int) 
     return times["ours"] / WORKERS, times["loop"] * MEMBERS / alone, worst
 
 
+# Options that keep what would take minutes to seconds, both ways.
+QUICK = {"Occlusion": "?sliding_window_shapes=1", "ShapleyValueSampling": "?n_samples=1"}
+SHARED_GOAL = 1.0  # a shared call is never slower than a call on each network
+
+
+def shared(networks: Perceptrons, evaluation: Evaluation, alone: int = 2) -> None:
+    """Prints, of every class that the networks share, seconds each way; the largest relative difference of the two."""
+    figures, rows = {}, []
+    for name, entry in CATALOGUE.items():
+        if entry.shared not in ("wide", "outputs") or name == "ShapleyValues":  # of 130 features no orders are counted
+            continue
+        layer = 1 if name.startswith(("Layer", "Internal")) else 0
+        place = "@1:0" if name.startswith("Neuron") else ""
+        choice = Choice(f"captum:{name}{place}{QUICK.get(name, '')}")
+        few = [(networks.select([member]), evaluation.for_members(torch.tensor([member]))) for member in range(alone)]
+        calls = {"alone": lambda choice=choice, few=few, layer=layer: [
+            choice.attribute(*each, layer).values for each in few],
+            "shared": lambda choice=choice, layer=layer: choice.attribute(networks, evaluation, layer).values}
+        if entry.fast:
+            fast = Choice(entry.fast)
+            calls["fast"] = lambda fast=fast, layer=layer: fast.attribute(networks, evaluation, layer)
+        whole, each = calls["shared"]()[:alone], torch.cat(calls["alone"]())
+        difference = float((whole - each).abs().max() / each.abs().max())
+        times = side_by_side(calls, 2)
+        slow = times["alone"] * MEMBERS / alone
+        figures |= {f"ratio_{name}": slow / times["shared"], f"difference_{name}": difference}
+        figures |= {f"fast_{name}": slow / times["fast"]} if entry.fast else {}
+        rows.append([name, slow, times["shared"], slow / times["shared"], *(
+            [times["fast"], slow / times["fast"]] if entry.fast else ["", ""]), f"{difference:.0e}"])
+    table([f"{MEMBERS} networks × {ROWS} rows", "alone s", "shared s", "ratio", "fast s", "ratio", "difference"], rows)
+    goals = {name: SHARED_GOAL if name.startswith("ratio") else 1e-5 for name in figures if not name.startswith("fast")}
+    conclude("scoring --captum", figures, goals)
+
+
 def lrp_at_peak(networks: Perceptrons) -> float:
     """Seconds that relevance would take if its products ran as fast as a large one does and the rest took no time.
 
@@ -144,6 +183,9 @@ def main() -> None:
     dataset = load_dataset("prudential", preset="published", real_only=True)
     networks = trained(dataset)
     evaluation = evaluation_of(networks, dataset)
+    if "--captum" in sys.argv:
+        shared(networks, evaluation)
+        return
     figures: dict[str, float] = {}
     goals = {f"ratio_{name}": goal for name, goal in CAPTUM.items()}
     goals |= {"ratio_lime": 100.0, "ratio_gradient_weight": 15.0, "ratio_lrp": 15.0}

@@ -20,7 +20,10 @@ from attribution_suite.scorers.choice import Choice
 from attribution_suite.seeding import seeded
 
 OPTIONS: dict[str, dict[str, Any]] = {"lime": {"samples": 200}}
-ON_MODULES = [name for name in SCORERS.names if layer_of(name) == 0]
+# Captum's own code: by one call for all (hooks; draws), by the outputs, and on each network's module.
+CAPTUM = ["captum:DeepLift", "captum:GradientShap", "captum:FeaturePermutation", "captum:NoiseTunnel(Saliency)"]
+INSIDE = ["captum:LRP", "captum:LayerLRP@1", "captum:LayerFeaturePermutation@1", "captum:NeuronDeepLift@1:0"]
+ON_MODULES = [*(name for name in SCORERS.names if layer_of(name) == 0), *CAPTUM]
 
 
 class Broken(Exception):
@@ -86,7 +89,8 @@ def check_untouched(choice: Choice, networks: Ensemble, evaluation: Evaluation, 
         assert all(torch.equal(a, b) for a, b in zip(others, tensors, strict=True)), at
 
 
-@pytest.mark.parametrize(("name", "case"), [param for param in SCORED if param.values[1] in CASES[1:3]])
+@pytest.mark.parametrize(("name", "case"), [
+    *(param for param in SCORED if param.values[1] in CASES[1:3]), *((name, CASES[2]) for name in (*CAPTUM, *INSIDE))])
 def test_perceptrons_are_left_as_they_were(name: str, case: Case) -> None:
     check_untouched(Choice(name, OPTIONS.get(name, {})), case.networks, case.evaluation, [], layer_of(name))
 

@@ -44,17 +44,17 @@ class Choice:
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation, layer: int = 0) -> Attribution:
         """The attribution at a layer: through the tail, or of the whole network for what needs the layers below."""
-        limited = evaluation if self.rows is None else evaluation.with_rows(self.rows)
         if reason := refusal_at(self.name, layer):
             raise InputError(reason)
-        if traits_of(self.name).below:
-            attribution: Attribution = self._scorer(layer=layer).attribute(networks, limited)
-        else:
-            attribution = self._scorer().attribute(networks.tail(layer), limited.at_layer(networks, layer))
+        scorer, through = self.scorer(layer), 0 if traits_of(self.name).below else layer
+        limited = evaluation if self.rows is None else evaluation.with_rows(self.rows)
+        attribution = scorer.attribute(networks.tail(through), limited.at_layer(networks, through))
         return replace(attribution, scorer=self.name)
 
-    def _scorer(self, **more: int) -> Scorer:
-        made: Scorer = SCORERS.make(self.name, **self.options, **more)
+    def scorer(self, layer: int = 0) -> Scorer:
+        """The scorer with its options, for a layer."""
+        below = {"layer": layer} if traits_of(self.name).below else {}
+        made: Scorer = SCORERS.make(self.name, **self.options, **below)
         return made
 
     def attribute_seeds(self, networks: Ensemble, evaluation: Evaluation, layer: int,

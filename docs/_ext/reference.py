@@ -77,6 +77,8 @@ def _described(family: Registry) -> Iterable[tuple[str, str]]:
     for name in family.builtin:
         declared = _declared(getattr(family.load(name), "traits", None))
         yield name, f"{family.describe(name)} {declared}".strip()
+    for pattern in family.patterns:
+        yield pattern, family.describe(pattern)
 
 
 def _declared(traits: object) -> str:

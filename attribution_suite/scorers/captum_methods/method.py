@@ -148,9 +148,9 @@ class Call:
 
     def values(self) -> Tensor:
         """φ `[members, rows, columns or units]`."""
-        if self.method.shared == "outputs":
-            return self._outputs()
-        return self._alone() if self.method.shared == "no" else self._wide()
+        ways = {"outputs": self._outputs, "no": self._alone}
+        with seeded(self.evaluation.seed):  # a module that is made draws its first weights
+            return ways.get(self.method.shared, self._wide)()
 
     def _wide(self) -> Tensor:
         view, evaluation = wide_view(self.networks), self.evaluation
