@@ -19,16 +19,20 @@ def use_shared_data() -> None:
     os.environ.setdefault("ATTRIBUTION_SUITE_DATA", str(SHARED))
 
 
-def side_by_side(calls: Mapping[str, Callable[[], object]], repeats: int = 3) -> dict[str, float]:
-    """Median seconds of each call, taken in turn (A B A B …) after one warm-up, so that a drift hits all alike."""
+def side_by_side(calls: Mapping[str, Callable[[], object]], repeats: int = 3,
+                 clock: Callable[[], float] = time.perf_counter) -> dict[str, float]:
+    """Median seconds of each call, taken in turn (A B A B …) after one warm-up, so that a drift hits all alike.
+
+    `clock`: `time.process_time` for what one thread does alone: the processor's seconds, whatever runs beside it.
+    """
     for call in calls.values():
         call()
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
-            started = time.perf_counter()
+            started = clock()
             call()
-            times[name].append(time.perf_counter() - started)
+            times[name].append(clock() - started)
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 

@@ -10,7 +10,10 @@ path where there is one; one process of one thread for all three.
 """
 
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from itertools import pairwise
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
@@ -133,34 +136,34 @@ def plain(name: str, networks: Perceptrons, evaluation: Evaluation, alone: int) 
 
 # Options that keep what would take minutes to seconds, both ways.
 QUICK = {"Occlusion": "?sliding_window_shapes=1", "ShapleyValueSampling": "?n_samples=1"}
+CAPTUM_ROWS = 200
 SHARED_GOAL = 1.0  # a shared call is never slower than a call on each network
 
 
-def shared(networks: Perceptrons, evaluation: Evaluation, alone: int = 2) -> None:
-    """Prints, of every class that the networks share, seconds each way; the largest relative difference of the two."""
+def shared(networks: Perceptrons, whole: Evaluation) -> None:
+    """Prints, of every class that the networks share, seconds of the processor each way, and the largest difference."""
     figures, rows = {}, []
     for name, entry in CATALOGUE.items():
-        if entry.shared not in ("wide", "outputs") or name == "ShapleyValues":  # of 130 features no orders are counted
+        if entry.shared not in ("wide", "outputs") or name == "ShapleyValues":  # it takes no 130 features
             continue
+        seen = whole.with_rows(LIME_ROWS if entry.points == "baselines" else CAPTUM_ROWS)
         layer = 1 if name.startswith(("Layer", "Internal")) else 0
-        place = "@1:0" if name.startswith("Neuron") else ""
-        choice = Choice(f"captum:{name}{place}{QUICK.get(name, '')}")
-        few = [(networks.select([member]), evaluation.for_members(torch.tensor([member]))) for member in range(alone)]
-        calls = {"alone": lambda choice=choice, few=few, layer=layer: [
-            choice.attribute(*each, layer).values for each in few],
-            "shared": lambda choice=choice, layer=layer: choice.attribute(networks, evaluation, layer).values}
+        choice = Choice(f"captum:{name}{'@1:0' if name.startswith('Neuron') else ''}{QUICK.get(name, '')}")
+        once, few = choice.scorer(layer), (networks.select([0]), seen.for_members(torch.tensor([0])))
+        alone = type("Alone", (type(once),), {"entry": replace(entry, shared="no")})(**asdict(once))
+        calls = {"alone": partial(alone.attribute, *few), "shared": partial(once.attribute, networks, seen)}
         if entry.fast:
-            fast = Choice(entry.fast)
-            calls["fast"] = lambda fast=fast, layer=layer: fast.attribute(networks, evaluation, layer)
-        whole, each = calls["shared"]()[:alone], torch.cat(calls["alone"]())
-        difference = float((whole - each).abs().max() / each.abs().max())
-        times = side_by_side(calls, 2)
-        slow = times["alone"] * MEMBERS / alone
+            calls["fast"] = partial(Choice(entry.fast).scorer(layer).attribute, networks, seen)
+        expected, found = calls["alone"]().values[0], calls["shared"]().values[0]
+        difference = float((found - expected).abs().max() / expected.abs().max())
+        times = side_by_side(calls, 3, time.process_time)
+        slow = times["alone"] * MEMBERS
         figures |= {f"ratio_{name}": slow / times["shared"], f"difference_{name}": difference}
         figures |= {f"fast_{name}": slow / times["fast"]} if entry.fast else {}
         rows.append([name, slow, times["shared"], slow / times["shared"], *(
             [times["fast"], slow / times["fast"]] if entry.fast else ["", ""]), f"{difference:.0e}"])
-    table([f"{MEMBERS} networks × {ROWS} rows", "alone s", "shared s", "ratio", "fast s", "ratio", "difference"], rows)
+    table([f"{MEMBERS} networks × {CAPTUM_ROWS} rows", "alone s", "shared s", "ratio", "fast s", "ratio", "difference"],
+          rows)
     goals = {name: SHARED_GOAL if name.startswith("ratio") else 1e-5 for name in figures if not name.startswith("fast")}
     conclude("scoring --captum", figures, goals)
 

@@ -1,11 +1,15 @@
 """Every class of Captum as a scorer, against Captum called directly on each network."""
 
+import re
+
 import captum.attr as attr
 import pytest
 import torch
-from captum_cases import ASKED, NEURONS, directly, modules, perceptrons
+from captum_cases import ASKED, NEURONS, UNIT, directly, modules, perceptrons
 from cases import make_case
+from command import ROOT
 from module_cases import Functional, Residual, members
+from second_device import ELSEWHERE, Elsewhere, second_device
 from torch import nn
 
 from attribution_suite.errors import InputError
@@ -16,6 +20,7 @@ from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE, NEEDS,
 from attribution_suite.scorers.choice import Choice, traits_of, written
 
 PERCEPTRONS, MODULES = perceptrons(), modules()
+METHODS = ROOT / "docs" / "methods.md"
 AT_INPUTS = [name for name in ASKED if traits_of(name).reads != "layers"]
 NO_RULE = {"captum:LRP": "module"}  # Captum's LRP has none for BatchNorm1d, and says so
 SHARED = [name for name in ASKED if SCORERS.make(name).shared != "no"]
@@ -199,3 +204,23 @@ def test_settings_that_are_no_text_go_beside_the_name() -> None:
     turned = Choice("captum:FeaturePermutation", {"perm_func": lambda rows, mask: -rows * mask + rows * ~mask})
     plain = Choice("captum:FeatureAblation").attribute(networks, evaluation)
     assert not torch.allclose(turned.attribute(networks, evaluation).values, plain.values)
+
+
+@pytest.mark.parametrize("name", [
+    "captum:DeepLift", "captum:LayerIntegratedGradients?n_steps=5", "captum:FeatureAblation", "captum:LRP",
+    "captum:GradientShap", f"captum:NeuronGradient@1:{UNIT}"])
+def test_the_device_of_the_networks_changes_nothing(name: str) -> None:
+    (networks, evaluation), layer = PERCEPTRONS["classes"], ASKED[name][1]
+    expected = Choice(name).attribute(networks, evaluation, layer).values
+    with second_device():
+        found = Choice(name).attribute(networks.to(ELSEWHERE), evaluation.to(ELSEWHERE), layer).values
+        assert isinstance(found, Elsewhere)
+        assert torch.equal(found.cpu(), expected)
+
+
+def test_the_documents_table_is_the_catalogues() -> None:
+    form = r"^\| `(\w+)`( \*)? \| (\w+) \| [^|]* \| (?:`(\w+)`[^|]*)?\|$"
+    rows = re.findall(form, METHODS.read_text(encoding="utf-8"), re.MULTILINE)
+    ways = {"wide": "wide", "outputs": "outputs", "single": "one", "no": "one"}
+    assert {name: (bool(star), way, fast) for name, star, way, fast in rows} == {
+        name: (entry.hooks, ways[entry.shared], entry.fast) for name, entry in CATALOGUE.items()}

@@ -58,7 +58,7 @@ def executed(block: int, **names: Any) -> dict[str, Any]:
 
 
 def test_no_block_is_left_out() -> None:
-    assert len(PYTHON) == 5 and len(COMMANDS) == 8
+    assert len(PYTHON) == 5 and len(COMMANDS) == 9
     assert len(BASH) == 4 and sum("<!--" in part for part in README.split("```bash")) == 2  # the other two set up
 
 

@@ -11,6 +11,7 @@ import captum.attr
 import torch
 from torch import Tensor
 
+from attribution_suite.devices import CPU
 from attribution_suite.errors import InputError
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.outputs import explained_output
@@ -77,10 +78,13 @@ class CaptumMethod:
         if most is not None and len(evaluation.groups) > most:
             raise InputError(f"{self.name} evaluates every order of the features: at most {most}, and there are "
                              f"{len(evaluation.groups)}; use captum:ShapleyValueSampling")
+        home = networks.device
+        if self.traits.draws or self.shared == "no":  # random numbers are the CPU's; one network is no work for a GPU
+            networks, evaluation = networks.to(CPU), evaluation.to(CPU)
         with warnings.catch_warnings():  # of hooks that are set and gradients that are asked for
             warnings.simplefilter("ignore")
             try:
-                values = torch.cat([call.values() for call in self._calls(networks, evaluation)])
+                values = torch.cat([call.values() for call in self._calls(networks, evaluation)]).to(home)
             except (AssertionError, TypeError, ValueError, NotImplementedError) as error:
                 said = " ".join(str(error).split())[:200] or type(error).__name__
                 raise InputError(f"{self.name}: Captum says: {said}") from error
@@ -134,8 +138,9 @@ class CaptumMethod:
             if pairs > MOST_VALUES:
                 raise InputError(f"{self.name} takes every noisy row with every other: explain fewer rows (rows=), or "
                                  "draw fewer samples (nt_samples=)")
-        for members in torch.arange(len(networks), device=networks.device).split(step):
-            yield Call(self, networks.select(members), evaluation.for_members(members))
+        for members in torch.arange(len(networks)).split(step):
+            part = networks.select(slice(int(members[0]), int(members[-1]) + 1))
+            yield Call(self, part, evaluation.for_members(members))
 
 
 @dataclass(frozen=True)
