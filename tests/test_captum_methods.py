@@ -151,6 +151,7 @@ def test_a_wrong_name_or_option_is_refused_where_it_is_given(name: str) -> None:
     ("captum:LayerLRP@3", 3, "captum:LayerLRP@3: layer 3 is no hidden layer, the networks have 1 to 2"),
     ("captum:NeuronGradient@1:2", 1, "captum:NeuronGradient@1:2 scores the inputs: leave out layer 1"),
     ("captum:NeuronGradient@2:5", 0, "captum:NeuronGradient@2:5: layer 2 has the units 0 to 4"),
+    ("captum:NoiseTunnel(DeepLiftShap)?nt_samples=5000", 0, "takes every noisy row with every other: explain fewer"),
     ("captum:Occlusion?sliding_window_shapes=9", 0, "captum:Occlusion: Captum says: Sliding window dimensions"),
 ])
 def test_where_a_name_applies(name: str, layer: int, message: str) -> None:

@@ -77,3 +77,5 @@ NEEDS: Mapping[str, str] = {
     "DataLoaderAttribution": "a DataLoader", "InterpretableEmbeddingBase": "embedding layers",
 }
 EXACT_SHAPLEY = 10  # features: all their orders are evaluated, 10! = 3.6 million
+# A class that explains a row by every baseline is given so many background rows, the first ones.
+BASELINES = 50

@@ -4,28 +4,23 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from inspect import Parameter, signature
-from typing import Any, ClassVar
+from inspect import signature
+from typing import ClassVar
 
-import captum.attr
 import torch
 from torch import Tensor
 
 from attribution_suite.devices import CPU
 from attribution_suite.errors import InputError
 from attribution_suite.networks.network import Ensemble
-from attribution_suite.networks.outputs import explained_output
-from attribution_suite.networks.wide import wide_view
 from attribution_suite.options import check_flags, check_one_of, check_whole
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, check_applies, sum_groups
-from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE, Entry
-from attribution_suite.seeding import seeded
+from attribution_suite.scorers.captum_methods.call import Call
+from attribution_suite.scorers.captum_methods.catalogue import BASELINES, CATALOGUE, Entry
 
-# A class that explains a row by every baseline is given so many background rows, the first ones.
-BASELINES = 50
 # Numbers in the widest layer of one call (4 bytes each); Captum keeps several tensors of this size.
 CALL_VALUES = 16_000_000
-MOST_VALUES = 300_000_000
+MOST_VALUES = 300_000_000  # of a class that takes every row with every other
 WORDS = {
     "method": ("riemann_trapezoid", "riemann_left", "riemann_right", "riemann_middle", "gausslegendre"),
     "nt_type": ("smoothgrad", "smoothgrad_sq", "vargrad")}
@@ -74,17 +69,14 @@ class CaptumMethod:
         """Local φ, per feature or per unit. Raises InputError where the class cannot be asked of the networks."""
         check_applies(self, networks)
         self._check_place(networks)
-        most = self.traits.most_features
-        if most is not None and len(evaluation.groups) > most:
-            raise InputError(f"{self.name} evaluates every order of the features: at most {most}, and there are "
-                             f"{len(evaluation.groups)}; use captum:ShapleyValueSampling")
+        self._check_size(networks, evaluation)
         home = networks.device
         if self.traits.draws or self.shared == "no":  # random numbers are the CPU's; one network is no work for a GPU
             networks, evaluation = networks.to(CPU), evaluation.to(CPU)
         with warnings.catch_warnings():  # of hooks that are set and gradients that are asked for
             warnings.simplefilter("ignore")
             try:
-                values = torch.cat([call.values() for call in self._calls(networks, evaluation)]).to(home)
+                values = torch.cat(list(self._values(networks, evaluation))).to(home)
             except (AssertionError, TypeError, ValueError, NotImplementedError) as error:
                 said = " ".join(str(error).split())[:200] or type(error).__name__
                 raise InputError(f"{self.name}: Captum says: {said}") from error
@@ -126,112 +118,31 @@ class CaptumMethod:
         if self.unit is not None and self.unit >= (units := networks.architecture.widths[self.place]):
             raise InputError(f"{self.name}: layer {self.place} has the units 0 to {units - 1}")
 
-    def _calls(self, networks: Ensemble, evaluation: Evaluation) -> Iterator["Call"]:
-        """One call for as many networks as memory allows, one network at a time where they cannot share it."""
+    def _check_size(self, networks: Ensemble, evaluation: Evaluation) -> None:
+        most, features = self.traits.most_features, len(evaluation.groups)
+        if most is not None and features > most:
+            raise InputError(f"{self.name} evaluates every order of the features: at most {most}, and there are "
+                             f"{features}; use captum:ShapleyValueSampling")
+        every = self.tunnel and CATALOGUE[self.kind.__name__].points == "baselines"
+        pairs = (self._points * evaluation.inputs.shape[-2]) ** 2
+        if every and pairs * max(networks.architecture.widths) > MOST_VALUES:
+            raise InputError(f"{self.name} takes every noisy row with every other: explain fewer rows (rows=), or draw "
+                             "fewer samples (nt_samples=)")
+
+    @property
+    def _points(self) -> int:
+        """How many inputs of the network are made of one row."""
         points = self.entry.points
-        each = BASELINES if points == "baselines" else points if isinstance(points, int) else getattr(self, points)
-        values = each * evaluation.inputs.shape[-2] * max(networks.architecture.widths)
+        return BASELINES if points == "baselines" else points if isinstance(points, int) else getattr(self, points)
+
+    def _values(self, networks: Ensemble, evaluation: Evaluation) -> Iterator[Tensor]:
+        """One call for as many networks as memory allows, one network at a time where they cannot share it."""
+        options = {option.name: getattr(self, option.name) for option in fields(self)}
+        call = Call(self.kind, self.tunnel, self.shared, options, self.place, self.unit,
+                    BASELINES if self.entry.points == "baselines" else None)
+        values = self._points * evaluation.inputs.shape[-2] * max(networks.architecture.widths)
         together = self.shared == "wide" or (self.shared == "outputs" and evaluation.inputs.dim() == 2)
         step = max(1, CALL_VALUES // values) if together else 1  # networks of a hidden layer have rows of their own
-        if self.tunnel and wants_distribution(self.kind) and CATALOGUE[self.kind.__name__].points == "baselines":
-            pairs = (each * evaluation.inputs.shape[-2]) ** 2 * max(networks.architecture.widths)
-            if pairs > MOST_VALUES:
-                raise InputError(f"{self.name} takes every noisy row with every other: explain fewer rows (rows=), or "
-                                 "draw fewer samples (nt_samples=)")
         for members in torch.arange(len(networks)).split(step):
             part = networks.select(slice(int(members[0]), int(members[-1]) + 1))
-            yield Call(self, part, evaluation.for_members(members))
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call of Captum's class on all of `networks`: by the wide view, by their outputs, or on the only one."""
-
-    method: CaptumMethod
-    networks: Ensemble
-    evaluation: Evaluation
-
-    def values(self) -> Tensor:
-        """φ `[members, rows, columns or units]`."""
-        ways = {"outputs": self._outputs, "no": self._alone}
-        with seeded(self.evaluation.seed):  # a module that is made draws its first weights
-            return ways.get(self.method.shared, self._wide)()
-
-    def _wide(self) -> Tensor:
-        view, evaluation = wide_view(self.networks), self.evaluation
-        rows, background = (inputs.expand(len(self.networks), -1, -1).transpose(0, 1)
-                            for inputs in (evaluation.inputs, evaluation.background[..., :self._baselines(), :]))
-        baseline = evaluation.baseline.expand(len(self.networks), -1)[None]
-        unit = self.method.unit
-        explained = None if evaluation.explained is None else (evaluation.explained.T,)
-        values = self._ask(view, view.body, rows, baseline, background, {"additional_forward_args": explained},
-                           None if unit is None else lambda units: units[..., unit].sum(1))
-        return values.transpose(0, 1)
-
-    def _outputs(self) -> Tensor:
-        networks, evaluation = self.networks, self.evaluation
-
-        def told(rows: Tensor) -> Tensor:
-            return explained_output(networks.outputs(rows), evaluation.explained).T
-
-        inputs = evaluation.inputs if evaluation.inputs.dim() == 2 else evaluation.inputs[0]
-        values = self._ask(told, None, inputs, evaluation.baseline.reshape(-1, inputs.shape[1])[:1], inputs, {}, None)
-        return values.reshape(len(inputs), len(networks), -1).transpose(0, 1)
-
-    def _alone(self) -> Tensor:
-        """The call on the module of the only network."""
-        evaluation = self.evaluation
-        network: Any = self.networks.to_module().eval().requires_grad_(False)
-        inputs, background = (values if values.dim() == 2 else values[0]
-                              for values in (evaluation.inputs, evaluation.background))
-        baseline = evaluation.baseline.reshape(-1, inputs.shape[1])[:1]
-        target: Any = None if evaluation.explained is None else evaluation.explained[0]
-        if target is None and network(inputs[:1]).dim() > 1:
-            target = 0
-        words = {"target": target}
-        if self.method.place is not None:
-            words["layer_baselines"] = network[:2 * self.method.place](baseline)
-        return self._ask(network, network, inputs, baseline, background[:self._baselines()], words,
-                         self.method.unit)[None]
-
-    def _baselines(self) -> int | None:
-        return BASELINES if self.method.entry.points == "baselines" else None
-
-    def _ask(self, function: Any, steps: Any, inputs: Tensor, baseline: Tensor, background: Tensor,
-             words: dict[str, Any], unit: Any) -> Tensor:
-        """Captum's class made and asked, with those of `words` and of our options that it takes.
-
-        `steps[2l − 1]` is the activation of hidden layer l; `unit` selects the neuron.
-        """
-        method, kind = self.method, self.method.kind
-        options = {option.name: getattr(method, option.name) for option in fields(method)}
-        by_rule = kind is captum.attr.LayerLRP  # it keeps the relevance of what has a rule: Linear l + 1, no activation
-        place = {} if method.place is None else {"layer": steps[2 * method.place - (not by_rule)]}
-        made = kind(function, **{**_taken(kind, options), **place})
-        ask = made.attribute
-        takes = signature(ask).parameters
-        mask = torch.zeros(1, inputs.shape[-1], dtype=torch.int64, device=inputs.device)
-        for number, columns in enumerate(self.evaluation.groups.values()):
-            mask[0, list(columns)] = number
-        distribution = wants_distribution(kind)
-        words = {**options, **words, "feature_mask": mask, "neuron_selector": unit,
-                 "baselines": background if distribution else baseline, "attribute_to_layer_input": by_rule}
-        words = {name: value for name, value in words.items() if name in takes}
-        if method.tunnel:
-            ask = captum.attr.NoiseTunnel(made).attribute
-            words |= {name: options[name] for name in signature(ask).parameters if name in options}
-            words["draw_baseline_from_distrib"] = distribution  # else it wants as many baselines as rows
-        with seeded(self.evaluation.seed):
-            values: Tensor = ask(inputs.detach().clone().requires_grad_(method.shared != "outputs"), **words)
-        return values.detach()
-
-
-def wants_distribution(kind: type) -> bool:
-    """Does the class need baselines to draw from, or to average over?"""
-    baselines = signature(kind.attribute).parameters.get("baselines")  # type: ignore[attr-defined]
-    return baselines is not None and baselines.default is Parameter.empty
-
-
-def _taken(kind: type, options: dict[str, Any]) -> dict[str, Any]:
-    """The options that a class is made with."""
-    return {name: options[name] for name in signature(kind).parameters if name in options}
+            yield call.values(part, evaluation.for_members(members))
