@@ -15,6 +15,7 @@ from torch import nn
 from attribution_suite.errors import InputError
 from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE, NEEDS, TUNNEL
 from attribution_suite.scorers.choice import Choice, traits_of, written
@@ -225,3 +226,14 @@ def test_the_documents_table_is_the_catalogues() -> None:
     ways = {"wide": "wide", "outputs": "outputs", "single": "one", "no": "one"}
     assert {name: (bool(star), way, fast) for name, star, way, fast in rows} == {
         name: (entry.hooks, ways[entry.shared], entry.fast) for name, entry in CATALOGUE.items()}
+
+
+def test_a_chain_in_a_users_class_is_asked_as_its_layers() -> None:
+    """Its own class calls functions that Captum's hooks would miss; the layers that were read from it do not."""
+    evaluation = make_case("regression", "regression").evaluation
+    read = Perceptrons.from_modules(members(Functional))
+    plain = Perceptrons(read.architecture, read.weights, read.biases)
+    assert not isinstance(read.to_module(), nn.Sequential)
+    for name, layer in (("captum:LRP", 0), ("captum:LayerLRP@1", 1), ("captum:DeepLift", 0)):
+        found, expected = (Choice(name).attribute(networks, evaluation, layer) for networks in (read, plain))
+        assert torch.equal(found.values, expected.values) and found.values.any()

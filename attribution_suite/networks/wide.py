@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from attribution_suite.networks.architecture import ACTIVATIONS
 from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
@@ -61,9 +60,9 @@ class Copies(nn.Module):
 def wide_view(networks: Ensemble) -> Wide:
     """From the inputs. Of perceptrons `body[2l − 1]` is the activation of hidden layer l, `[rows, members, units]`."""
     if isinstance(networks, Perceptrons):
-        activation, steps = ACTIVATIONS[networks.architecture.activation], list[nn.Module]()
+        steps: list[nn.Module] = []
         for weight, bias in zip(networks.weights, networks.biases, strict=True):
-            steps += [StackedLinear(weight, bias), activation()]
+            steps += [StackedLinear(weight, bias), networks.architecture.nonlinearity.module()]
         return Wide(nn.Sequential(*steps[:-1]))
     if isinstance(networks, Modules):
         return Wide(nn.Sequential(StackedLinear(networks.first_weight, networks.first_bias), Copies(networks)))
