@@ -166,8 +166,9 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           background: int | None = None, lime_rows: int | None = None, lime_samples: int | None = None,
           tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
           information: str | None = None, information_margin: float | None = None, conditional_on: Sequence[str] = (),
-          favourable: str | None = None, splits: int = 1, out: str | Path = DEFAULT_OUT, jobs: int | None = None,
-          device: str = "auto", fresh: bool = False, say: Callable[[str], None] = print) -> "Audit":
+          favourable: str | None = None, splits: int = 1, reference: str = "sample", out: str | Path = DEFAULT_OUT,
+          jobs: int | None = None, device: str = "auto", fresh: bool = False,
+          say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
     `datasets`: names of the catalogue (default: the four of the main job), CSV files (with `target`, and `task` instead
@@ -196,6 +197,9 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     class whose rates per group of a categorical feature are told (class 1 of two, if not given).
     `splits`: on how many splits of its rows into training, validation and test rows each data set is audited: 1, or at
     least 3, which give intervals over splits; each has networks of its own, and the first is that of a single one.
+    `reference`: 'sample' holds every scorer against the package's own call (Captum's, LIME's, scikit-learn's; for our
+    own a loop) on a few rows of a few networks, and one that differs fails; 'all' takes the packages' own numbers,
+    slowly; 'off' does neither.
     `jobs`: worker processes, one a core if not given; `device`: 'cpu', 'cuda', or 'auto': a GPU if there is one.
     `fresh`: repeats what `out` holds. `say` is told of the progress, line by line.
 
@@ -226,7 +230,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         in_memory=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows,
         background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning, delta=delta,
         delta_absolute=delta_absolute, information=information, information_margin=information_margin,
-        conditional_on=conditional_on, favourable=favourable, splits=splits)
+        conditional_on=conditional_on, favourable=favourable, splits=splits, reference=reference)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
                        outputs=outputs, output=output, say=say)

@@ -107,6 +107,9 @@ def _scoring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--layer", type=int, default=0, metavar="L", help="0 the input, l > 0 a hidden layer's units")
     for name, meaning in (("lime-rows", "test rows explained by LIME"), ("lime-samples", "LIME's samples a row")):
         command.add_argument(f"--{name}", type=int, metavar="N", help=meaning)
+    command.add_argument("--reference", choices=["sample", "all", "off"], default="sample",
+                         help="hold scorers against the packages' own calls on a few rows (sample, the default), take "
+                              "these numbers everywhere (all, slow), or neither (off)")
     _running(command)
 
 
@@ -132,7 +135,7 @@ def _names(words: str) -> list[str]:
 WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
          "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning",
          "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "splits",
-         "out", "jobs", "device", "fresh")
+         "reference", "out", "jobs", "device", "fresh")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -154,10 +157,13 @@ def _words(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _told(result: "Audit", removed: bool) -> int:
     """Prints what a run found; the exit status."""
+    from attribution_suite.conclusions.checks import reference_problems
     from attribution_suite.reporting.summary import format_summary
 
     if removed:
         print(format_summary(result.summary, result.verdicts, result.record["spec"]["rules"]))
+    for sentence in reference_problems(result.table("checks")):
+        print(f"reference: {sentence}")
     print(f"report: {result.path / 'report.html'}")
     for failure in result.failed:
         _complain(f"failed: {failure}", 1)

@@ -21,7 +21,7 @@ from common import conclude, table, use_shared_data
 
 # isort: split
 from main_job import run_measured
-from reference import LimeAlone, captum_alone, gradient_weight_alone, lrp_alone  # found by the path of `common`
+from reference import captum_alone  # found by the path of `common`
 from sklearn.inspection import permutation_importance
 from threadpoolctl import threadpool_limits
 from training import usual_steps
@@ -37,9 +37,12 @@ from attribution_suite.devices import choose
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.removals import REMOVALS
+from attribution_suite.scorers.alone import Alone, reference_numbers
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.choice import Choice
+from attribution_suite.scorers.gradient_weight import GradientWeight
 from attribution_suite.scorers.lime import Lime
+from attribution_suite.scorers.lrp import LRP
 
 CAPTUM = ("integrated_gradients", "smooth_integrated_gradients", "deep_lift", "gradient_shap", "input_x_gradient",
           "saliency", "feature_ablation")
@@ -77,11 +80,12 @@ class OneNetwork:
 def parts(networks: Perceptrons, evaluation: Evaluation, lime_rows: int, lime_samples: int) -> dict[str, float]:
     """Seconds of every scorer on one network, the usual way."""
     one, seen = networks.select([0]), evaluation.for_members(torch.tensor([0]))
-    lime = LimeAlone(one, seen, lime_samples, Lime().neighbourhoods)
+    alone, rows = Alone.of(networks, evaluation, 0), list(range(evaluation.inputs.shape[-2]))
     found = {name: seconds_of(lambda name=name: captum_alone(name, one, seen, 0)) for name in CAPTUM}
-    found["gradient_weight"] = seconds_of(lambda: gradient_weight_alone(one, seen, 0))
-    found["lrp"] = found["lrp_epsilon"] = seconds_of(lambda: lrp_alone(one, seen, 0))
-    found["lime"] = seconds_of(lambda: [lime.coefficients(0, row) for row in range(5)]) * lime_rows / 5
+    found["gradient_weight"] = seconds_of(lambda: reference_numbers(GradientWeight(), alone, rows))
+    found["lrp"] = found["lrp_epsilon"] = seconds_of(lambda: reference_numbers(LRP(), alone, rows))
+    found["lime"] = seconds_of(lambda: reference_numbers(
+        Lime(lime_samples, published=True), alone, range(5))) * lime_rows / 5
     found["permutation"] = seconds_of(lambda: permutation_importance(
         OneNetwork(one), seen.inputs.numpy(), seen.targets.numpy(), n_repeats=5, random_state=0))
     for gain, shap in (SURROGATES, BASELINES):  # gain fits, rows being other ones; SHAP finds that fit

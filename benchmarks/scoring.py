@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from common import conclude, side_by_side, table, use_shared_data
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 from training import peak_gflops
 
 # isort: split
@@ -34,6 +35,7 @@ from attribution_suite.memory import keep_freed_memory
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.training import train
+from attribution_suite.scorers.alone import Alone, reference_numbers
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE
 from attribution_suite.scorers.choice import Choice
@@ -106,22 +108,27 @@ def lime(networks: Perceptrons, evaluation: Evaluation) -> tuple[float, float, f
     choice, few, alone = Choice("lime", {"samples": LIME_SAMPLES, "published": True}, LIME_ROWS), 2, 2
     found = choice.attribute(networks, evaluation).values
     assert found is not None
-    slow = reference.LimeAlone(networks, evaluation, LIME_SAMPLES, Lime().neighbourhoods)
-    worst = 0.0
+    scorer, worst = Lime(LIME_SAMPLES, published=True), 0.0
+    networks_alone = [Alone.of(networks, evaluation, member) for member in range(alone)]
     for member in range(alone):
         for row in range(few):
-            expected = slow.coefficients(member, row)
+            expected = reference_numbers(scorer, networks_alone[member], [row])[0].numpy()
             difference = np.abs(found[member, row].numpy() - expected)
             worst = max(worst, float(difference.max() / np.abs(expected).max()))
     times = side_by_side({
         "ours": both(choice, networks, evaluation),
-        "lime": lambda: [slow.coefficients(member, row) for member in range(alone) for row in range(few)]})
+        "lime": lambda: [reference_numbers(scorer, one, [row]) for one in networks_alone for row in range(few)]})
     return times["ours"] / WORKERS, times["lime"] * MEMBERS * LIME_ROWS / (alone * few), worst
 
 
 def plain(name: str, networks: Perceptrons, evaluation: Evaluation, alone: int) -> tuple[float, float, float]:
     """`gradient_weight` and `lrp` against a plain PyTorch loop over networks."""
-    loop = {"gradient_weight": reference.gradient_weight_alone, "lrp": reference.lrp_alone}[name]
+    scorer, rows = Choice(name).scorer(), list(range(evaluation.inputs.shape[-2]))
+
+    def loop(networks: Perceptrons, evaluation: Evaluation, member: int) -> Tensor:
+        numbers = reference_numbers(scorer, Alone.of(networks, evaluation, member), rows).float()
+        return numbers[0] if name == "gradient_weight" else numbers
+
     found = Choice(name, {}).attribute(networks, evaluation)
     worst = 0.0
     for member in range(alone):

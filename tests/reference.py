@@ -1,9 +1,7 @@
 """Slow versions: Captum called on each network alone, and loops written from docs/methods.md#scorers."""
 
 import captum.attr
-import numpy as np
 import torch
-from lime.lime_tabular import LimeTabularExplainer
 from torch import Tensor, nn
 
 from attribution_suite.networks.perceptrons import Perceptrons
@@ -63,51 +61,3 @@ def gradient_weight_alone(networks: Perceptrons, evaluation: Evaluation, member:
         losses[evaluation.task](output, evaluation.background_targets[start:start + batch_size]).backward()
         products.append((net[0].weight.grad.abs() * net[0].weight.abs()).mean(0).detach())
     return sum_groups(torch.stack(products).mean(0), evaluation.groups)
-
-
-def lrp_alone(networks: Perceptrons, evaluation: Evaluation, member: int) -> Tensor:
-    """z⁺ relevance of one network in plain PyTorch, layer by layer, `[rows, features]`."""
-    linears = [layer for layer in networks.to_module(member) if isinstance(layer, nn.Linear)]
-    with torch.no_grad():
-        values = [evaluation.inputs]
-        for linear in linears[:-1]:
-            values.append(linear(values[-1]).relu())
-        output = linears[-1](values[-1])
-        explained = 0 if evaluation.explained is None else evaluation.explained[member]
-        chosen = torch.zeros_like(output)
-        chosen[torch.arange(len(output)), explained] = 1.0
-        relevance = output * chosen
-        for linear, entering in zip(reversed(linears), reversed(values), strict=True):
-            plus, minus = linear.weight.clamp(min=0), linear.weight.clamp(max=0)
-            up, down = entering.clamp(min=0), entering.clamp(max=0)
-            passed = relevance / (up @ plus.T + down @ minus.T + 1e-9)
-            relevance = up * (passed @ plus) + down * (passed @ minus)
-    return sum_groups(relevance, evaluation.groups)
-
-
-class LimeAlone:
-    """The `lime` package on one network and one row, with the suite's seed of that row.
-
-    Its explainer is built once, as one would; only the random state is set for each row.
-    """
-
-    def __init__(self, networks: Perceptrons, evaluation: Evaluation, samples: int, neighbourhoods: int) -> None:
-        self.networks, self.evaluation, self.samples = networks, evaluation, samples
-        self.neighbourhoods = neighbourhoods
-        self.explainer = LimeTabularExplainer(evaluation.background.double().numpy(), mode="regression",
-                                              feature_selection="none", random_state=0)
-
-    def coefficients(self, member: int, row: int) -> np.ndarray:
-        """In the order of the columns."""
-        net, evaluation = self.networks.to_module(member), self.evaluation
-        output = 0 if evaluation.explained is None else int(evaluation.explained[member, row])
-        state = np.random.RandomState([evaluation.seed, row % self.neighbourhoods])
-        self.explainer.random_state = self.explainer.discretizer.random_state = self.explainer.base.random_state = state
-
-        def predict(drawn: np.ndarray) -> np.ndarray:
-            with torch.no_grad():
-                return net(torch.from_numpy(drawn).float())[:, output].double().numpy()
-
-        values = evaluation.inputs[row].double().numpy()
-        found = dict(self.explainer.explain_instance(values, predict, num_samples=self.samples).local_exp[1])
-        return np.array([found[column] for column in range(len(values))])

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lime.discretize import QuartileDiscretizer
 from lime.lime_tabular import LimeTabularExplainer
 
 from attribution_suite.auditing.spec import PROFILES
@@ -16,20 +15,13 @@ from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.choice import Choice
 from attribution_suite.scorers.lime import Lime
+from attribution_suite.scorers.references.lime_package import PointsAtTheirValue
 
 SAMPLES, ROWS, SEED = 300, 5, 11
 SCORER = Lime(samples=SAMPLES, neighbourhoods=2)
 # The package's table: two normal columns, one that is mostly one value, a flag, a constant, a category of three.
 NAMES = ("normal", "skewed", "mostly", "flag", "constant", "category")
 GROUPS = {"normal": (0,), "skewed": (1,), "mostly": (2,), "flag": (6,), "constant": (7,), "category": (3, 4, 5)}
-
-
-class PointsAtTheirValue(QuartileDiscretizer):
-    """The package's discretiser with a bin of equal values drawn at that value instead of at its z-score."""
-
-    def get_undiscretize_values(self, feature: int, values: np.ndarray) -> np.ndarray:
-        low, high = np.array(self.mins[feature])[values], np.array(self.maxs[feature])[values]
-        return np.where(low == high, low, super().get_undiscretize_values(feature, values))
 
 
 def table(rows: int, seed: int) -> np.ndarray:

@@ -59,6 +59,7 @@ def scored(subject: Subject, dataset: TabularDataset, arrays: Arrays, members: p
     yield "agreement", agreements(subject, arrays, members)
     yield "training", training(arrays, members)
     yield "failures", failures(arrays, members)
+    yield "checks", checks(arrays, members)
 
 
 def attributions(subject: Subject, dataset: TabularDataset, arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
@@ -112,6 +113,12 @@ def training(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
 def failures(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row a scorer that failed, in its scores or its null, and node removed."""
     return failed(members, scorer_errors(arrays))
+
+
+def checks(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a scorer that has a reference: how far its numbers are from it."""
+    places = members.drop(columns=["seed", "removed", "rank"]).drop_duplicates()
+    return places.merge(pd.DataFrame(json.loads(arrays["checks"].tobytes())), how="cross")
 
 
 def scorer_errors(arrays: Arrays) -> dict[str, str]:

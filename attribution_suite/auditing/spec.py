@@ -20,6 +20,9 @@ MAIN_JOB = ("boston", "iris", "heart", "prudential")
 NUMBERS = {"seeds": 1, "rows": 2, "lime_rows": 1, "lime_samples": 10, "background": 10}  # a profile's, each at least
 
 
+REFERENCE = ("sample", "all", "off")
+
+
 @dataclass(frozen=True)
 class Profile:
     """How much work an audit does.
@@ -53,8 +56,8 @@ class Spec:
     or a tuple of names, none of which is split). `layer` 0 removes inputs, l > 0 hidden units
     (`unit:7`). `inside`: the hidden layer to look into, 'all' for every one, None not to look. `rules`:
     how results are judged, fixed before the run. `splits`: on how many splits of its rows each data set is audited.
-    Raises InputError for
-    unknown names.
+    `reference`: 'sample' holds every scorer that has a reference against it on a few rows of a few networks, 'all'
+    takes the reference's own numbers, 'off' does neither. Raises InputError for unknown names.
     """
 
     requests: tuple[DatasetRequest, ...]
@@ -65,6 +68,7 @@ class Spec:
     inside: str | None = None
     rules: Rules = field(default_factory=Rules)
     splits: int = 1
+    reference: str = "sample"
 
     def __post_init__(self) -> None:
         if not self.requests:
@@ -81,6 +85,7 @@ class Spec:
             Choice.of(scorer, self.profile)
             if scorer not in SCORERS.names and (reason := refusal_at(scorer, self.layer)):
                 raise InputError(reason)  # the catalogue's are left out where they do not apply: all of it is asked
+        word("reference", self.reference, REFERENCE)
         for option, least in NUMBERS.items():
             whole_number(option, getattr(self.profile, option), least)
         positive("tuning", self.profile.tuning)
@@ -119,6 +124,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
               information: str | None = None, information_margin: float | None = None,
               conditional_on: Sequence[str] = (), favourable: str | None = None, splits: int = 1,
+              reference: str = "sample",
               **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
@@ -153,5 +159,5 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),
         Rules(delta, delta_absolute, information or profile, information_margin,
               names("conditional_on", conditional_on), favourable),
-        splits,
+        splits, reference,
     )

@@ -23,7 +23,7 @@ class Subject:
 
     `split`: which of the repeated splits of its rows. `asked` are the scorers of the spec, of which `scorers` apply at
     `layer`. `rules`: how results are judged. `given`: the user's networks in the place of originals trained here.
-    `device`: the kind that computes, for its arithmetic has its own last bits.
+    `device`: the kind that computes, for its arithmetic has its own last bits. `reference`: as in `Spec`.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Subject:
     rules: Rules = field(default_factory=Rules)
     given: Given | None = field(default=None, repr=False, compare=False)
     split: int = 0
+    reference: str = "off"
 
     @property
     def title(self) -> str:
@@ -64,7 +65,7 @@ class Subject:
     @cached_property
     def choices(self) -> list[Choice]:
         """The scorers with the profile's numbers."""
-        return [Choice.of(name, self.profile) for name in self.scorers]
+        return [Choice.of(name, self.profile, self.reference == "all") for name in self.scorers]
 
     def content(self) -> dict[str, Any]:
         """What decides the numbers, as plain values. Where the data lie and what is removed is not in it."""

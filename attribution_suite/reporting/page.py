@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
-from attribution_suite.conclusions import error_rates, inside, numbers, words
+from attribution_suite.conclusions import checks, error_rates, inside, numbers, words
 from attribution_suite.conclusions.summary import edits, summary_table, unit_ranks
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import figures
@@ -180,6 +180,7 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     failures = [sentence for part in sections for sentence in words.failure_sentences(part.subject.tables["failures"])]
     unlearned = list(filter(None, (words.unlearned_sentence(part.subject.title, part.subject.tables)
                                    for part in sections)))
+    held, how = run.table("checks"), run.info["spec"]["reference"]
     looks = any(part.subject.neurons for part in sections) and not removals
     return environment.get_template("report.html").render(
         run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
@@ -187,7 +188,9 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         coverage=error_rates.coverage_words(networks, splits), measured_on=error_rates.MEASURED,
         rates={name: error_rates.SCORERS.get(name) for name in scorers}, unlearned=unlearned, removals=removals,
         scorers=scorers, networks=networks, splits=splits,
-        networks_words=words.networks_words, looks=looks)
+        networks_words=words.networks_words, looks=looks,
+        reference=checks.reference_sentence(held, how), unlike=checks.reference_problems(held),
+        held=checks.reference_table(held))
 
 
 def data_uri(picture: Picture) -> str:

@@ -80,6 +80,15 @@ class Evaluation:
                        if (value := getattr(self, name)) is not None}
         return replace(self, **per_member)
 
+    def alone(self, member: int) -> "Evaluation":
+        """What one member is evaluated on, as the evaluation of an ensemble of one: `[rows, features]` throughout."""
+        tensors = {name: value[member % len(value)] for name in ("inputs", "background")
+               if (value := getattr(self, name)).dim() == 3}
+        tensors |= {name: value[member:member + 1] for name in ("explained", "pre_activations")
+                if (value := getattr(self, name)) is not None}
+        baseline = self.baseline if self.baseline.dim() == 1 else self.baseline[member]
+        return replace(self, **tensors, baseline=baseline)
+
     def at_layer(self, networks: Ensemble, layer: int) -> "Evaluation":
         """The same seen from layer `layer`: its activations as inputs, its units as features (`unit:0` …)."""
         if layer == 0:
@@ -171,6 +180,8 @@ class ScorerTraits:
     `draws`: its numbers depend on `Evaluation.seed`, noise or samples that it draws. In an audit a seed's networks, the
     original and its edits, share the draws, and seeds have their own: a change is the network's, and the spread over
     networks holds the draws' noise. Not of a control, which draws anew for every network.
+    `reference`: where the call lies that it is held against in every run, as 'module:function' (what that is given:
+    `scorers.references`); None for a control and for what calls its package anyway.
     `rows`: the number of an audit's profile that limits how many rows a costly method explains; `from_profile`: which
     of its options take which number of the profile. `most_features`: above so many it is refused, None: it never is.
     `unit`: the hidden layer and the unit that is explained in the place of the output, None for the output itself.
@@ -182,6 +193,7 @@ class ScorerTraits:
     control: bool = False
     zero_on_zero_weights: bool = False
     draws: bool = False
+    reference: str | None = None
     rows: str | None = None
     from_profile: Mapping[str, str] = field(default_factory=dict)
     most_features: int | None = None

@@ -11,6 +11,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.options import checked_options
 from attribution_suite.registry import bare, canonical, options_in
 from attribution_suite.scorers import SCORERS
+from attribution_suite.scorers.alone import by_reference
 from attribution_suite.scorers.attribution import Attribution, Evaluation, Scorer, ScorerTraits
 
 
@@ -18,13 +19,15 @@ from attribution_suite.scorers.attribution import Attribution, Evaluation, Score
 class Choice:
     """`options` are the scorer's own, beside those in its name (`integrated_gradients?steps=100`).
 
-    `rows` limits how many rows it explains, None explains all that are given. Raises InputError for an unknown scorer,
-    and for an option that it does not have or refuses.
+    `rows` limits how many rows it explains, None explains all that are given. `by_reference`: its numbers are those of
+    its reference (where it has one), network by network: slow. Raises InputError for an unknown scorer, and for an
+    option that it does not have or refuses.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     rows: int | None = None
+    by_reference: bool = False
 
     def __post_init__(self) -> None:
         checked_options(SCORERS, self.name, self.options)
@@ -32,7 +35,7 @@ class Choice:
             raise InputError(f"{self.name}: 'layer' is no option of a scorer: it scores the layer that is asked for")
 
     @classmethod
-    def of(cls, name: str, numbers: object) -> "Choice":
+    def of(cls, name: str, numbers: object, by_reference: bool = False) -> "Choice":
         """With the numbers of an audit's profile that the scorer's traits ask for."""
         traits = traits_of(name)
         for number in (*traits.from_profile.values(), *([] if traits.rows is None else [traits.rows])):
@@ -40,7 +43,7 @@ class Choice:
                 raise unknown_name(f"number of a profile that {name} asks for", number, vars(numbers))
         options = {option: getattr(numbers, number) for option, number in traits.from_profile.items()
                    if option not in options_in(name)}
-        return cls(name, options, None if traits.rows is None else getattr(numbers, traits.rows))
+        return cls(name, options, None if traits.rows is None else getattr(numbers, traits.rows), by_reference)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation, layer: int = 0) -> Attribution:
         """The attribution at a layer: through the tail, or of the whole network for what needs the layers below."""
@@ -49,6 +52,8 @@ class Choice:
         scorer, through = self.scorer(layer), 0 if traits_of(self.name).below else layer
         limited = evaluation if self.rows is None else evaluation.with_rows(self.rows)
         attribution = scorer.attribute(networks.tail(through), limited.at_layer(networks, through))
+        if self.by_reference and scorer.traits.reference:
+            attribution = by_reference(scorer, attribution, networks, limited, through)
         return replace(attribution, scorer=self.name)
 
     def scorer(self, layer: int = 0) -> Scorer:

@@ -23,7 +23,9 @@ class DeepLift:
     """
 
     name: ClassVar[str] = "deep_lift"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="activations", zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        reads="activations", zero_on_zero_weights=True,
+        reference="attribution_suite.scorers.references.captum_package:deep_lift")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""

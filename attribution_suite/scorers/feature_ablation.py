@@ -20,7 +20,9 @@ class FeatureAblation:
     """
 
     name: ClassVar[str] = "feature_ablation"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        zero_on_zero_weights=True,
+        reference="attribution_suite.scorers.references.captum_package:feature_ablation")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ per feature, in the units of the explained output."""

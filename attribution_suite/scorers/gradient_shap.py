@@ -24,7 +24,9 @@ class GradientShap:
 
     samples: int = 5
     name: ClassVar[str] = "gradient_shap"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True, draws=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        zero_on_zero_weights=True, draws=True,
+        reference="attribution_suite.scorers.references.captum_package:gradient_shap")
 
     def __post_init__(self) -> None:
         check_whole(self, 1, "samples")

@@ -24,7 +24,9 @@ class GradientWeight:
 
     batch_size: int = 64
     name: ClassVar[str] = "gradient_weight"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        reads="layers", zero_on_zero_weights=True,
+        reference="attribution_suite.scorers.references.definitions:gradient_weight")
 
     def __post_init__(self) -> None:
         check_whole(self, 1, "batch_size")

@@ -15,7 +15,8 @@ class Saliency:
     """φ_k = abs(∂f/∂x_k). Simonyan, Vedaldi & Zisserman (2014), Deep Inside Convolutional Networks."""
 
     name: ClassVar[str] = "saliency"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        zero_on_zero_weights=True, reference="attribution_suite.scorers.references.captum_package:saliency")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ ≥ 0, in the explained output's units per unit of the input."""
@@ -27,7 +28,9 @@ class InputXGradient:
     """φ_k = x_k ∂f/∂x_k. Shrikumar et al. (2016), Not Just a Black Box."""
 
     name: ClassVar[str] = "input_x_gradient"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        zero_on_zero_weights=True,
+        reference="attribution_suite.scorers.references.captum_package:input_x_gradient")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""

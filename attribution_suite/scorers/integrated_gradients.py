@@ -27,7 +27,9 @@ class IntegratedGradients:
 
     steps: int = 50
     name: ClassVar[str] = "integrated_gradients"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        zero_on_zero_weights=True,
+        reference="attribution_suite.scorers.references.captum_package:integrated_gradients")
 
     def __post_init__(self) -> None:
         check_whole(self, 1, "steps")
@@ -53,7 +55,9 @@ class SmoothIntegratedGradients:
     deviation: float = 0.1
     steps: int = 50
     name: ClassVar[str] = "smooth_integrated_gradients"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True, draws=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        zero_on_zero_weights=True, draws=True,
+        reference="attribution_suite.scorers.references.captum_package:smooth_integrated_gradients")
 
     def __post_init__(self) -> None:
         check_whole(self, 1, "samples", "steps")

@@ -27,7 +27,8 @@ class LayerConductance:
     steps: int = 50
     name: ClassVar[str] = "layer_conductance"
     traits: ClassVar[ScorerTraits] = ScorerTraits(
-        reads="layers", below=True, at=range(1, maxsize), zero_on_zero_weights=True)
+        reads="layers", below=True, at=range(1, maxsize), zero_on_zero_weights=True,
+        reference="attribution_suite.scorers.references.captum_package:layer_conductance")
 
     def __post_init__(self) -> None:
         check_whole(self, 0, "layer")  # which of them a network has is known when it is asked

@@ -1,7 +1,7 @@
 """LIME for tables, for all members of an ensemble at once (Ribeiro, Singh & Guestrin 2016)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar
 
@@ -48,7 +48,8 @@ class Lime:
 
     name: ClassVar[str] = "lime"
     traits: ClassVar[ScorerTraits] = ScorerTraits(
-        draws=True, rows="lime_rows", from_profile={"samples": "lime_samples"})
+        draws=True, rows="lime_rows", from_profile={"samples": "lime_samples"},
+        reference="attribution_suite.scorers.references.lime_package:lime")
     samples: int = 5000
     neighbourhoods: int = 10
     published: bool = False
@@ -64,7 +65,7 @@ class Lime:
             values = self._explain(networks, evaluation)
         else:  # a hidden layer: each member has its own distribution, so its own neighbourhood
             members = torch.arange(len(networks)).split(1)
-            values = torch.cat([self._explain(networks.select(one), _alone(evaluation, one)) for one in members])
+            values = torch.cat([self._explain(networks.select(one), evaluation.alone(int(one))) for one in members])
         return Attribution.from_local(self.name, values.to(networks.first_weight), evaluation.features)
 
     def _explain(self, networks: Ensemble, evaluation: Evaluation) -> Tensor:
@@ -206,9 +207,3 @@ def _ridge(differs: Tensor, outputs: Tensor, at_row: Tensor) -> Tensor:
     gram = centred @ indicator.T + RIDGE * torch.eye(len(differs)).to(centred)
     moments = outputs @ centred.T - at_row[:, None] * mean
     return -torch.cholesky_solve(moments.T, torch.linalg.cholesky(gram)).T
-
-
-def _alone(evaluation: Evaluation, member: Tensor) -> Evaluation:
-    """What member `member` `[1]` is evaluated on, as rows shared by an ensemble of one."""
-    one = evaluation.for_members(member)
-    return replace(one, inputs=one.inputs.flatten(0, -2), background=one.background.flatten(0, -2))

@@ -30,7 +30,9 @@ class LRP:
     """
 
     name: ClassVar[str] = "lrp"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        reads="layers", zero_on_zero_weights=True,
+        reference="attribution_suite.scorers.references.definitions:lrp")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local relevance in the units of the explained output."""
@@ -50,7 +52,9 @@ class LRPEpsilon:
 
     epsilon: float = 1e-6
     name: ClassVar[str] = "lrp_epsilon"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        reads="layers", zero_on_zero_weights=True,
+        reference="attribution_suite.scorers.references.captum_package:lrp_epsilon")
 
     def __post_init__(self) -> None:
         check_positive(self, "epsilon")

@@ -26,7 +26,9 @@ class Permutation:
     """
 
     name: ClassVar[str] = "permutation"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True, draws=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        zero_on_zero_weights=True, draws=True,
+        reference="attribution_suite.scorers.references.scikit_learn:permutation")
     repeats: int = 5
 
     def __post_init__(self) -> None:

@@ -31,7 +31,8 @@ class UnitSignificance:
     """
 
     name: ClassVar[str] = "unit_significance"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="labels")
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        reads="labels", reference="attribution_suite.scorers.references.scipy_tests:unit_significance")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Global scores; `signed` (up with class 1, or with the target) for binary and regression."""

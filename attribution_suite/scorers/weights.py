@@ -23,7 +23,9 @@ class Weights:
     """
 
     name: ClassVar[str] = "weights"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", zero_on_zero_weights=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        reads="layers", zero_on_zero_weights=True,
+        reference="attribution_suite.scorers.references.definitions:weights")
     reading: Reading = "mean_abs"
 
     def __post_init__(self) -> None:

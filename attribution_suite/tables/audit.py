@@ -185,6 +185,20 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "training_loss": number("mean over the epoch's batches"),
         "validation_loss": number("after the epoch, on what the removal trains on"),
     },
+    "checks": {
+        **{name: column for name, column in KEYS.items() if name not in ("seed", "removed", "rank")},
+        "scorer": text("an attribution method that has a reference; a row for each chunk of the run that scored"),
+        "package": text("whose call it is held against; 'attribution-suite' for a loop written from the definition"),
+        "version": text("of the package"),
+        "networks": whole("how many networks were compared, one by one"),
+        "rows": whole("rows of each; of a method without local values, those that its score was computed from anew"),
+        "passed_over": whole("rows of these networks that lie at a kink, or have no finite reference: not compared"),
+        "largest_diff": number("largest difference from the package's numbers, over the largest magnitude of the row; "
+                               "NaN where nothing was compared", "≥ 0"),
+        "tolerance": number("the largest difference that is allowed", "≥ 0"),
+        "passed": flag("largest_diff ≤ tolerance; False where nothing was compared"),
+        "note": text("why nothing was compared, or that the package itself computed the scores; else ''"),
+    },
     "failures": {
         **{name: column for name, column in KEYS.items() if name != "seed"},
         "scorer": text("the attribution method that failed, '' where the whole chunk did"),

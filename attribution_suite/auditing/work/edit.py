@@ -90,7 +90,7 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     good = performed(after, dataset, case.seen)  # first of all: it refuses outputs that are not finite
     labels = refitted(subject, case.seen, case.nodes, method)
     arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows,
-                       subject.seeds)
+                       subject.seeds, subject.reference, removal)
     members = np.arange(len(after)).reshape(len(features), -1)
     arrays |= null_scores(subject.choices, arrays["mean_abs"], after, case.seen, subject.layer, features, members)
     arrays |= good | curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,

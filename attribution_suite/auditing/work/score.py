@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
+from attribution_suite.auditing.work.checks import Checks
 from attribution_suite.errors import InputError
 from attribution_suite.measures.agreement import METRICS, READINGS, agreement_matrix
 from attribution_suite.networks.batches import Block, Replacement
@@ -20,7 +21,7 @@ from attribution_suite.scorers.choice import Choice, traits_of
 
 # What `score_all` returns, besides the failures.
 SCORED = ("share", "mean_abs", "signed", "gap", "fidelity", "scorer_seconds", "applicable", "measured", "agreement",
-          "failures")
+          "failures", "checks")
 TOP = 5  # the features that agreement compares, at most half of them
 MEMBERS_AT_ONCE = 25  # whose rows agreement compares at once: bounds memory
 
@@ -66,17 +67,21 @@ class Scores:
 
 
 def score_all(choices: Sequence[Choice], networks: Ensemble, evaluation: Evaluation, layer: int,
-              labels: Evaluation | None, rows: int, seeds: Sequence[int]) -> Arrays:
+              labels: Evaluation | None, rows: int, seeds: Sequence[int], reference: str = "off",
+              chance: str = "") -> Arrays:
     """`share`, `mean_abs`, `signed` `[members, scorers, features]`; `gap`, `fidelity` `[members, scorers]`; seconds.
 
     `labels`: what baselines are fitted to; None if they do not apply. What does not apply, because of that or because
     the networks lack what it reads, stays NaN with `applicable` False. A scorer that fails stays NaN with `measured`
     False, and its error is among the `failures`, as JSON. `rows`: how many rows the row reading of agreement compares.
-    `seeds`: those of the networks, which are seed-major.
+    `seeds`: those of the networks, which are seed-major. `reference`: unless 'off', every scorer that has a reference
+    is held against it, on rows and networks of which some are drawn by `chance`, and one that differs fails; the
+    `checks`, as JSON, say how far apart they are.
     """
     features = evaluation.at_layer(networks, layer).features
     scores = Scores.empty(len(networks), len(choices), len(features))
     compared = min(rows, evaluation.inputs.shape[-2])
+    checks = Checks(networks, evaluation, layer, seeds, chance)
     for position, choice in enumerate(choices):
         started = time.perf_counter()
         reads = traits_of(choice.name).reads
@@ -87,12 +92,14 @@ def score_all(choices: Sequence[Choice], networks: Ensemble, evaluation: Evaluat
         try:
             attribution = choice.attribute_seeds(networks, seen, layer, seeds)
             check(attribution, len(networks), features, compared)
+            scores.arrays["scorer_seconds"][position] = time.perf_counter() - started
+            if reference != "off":
+                checks.hold(choice, attribution, seen)
             scores.put(position, attribution, compared)
         except (Exception, SystemExit) as error:  # a plug-in's code may raise anything: it costs its own rows
             scores.fail(position, choice.name, error)
-        scores.arrays["scorer_seconds"][position] = time.perf_counter() - started
     failed = np.frombuffer(json.dumps(scores.failures).encode(), np.uint8)
-    return {**scores.arrays, "agreement": agreement(scores), "failures": failed}
+    return {**scores.arrays, "agreement": agreement(scores), "failures": failed, "checks": checks.packed()}
 
 
 def check(attribution: Attribution, members: int, features: Sequence[str], rows: int) -> None:

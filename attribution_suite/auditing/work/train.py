@@ -48,7 +48,7 @@ def score_originals(subject: Subject, dataset: TabularDataset, device: torch.dev
                          ("test", dataset.test.inputs.to(device)), ("baseline", evaluation.baseline[None])):
         finite_outputs(networks, inputs, rows)
     arrays = score_all(subject.choices, networks, evaluation, subject.layer, evaluation, subject.profile.lime_rows,
-                       subject.seeds)
+                       subject.seeds, subject.reference)
     arrays |= original_outcomes(subject, dataset, networks, evaluation, arrays["measured"])
     arrays |= curves(trained) | {"each_effect": each_effect(
         networks.tail(subject.layer), evaluation.at_layer(networks, subject.layer))}
