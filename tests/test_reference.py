@@ -268,7 +268,7 @@ def test_a_row_at_a_kink_is_passed_over() -> None:
 # Words, tables and a whole run.
 
 def test_what_the_page_and_the_terminal_say() -> None:
-    row = {"dataset": "d", "removal": "retrain", "layer": 0, "scorer": "saliency", "package": "captum",
+    row = {"dataset": "d", "split": 0, "removal": "retrain", "layer": 0, "scorer": "saliency", "package": "captum",
            "version": "0.9.0", "networks": 3, "rows": 3, "passed_over": 1, "largest_diff": 2.1e-7, "tolerance": 1e-4,
            "passed": True, "note": ""}
     apart = {**row, "scorer": "deep_lift", "removal": "fold", "largest_diff": 0.012, "passed": False}
