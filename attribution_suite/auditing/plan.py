@@ -28,6 +28,7 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.removals import REMOVALS
+from attribution_suite.removals.removal import inapplicable
 from attribution_suite.scorers.choice import traits_of
 
 # What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
@@ -54,6 +55,9 @@ def make_plan(spec: Spec, datasets: Collection[TabularDataset], given: Given | N
     for original, dataset in zip(originals, datasets, strict=True):
         named_nodes(spec, original.subject, dataset)
         check_scorers(original.subject, dataset)
+    if spec.removals and not removals_for(spec, given):
+        raise InputError(f"option 'removals': none of {', '.join(spec.removals)} can be done to the given networks: "
+                         "name others, as fold or constant")
     looks = [] if spec.inside is None else [
         look for original, dataset in zip(originals, datasets, strict=True) if not dataset.split
         and (look := plan_look(original, dataset, spec.inside, say)) is not None]
@@ -137,9 +141,16 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
     pieces = [(tuple(names[start:start + FEATURES_AT_ONCE] for names in features),
                tuple(ranks[start:start + FEATURES_AT_ONCE])) for start in range(0, len(ranks), FEATURES_AT_ONCE)]
     first: list[Chunk] = [ExamineOriginals(original, *piece) for piece in pieces]
-    if any(REMOVALS.load(removal).traits.tuned for removal in spec.removals):
+    removals = removals_for(spec, subject.given)
+    if any(REMOVALS.load(removal).traits.tuned for removal in removals):
         first.append(TuneSham(original))
-    return first + [RemoveFeatures(original, removal, *piece) for removal in spec.removals for piece in pieces]
+    return first + [RemoveFeatures(original, removal, *piece) for removal in removals for piece in pieces]
+
+
+def removals_for(spec: Spec, given: Given | None) -> list[str]:
+    """The removals of the spec that can be done to the networks."""
+    left_out = {} if given is None else inapplicable(spec.removals, given.networks)
+    return [removal for removal in spec.removals if removal not in left_out]
 
 
 def named_nodes(spec: Spec, subject: Subject, dataset: TabularDataset) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from attribution_suite.auditing.machine import available_cores, describe_machine
 from attribution_suite.auditing.plan import architecture_for
 from attribution_suite.auditing.spec import Spec
 from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.removals import removal
 from attribution_suite.scorers.choice import inapplicable
 
 
@@ -27,7 +28,7 @@ def describe(spec: Spec, context: RunContext, chunks: Sequence[Chunk],
         "versions": {"python": machine["python"], **VERSIONS}, "code": code_digest(),
         "machine": {**machine, "cores": available_cores()},
         "made_by": made_by(chunks, context),
-        "datasets": {chunk.subject.name: about(chunk, chunks, context)
+        "datasets": {chunk.subject.name: about(chunk, chunks, context, spec)
                      for chunk in chunks if isinstance(chunk, TrainOriginals) and not chunk.subject.split},
         "failed": [{"chunk": chunk, "error": error} for chunk, error in failed],
     }
@@ -43,14 +44,15 @@ def made_by(chunks: Sequence[Chunk], context: RunContext) -> list[dict[str, Any]
     return [{**dict(machine), "chunks": count} for machine, count in counts.items()]
 
 
-def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext) -> dict[str, Any]:
+def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext, spec: Spec) -> dict[str, Any]:
     """One data set in run.json; what differs between splits is that of the first, and of each under 'splits'."""
     subject, stored = original.subject, load(original, context.store)
     dataset = context.dataset(subject)
     removed = dict.fromkeys(name for chunk in chunks if isinstance(chunk, RemoveFeatures) and
                             chunk.originals == original for name in chunk.removed)
     networks = {} if subject.given is None else {"networks": subject.given.describe() | {
-        "not_applicable": inapplicable(subject.scorers, subject.given.networks)}}
+        "not_applicable": removal.inapplicable(spec.removals, subject.given.networks) | inapplicable(
+            subject.scorers, subject.given.networks)}}
     return {
         **networks,
         **asdict(dataset.provenance), "simulated": dataset.provenance.simulated, "fingerprint": subject.data,

@@ -31,6 +31,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.files import exclusive, prove_writable, sweep, write_atomically, writing
 from attribution_suite.networks.given import Networks
 from attribution_suite.options import whole_number
+from attribution_suite.removals import removal
 from attribution_suite.scorers.choice import inapplicable, scorers_at
 
 
@@ -121,7 +122,7 @@ def failures(chunks: Sequence[Chunk], done: Sequence[Done], store: Store) -> lis
 
 def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularDataset], training: Training | None,
                    outputs: str | None, output: int | str | None, say: Callable[[str], None]) -> Given:
-    """The user's networks as the originals, and lines on how they run and on the scorers that do not apply.
+    """The user's networks as the originals, and lines on how they run and on the methods that do not apply.
 
     Raises InputError for networks that do not fit the one data set, or that have no such layer.
     """
@@ -130,7 +131,8 @@ def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularD
     dataset = next(iter(datasets))
     given = Given.of(networks, dataset, spec.profile.seeds, training, outputs, output)
     given.networks.tail(spec.layer)
-    reasons = inapplicable(scorers_at(spec.scorers, spec.layer), given.networks)
+    reasons = removal.inapplicable(spec.removals, given.networks) | inapplicable(
+        scorers_at(spec.scorers, spec.layer), given.networks)
     lines = [f"not applicable: {', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"
              for reason in dict.fromkeys(reasons.values())]
     for line in (*given.sentences(), *lines):

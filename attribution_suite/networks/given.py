@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +10,12 @@ from torch import Tensor, nn
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
 from attribution_suite.networks.chain import NoChain
+from attribution_suite.networks.estimators import Reading, as_perceptrons, check_columns, is_estimator, private
 from attribution_suite.networks.forward import collect
 from attribution_suite.networks.modules import CLOSE, PROBE_ROWS, Modules
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.networks.predictors import Predictors
 from attribution_suite.networks.probabilities import as_logits, refuse_probabilities
 from attribution_suite.networks.probe import check_modules, copied
 from attribution_suite.networks.taken_apart import Fitted, in_float32, is_network, picked, taken_apart
@@ -20,7 +23,8 @@ from attribution_suite.networks.training import Trained
 from attribution_suite.networks.wrapped import LogitDifference
 
 Network = nn.Module | Fitted
-Networks = Ensemble | Trained | Network | Sequence[Network]
+Estimator = Any  # what fits, predicts and knows its parameters, as scikit-learn's do
+Networks = Ensemble | Trained | Network | Estimator | Sequence[Network] | Sequence[Estimator]
 KINK = 1e-5  # rows with a pre-activation nearer to 0 may have another gradient by rounding
 
 
@@ -32,17 +36,19 @@ def as_ensemble(networks: Networks, dataset: TabularDataset, outputs: str | None
     the modules' outputs and gradients on training rows; any other module goes behind an editable layer (`Modules`), and
     its `note` says why. A skorch net, a compiled module and one on several devices are taken apart; float64 is taken as
     float32 where the outputs stay. Of two logits for a binary task the second minus the first is explained.
+    A fitted MLPClassifier or MLPRegressor of scikit-learn becomes stacked weights too; of any other estimator only the
+    predictions are known (`Predictors`).
 
     `outputs`: what modules return for classes, 'logit' or 'probability' (networks of this library return logits);
     without it, what looks like probabilities is refused. `output`: which of several results that they return, by index,
     key or attribute. Raises InputError where networks do not fit together, or not the table.
     """
     inputs, ready = dataset.train.inputs[:PROBE_ROWS], isinstance(networks, Trained | Ensemble)
-    ensemble = _ready(networks) if ready else _of_modules(networks, inputs, outputs, output)
+    ensemble = _ready(networks) if ready else _of_given(_listed(networks), dataset, outputs, output)
     if ensemble.architecture.features != inputs.shape[1]:
         raise InputError(f"the networks take {ensemble.architecture.features} inputs, the table has {inputs.shape[1]} "
                          "columns after encoding: give the table that they were trained on")
-    if outputs is None and not ready:
+    if outputs is None and not ready and all(map(is_network, _listed(networks))):
         refuse_probabilities(ensemble, dataset)
     if dataset.task == "binary" and ensemble.architecture.outputs == 2:
         ensemble = _difference(ensemble, inputs)
@@ -65,8 +71,31 @@ def _ready(networks: object) -> Ensemble:
     return networks
 
 
-def _of_modules(networks: object, inputs: Tensor, outputs: str | None, output: int | str | None) -> Ensemble:
-    modules, note = in_float32(picked(taken_apart(_listed(networks)), output), inputs)
+def _of_given(networks: list[object], dataset: TabularDataset, outputs: str | None,
+              output: int | str | None) -> Ensemble:
+    estimators = [network for network in networks if not is_network(network)]
+    if not estimators:
+        return _of_modules(networks, dataset.train.inputs[:PROBE_ROWS], outputs, output)
+    if len(estimators) < len(networks):
+        raise InputError("some networks are modules, some estimators: audit them one by one")
+    if outputs is not None or output is not None:
+        raise InputError("options 'outputs' and 'output' are for modules: an estimator's own predict_proba, "
+                         "decision_function or predict is read")
+    return _of_estimators(estimators, dataset)
+
+
+def _of_estimators(estimators: list[object], dataset: TabularDataset) -> Ensemble:
+    for number, estimator in enumerate(estimators):
+        check_columns(estimator, number, dataset)
+    inputs = dataset.train.inputs[:PROBE_ROWS]
+    copies = [private(estimator, number) for number, estimator in enumerate(estimators)]
+    readings = [Reading.of(estimator, dataset) for estimator in copies]
+    predictors = Predictors.wrap(copies, readings, inputs)
+    return as_perceptrons(copies, readings, dataset, inputs) or predictors
+
+
+def _of_modules(networks: list[object], inputs: Tensor, outputs: str | None, output: int | str | None) -> Ensemble:
+    modules, note = in_float32(picked(taken_apart(networks), output), inputs)
     explained = as_logits(modules, outputs)
     check_modules(modules)
     try:
@@ -124,8 +153,9 @@ def _difference(networks: Ensemble, inputs: Tensor) -> Ensemble:
 
 def _listed(networks: object) -> list[object]:
     """A user's list. Raises InputError for what is none, or holds anything but networks."""
-    listed = [networks] if is_network(networks) else list(networks) if isinstance(networks, Sequence) else []
-    if not listed or not all(map(is_network, listed)):
-        raise InputError(f"networks are an nn.Module, a list of nn.Modules or what `train` returns, got "
+    alone = is_network(networks) or is_estimator(networks)
+    listed = [networks] if alone else list(networks) if isinstance(networks, Sequence) else []
+    if not listed or not all(is_network(network) or is_estimator(network) for network in listed):
+        raise InputError(f"networks are an nn.Module, a fitted estimator, a list of these or what `train` returns, got "
                          f"{' '.join(repr(networks).split())[:60]}")
     return listed

@@ -55,7 +55,7 @@ class Ensemble(ABC):
 
     @abstractmethod
     def refusal(self, reads: str) -> str | None:
-        """Why a method that reads 'layers' or 'activations' cannot be asked of these networks; None if it can."""
+        """Why a method that reads 'gradients', 'layers' or 'activations' cannot be asked of these; None if it can."""
 
     @abstractmethod
     def to(self, device: torch.device) -> Self:
@@ -121,6 +121,14 @@ class Ensemble(ABC):
         """The first pre-activation W x + b, `[E, rows, hidden]`."""
         rows = inputs.expand(len(self), -1, -1)
         return torch.baddbmm(self.first_bias[:, None], rows, self.first_weight.transpose(1, 2))
+
+    def first_with(self, first: Tensor, inputs: Tensor, columns: Sequence[int], values: Tensor) -> Tensor:
+        """W x + b, `first` `[E, rows, hidden]`, when `columns` of the inputs take other values, `[…, rows, columns]`.
+
+        A rank-1 change of what is known.
+        """
+        change = (values - inputs[..., list(columns)]).expand(len(self), -1, -1)
+        return torch.baddbmm(first, change, self.first_weight[:, :, list(columns)].transpose(1, 2))
 
     def explained_output(self, first: Tensor, explained: Tensor | None) -> Tensor:
         """The explained output at first pre-activations `[E, rows, variants, hidden]`, without the last axis.

@@ -15,6 +15,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.target_scale import cold_start
 from attribution_suite.networks.training import Trained, train
+from attribution_suite.removals import REMOVALS
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ class Removal(Protocol):
     def replacement(self) -> Replacement | None:
         """How training data lose the columns, for a baseline that is refitted; None if only weights are edited."""
         ...
+
+
+def inapplicable(names: Sequence[str], networks: Ensemble) -> dict[str, str]:
+    """Which removals cannot be done to these networks, and why: fine-tuning needs gradients."""
+    reason = networks.refusal("gradients")
+    return {name: reason for name in names if reason and REMOVALS.load(name).traits.tuned}
 
 
 def edited(networks: Ensemble, started: float) -> Trained:

@@ -1,5 +1,6 @@
 """Retraining without the column: the reference."""
 
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,8 +10,9 @@ from torch import Tensor
 from attribution_suite.networks.batches import Block, Replacement
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.predictors import Predictors
 from attribution_suite.networks.training import Trained
-from attribution_suite.removals.removal import RemovalTraits, Setting
+from attribution_suite.removals.removal import RemovalTraits, Setting, edited
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Retrain:
     That is the network without the input, paired with the original: every other weight starts where the original's did.
     For a hidden unit the layers below are frozen as they were trained: the layers above start where the original's did
     and are trained on the other units.
+    An estimator that only predicts is cloned and fitted by its own `fit`, column j at its training mean in every row.
     """
 
     name: ClassVar[str] = "retrain"
@@ -27,6 +30,9 @@ class Retrain:
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """`steps` are those of the cold training."""
+        if isinstance(networks, Predictors):
+            started = time.perf_counter()
+            return edited(networks.refitted(nodes, setting.train, setting.seeds), started)
         variants = len(networks) // len(setting.seeds)
         members = torch.arange(len(setting.seeds)).repeat_interleave(variants)
         cold = setting.cold(networks).select(members)

@@ -16,7 +16,7 @@ from attribution_suite.networks.forward import collect
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
 
-Reads = Literal["network", "layers", "activations", "labels"]
+Reads = Literal["network", "gradients", "layers", "activations", "labels"]
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,10 @@ class Attribution:
 class ScorerTraits:
     """What a scorer declares of itself.
 
-    `reads`: 'network', the outputs and their gradients; 'layers', a perceptron's weights; 'activations', its activation
-    modules, through hooks; 'labels', the training rows (of a hidden layer their activations) and their labels, never
-    the network that is explained: a baseline, which no edit of weights changes.
+    `reads`: 'network', the outputs alone; 'gradients', these and their gradients; 'layers', a perceptron's weights;
+    'activations', its activation modules, through hooks; 'labels', the training rows (of a hidden layer their
+    activations) and their labels, never the network that is explained: a baseline, which no edit of weights changes.
+    What a model does not have (an estimator's gradients) makes a scorer that reads it 'not applicable'.
     `below`: it needs the layers below the one it scores (conductance), so it takes whole networks and an option
     `layer`, and scores hidden units only; all others see a hidden layer through the tail.
     `at`: the layers whose nodes it scores, 0 the inputs; of what scores hidden units only, from 1.
@@ -211,7 +212,7 @@ class Scorer(Protocol):
         ...
 
 
-def check_applies(scorer: Scorer, networks: Ensemble) -> None:
+def check_applies(scorer: Scorer | type[Scorer], networks: Ensemble) -> None:
     """Raises InputError where the networks do not have what the scorer reads."""
     if reason := networks.refusal(scorer.traits.reads):
         raise InputError(f"{scorer.name} does not apply: {reason}")

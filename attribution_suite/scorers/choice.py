@@ -12,7 +12,7 @@ from attribution_suite.options import checked_options
 from attribution_suite.registry import bare, canonical, options_in
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.alone import by_reference
-from attribution_suite.scorers.attribution import Attribution, Evaluation, Scorer, ScorerTraits
+from attribution_suite.scorers.attribution import Attribution, Evaluation, Scorer, ScorerTraits, check_applies
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,14 @@ class Choice:
         return cls(name, options, None if traits.rows is None else getattr(numbers, traits.rows), by_reference)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation, layer: int = 0) -> Attribution:
-        """The attribution at a layer: through the tail, or of the whole network for what needs the layers below."""
+        """The attribution at a layer: through the tail, or of the whole network for what needs the layers below.
+
+        Raises InputError where the networks do not have what the scorer reads.
+        """
         if reason := refusal_at(self.name, layer):
             raise InputError(reason)
         scorer, through = self.scorer(layer), 0 if traits_of(self.name).below else layer
+        check_applies(scorer, networks)
         limited = evaluation if self.rows is None else evaluation.with_rows(self.rows)
         attribution = scorer.attribute(networks.tail(through), limited.at_layer(networks, through))
         if self.by_reference and scorer.traits.reference:

@@ -25,7 +25,7 @@ class GradientShap:
     samples: int = 5
     name: ClassVar[str] = "gradient_shap"
     traits: ClassVar[ScorerTraits] = ScorerTraits(
-        zero_on_zero_weights=True, draws=True,
+        reads="gradients", zero_on_zero_weights=True, draws=True,
         reference="attribution_suite.scorers.references.captum_package:gradient_shap")
 
     def __post_init__(self) -> None:

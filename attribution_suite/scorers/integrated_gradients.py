@@ -28,7 +28,7 @@ class IntegratedGradients:
     steps: int = 50
     name: ClassVar[str] = "integrated_gradients"
     traits: ClassVar[ScorerTraits] = ScorerTraits(
-        zero_on_zero_weights=True,
+        reads="gradients", zero_on_zero_weights=True,
         reference="attribution_suite.scorers.references.captum_package:integrated_gradients")
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class SmoothIntegratedGradients:
     steps: int = 50
     name: ClassVar[str] = "smooth_integrated_gradients"
     traits: ClassVar[ScorerTraits] = ScorerTraits(
-        zero_on_zero_weights=True, draws=True,
+        reads="gradients", zero_on_zero_weights=True, draws=True,
         reference="attribution_suite.scorers.references.captum_package:smooth_integrated_gradients")
 
     def __post_init__(self) -> None:

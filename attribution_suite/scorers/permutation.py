@@ -68,8 +68,8 @@ def _rises(networks: Ensemble, evaluation: Evaluation, orders: Sequence[Tensor])
         weight, values = networks.first_weight[:, :, list(group)], evaluation.inputs[..., list(group)]
         rise = torch.zeros_like(base)
         for order in orders:
-            change = (values[..., order, :] - values).expand(len(networks), -1, -1)
-            outputs = networks.finish(torch.baddbmm(first, change, weight.transpose(1, 2)))
+            moved = networks.first_with(first, evaluation.inputs, group, values[..., order, :])
+            outputs = networks.finish(moved)
             rise += task_loss(outputs, evaluation.targets, evaluation.task) - base
         # Not left to rounding: two passes over the same numbers may differ in the last bit.
         rises.append(torch.where((weight != 0).any(2).any(1), rise / len(orders), 0.0))
