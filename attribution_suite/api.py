@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from attribution_suite.measures.worst_case.result import WorstCase
     from attribution_suite.networks.given import Networks
     from attribution_suite.networks.network import Ensemble
+    from attribution_suite.networks.refit import Fit
     from attribution_suite.networks.training import Trained
     from attribution_suite.results import Audit
     from attribution_suite.scorers.attribution import Attribution
@@ -79,15 +80,15 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: in
 @in_own_words
 def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], method: str, *, layer: int = 0,
            seeds: Sequence[int] | None = None, preset: str | None = None, training: "Training | None" = None,
-           tuning: float = 1.0, outputs: str | None = None, output: int | str | None = None,
+           tuning: float = 1.0, outputs: str | None = None, output: int | str | None = None, fit: "Fit | None" = None,
            **options: Any) -> "Ensemble":
     """Copies of the networks without a feature (at a hidden layer: without a unit, 'unit:3').
 
     `feature`: one, or several that are removed together: 'sex+race', or a list of names.
     `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
     budget of a retraining instead of the preset's; `tuning`: the fine-tuning epochs as a fraction of the full ones.
-    `outputs`, `output`: as for `audit`. `options` are the method's own, as `deviation=0.5` of stochastic_tuning, which
-    may stand in `method` too: 'stochastic_tuning?deviation=0.5'.
+    `outputs`, `output`, `fit`: as for `audit`. `options` are the method's own, as `deviation=0.5` of stochastic_tuning,
+    which may stand in `method` too: 'stochastic_tuning?deviation=0.5'.
     `to_module(e)` of what is returned is network e as a module: the user's own class with the edited weights where
     these were read from it (a chain of Linear and activation), else `Sequential(Linear, the user's module)`.
 
@@ -97,6 +98,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
 
     from attribution_suite.networks.given import as_ensemble
     from attribution_suite.networks.nodes import Nodes
+    from attribution_suite.networks.refit import Refit
     from attribution_suite.options import checked_options, positive, seed_numbers, whole_number
     from attribution_suite.removals import REMOVALS
     from attribution_suite.removals.removal import Removal, Setting
@@ -112,7 +114,8 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     nodes = Nodes.of([removed.columns]).repeat(len(original)).to(original.device)
     cold = _budget(training) or table.preset.training
     warm = replace(cold, epochs=max(1, round(table.preset.tuning_epochs * positive("tuning", tuning))))
-    setting = Setting.of(table, original, layer, numbers, cold, warm)
+    refit = Refit.of(fit, networks, outputs, output, layer)
+    setting = Setting.of(table, original, layer, numbers, cold, warm, refit)
     return original.with_tail(edit.remove(original.tail(layer), nodes, setting).networks)
 
 
@@ -157,7 +160,7 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
 @in_own_words
 def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
           outputs: str | None = None, output: int | str | None = None, training: "Training | None" = None,
-          target: str | None = None,
+          fit: "Fit | None" = None, target: str | None = None,
           task: str | None = None, remove: str | Sequence[str | Sequence[str]] | None = None,
           removals: Sequence[str] | None = None,
           scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
@@ -180,7 +183,10 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     attribute. `outputs`: what they return for classes, 'logit' or 'probability', whose logits are then explained;
     without it, what looks like probabilities is refused. Of two logits for a binary task the second minus the first is
     explained. `training`: the budget of their retraining and, in part, of
-    their fine-tuning.
+    their fine-tuning. `fit(model, split, seed)`: their own recipe in the place of that retraining. It trains `model`,
+    an untrained copy (in train mode; an estimator is cloned), on `split.train` and `split.validation` (`.inputs`,
+    `.targets`), where the removed columns are at their means, in place, or returns another.
+    A fitted estimator of scikit-learn's kind is a network too: an MLP as stacked weights, any other by its predictions.
     `remove`: features (or 'unit:3' of a hidden `layer`), 'top:K' or 'all'; default: what each data set declares.
     Several that are removed together, from one network, are a list of their names, or 'sex+race'.
     `removals`, `scorers`: which methods, options behind a name if you like (`integrated_gradients?steps=100`); default:
@@ -233,7 +239,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         conditional_on=conditional_on, favourable=favourable, splits=splits, reference=reference)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
-                       outputs=outputs, output=output, say=say)
+                       outputs=outputs, output=output, fit=fit, say=say)
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:
         failed = run_audit(prepared, context, folder)
         write_verdicts(folder)

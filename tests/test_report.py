@@ -274,9 +274,12 @@ def test_one_network_is_called_one_and_has_no_interval(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("plain")
 def test_given_networks_are_called_given(tmp_path: Path) -> None:
     run = record(whole_run(), ("boston",))
-    run["datasets"]["boston"]["networks"] = {"count": 2}
+    run["datasets"]["boston"]["networks"] = {
+        "count": 2, "how": "by predictions alone", "retraining": "by their fit",
+        "not_applicable": {"lrp": "no layers", "retrain": "no layers"}}
     page = draw_report(write_run(tmp_path / "given", tables(whole_run(), 2, ("boston",)), run)).read_text()
     assert "2 networks given by the user" in page and "trained here" not in page
+    assert "retrains them by their fit. Not applicable: lrp, retrain: no layers." in page
 
 
 def test_several_networks_have_intervals(page: str) -> None:

@@ -13,23 +13,29 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.given import Networks, as_ensemble
 from attribution_suite.networks.modules import PROBE_ROWS
 from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.networks.predictors import Predictors
+from attribution_suite.networks.refit import Refit
 
 
 @dataclass(frozen=True)
 class Given:
     """`networks`: one a seed. `training`: the budget of retraining, its epochs that of a warm start too (a fraction).
 
-    `digest`: of every parameter and of the outputs on some training rows, so of the code as well.
+    `digest`: of every parameter and of the outputs on some training rows, so of the code as well. `refit`: the user's
+    own recipe of retraining, if there is one.
     """
 
     networks: Ensemble
     training: Training
     digest: str
+    refit: Refit | None = None
 
     @classmethod
     def of(cls, networks: Networks, dataset: TabularDataset, seeds: int, training: Training | None = None,
-           outputs: str | None = None, output: int | str | None = None) -> "Given":
-        """One network a seed; `outputs` and `output` as for `as_ensemble`.
+           outputs: str | None = None, output: int | str | None = None, fit: object = None,
+           layer: int = 0) -> "Given":
+        """One network a seed; `outputs` and `output` as for `as_ensemble`, `fit` as for `Refit`.
 
         Raises InputError where they do not fit the table, each other or the seeds.
         """
@@ -37,21 +43,38 @@ class Given:
         if len(ensemble) != seeds:
             raise InputError(f"{len(ensemble)} networks are given for {seeds} seeds: leave out option 'seeds', for "
                              "each network given is one")
-        return cls(ensemble, training or GENERIC.training, _digest(ensemble, dataset.train.inputs[:PROBE_ROWS]))
+        refit = Refit.of(fit, networks, outputs, output, layer)
+        digest = _digest(ensemble, dataset.train.inputs[:PROBE_ROWS], "" if refit is None else refit.source)
+        return cls(ensemble, training or GENERIC.training, digest, refit)
 
     def describe(self) -> dict[str, Any]:
         """For run.json."""
         return {"count": len(self.networks), "digest": self.digest, "training": asdict(self.training),
-                "architecture": str(self.networks.architecture), "how": self.networks.how}
+                "architecture": str(self.networks.architecture), "how": self.networks.how,
+                "retraining": self.retraining}
+
+    @property
+    def retraining(self) -> str:
+        """How `retrain` trains them, with the budget."""
+        if self.refit is not None:
+            return "by the fit that was given with them"
+        if isinstance(self.networks, Predictors):
+            return "by the estimator's own fit, of a clone"
+        budget = self.training
+        words = (f"by this library: at most {budget.epochs} epochs in batches of {budget.batch_size}, "
+                 f"{budget.optimiser} at {budget.learning_rate:g}")
+        return words + (", as Linear and activation: without dropout and batch norm"
+                        if isinstance(self.networks, Perceptrons) else ", in eval mode")
 
     def sentences(self) -> list[str]:
         """What the user is told of how their networks run."""
         count = len(self.networks)
-        return [f"{count} given network{'s' * (count > 1)}, {self.networks.architecture}, run {self.networks.how}"]
+        return [f"{count} given network{'s' * (count > 1)}, {self.networks.architecture}, run {self.networks.how}",
+                f"retrain retrains them {self.retraining}"]
 
 
-def _digest(networks: Ensemble, rows: torch.Tensor) -> str:
-    digest = hashlib.sha256(str(networks.architecture).encode())
+def _digest(networks: Ensemble, rows: torch.Tensor, fit: str) -> str:
+    digest = hashlib.sha256(f"{networks.architecture}{fit}".encode())
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the last bits of a sum depend on it, and the same networks must be found again
     try:

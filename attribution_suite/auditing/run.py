@@ -47,19 +47,22 @@ class Prepared:
 
 def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), networks: Networks | None = None,
             training: Training | None = None, outputs: str | None = None,
-            output: int | str | None = None, say: Callable[[str], None] = print) -> Prepared:
+            output: int | str | None = None, fit: object = None,
+            say: Callable[[str], None] = print) -> Prepared:
     """Loads every data set and checks all that can be checked.
 
     `tables`: the caller's own; `networks`: the caller's in the place of originals trained here, which return `outputs`
-    ('logit' or 'probability'; of several results the one at `output`), with the budget `training` of their retraining;
-    `device`: 'auto', 'cpu' or 'cuda'.
+    ('logit' or 'probability'; of several results the one at `output`), with the budget `training` of their retraining,
+    or a `fit` of their own; `device`: 'auto', 'cpu' or 'cuda'.
     Raises InputError for what cannot be run.
     """
     if networks is not None and spec.splits > 1:
         raise InputError("option 'splits': networks that are given were trained on one split: leave it out")
+    if networks is None and fit is not None:
+        raise InputError("option 'fit' retrains networks of your own: give these as 'networks'")
     datasets, computer = load_all(spec, tables), choose(device)
     given = None if networks is None else given_networks(
-        networks, spec, datasets.values(), training, outputs, output, say)
+        networks, spec, datasets.values(), training, outputs, output, fit, say)
     plan = make_plan(spec, list(datasets.values()), given, computer, say)
     for dataset in first_splits(datasets).values():
         for note in dataset.notes:
@@ -121,7 +124,7 @@ def failures(chunks: Sequence[Chunk], done: Sequence[Done], store: Store) -> lis
 
 
 def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularDataset], training: Training | None,
-                   outputs: str | None, output: int | str | None, say: Callable[[str], None]) -> Given:
+                   outputs: str | None, output: int | str | None, fit: object, say: Callable[[str], None]) -> Given:
     """The user's networks as the originals, and lines on how they run and on the methods that do not apply.
 
     Raises InputError for networks that do not fit the one data set, or that have no such layer.
@@ -129,7 +132,7 @@ def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularD
     if len(datasets) != 1:
         raise InputError(f"networks belong to one data set, {len(datasets)} are named: audit them one by one")
     dataset = next(iter(datasets))
-    given = Given.of(networks, dataset, spec.profile.seeds, training, outputs, output)
+    given = Given.of(networks, dataset, spec.profile.seeds, training, outputs, output, fit, spec.layer)
     given.networks.tail(spec.layer)
     reasons = removal.inapplicable(spec.removals, given.networks) | inapplicable(
         scorers_at(spec.scorers, spec.layer), given.networks)

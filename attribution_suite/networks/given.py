@@ -44,11 +44,11 @@ def as_ensemble(networks: Networks, dataset: TabularDataset, outputs: str | None
     key or attribute. Raises InputError where networks do not fit together, or not the table.
     """
     inputs, ready = dataset.train.inputs[:PROBE_ROWS], isinstance(networks, Trained | Ensemble)
-    ensemble = _ready(networks) if ready else _of_given(_listed(networks), dataset, outputs, output)
+    ensemble = _ready(networks) if ready else _of_given(listed(networks), dataset, outputs, output)
     if ensemble.architecture.features != inputs.shape[1]:
         raise InputError(f"the networks take {ensemble.architecture.features} inputs, the table has {inputs.shape[1]} "
                          "columns after encoding: give the table that they were trained on")
-    if outputs is None and not ready and all(map(is_network, _listed(networks))):
+    if outputs is None and not ready and all(map(is_network, listed(networks))):
         refuse_probabilities(ensemble, dataset)
     if dataset.task == "binary" and ensemble.architecture.outputs == 2:
         ensemble = _difference(ensemble, inputs)
@@ -61,7 +61,7 @@ def as_ensemble(networks: Networks, dataset: TabularDataset, outputs: str | None
 
 def count_networks(networks: Networks) -> int:
     """How many networks a user gives: one module is one. Raises InputError for what are no networks."""
-    return len(_ready(networks)) if isinstance(networks, Trained | Ensemble) else len(_listed(networks))
+    return len(_ready(networks)) if isinstance(networks, Trained | Ensemble) else len(listed(networks))
 
 
 def _ready(networks: object) -> Ensemble:
@@ -151,7 +151,7 @@ def _difference(networks: Ensemble, inputs: Tensor) -> Ensemble:
     return replace(Modules.wrap([LogitDifference(module) for module in networks.templates], inputs), note=networks.note)
 
 
-def _listed(networks: object) -> list[object]:
+def listed(networks: object) -> list[object]:
     """A user's list. Raises InputError for what is none, or holds anything but networks."""
     alone = is_network(networks) or is_estimator(networks)
     listed = [networks] if alone else list(networks) if isinstance(networks, Sequence) else []

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -13,6 +14,7 @@ from attribution_suite.datasets.table import Split, TabularDataset, Task
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.refit import Refit
 from attribution_suite.networks.target_scale import cold_start
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.removals import REMOVALS
@@ -24,7 +26,8 @@ class Setting:
 
     `training` is the original's budget, `tuning` that of a warm start; `seeds` fix batch order and draws. `fresh`: the
     untrained networks of some seeds, for a hidden layer the tails of the untrained originals; None: the networks'
-    own `fresh`, which is the original's initialisation at the input only.
+    own `fresh`, which is the original's initialisation at the input only. `refit`: what retrains networks like some
+    without nodes, in the place of a training here; None: there is no such recipe.
     """
 
     train: Split
@@ -34,14 +37,19 @@ class Setting:
     training: Training
     tuning: Training
     fresh: Callable[[Sequence[int]], Ensemble] | None = None
+    refit: Callable[[Ensemble, Nodes, Sequence[int]], Ensemble] | None = None
 
     @classmethod
     def of(cls, dataset: TabularDataset, networks: Ensemble, layer: int, seeds: Sequence[int], training: Training,
-           tuning: Training) -> "Setting":
-        """What a removal from `networks`, one a seed, sees at a layer: the inputs, or the networks' activations."""
+           tuning: Training, refit: Refit | None = None) -> "Setting":
+        """What a removal from `networks`, one a seed, sees at a layer: the inputs, or the networks' activations.
+
+        `refit`: a user's own recipe of retraining from the inputs.
+        """
         train_split, validation = dataset.train.to(networks.device), dataset.validation.to(networks.device)
         if layer == 0:
-            return cls(train_split, validation, dataset.task, seeds, training, tuning)
+            return cls(train_split, validation, dataset.task, seeds, training, tuning,
+                       refit=None if refit is None else partial(refit.networks, dataset))
         hidden, hidden_validation = (Split(networks.activations(split.inputs)[layer], split.targets)
                                      for split in (train_split, validation))
         return cls(hidden, hidden_validation, dataset.task, seeds, training, tuning,

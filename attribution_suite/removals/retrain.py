@@ -22,7 +22,8 @@ class Retrain:
     That is the network without the input, paired with the original: every other weight starts where the original's did.
     For a hidden unit the layers below are frozen as they were trained: the layers above start where the original's did
     and are trained on the other units.
-    An estimator that only predicts is cloned and fitted by its own `fit`, column j at its training mean in every row.
+    Where a user's own `fit` is given, it trains a fresh copy of their model; an estimator that only predicts is cloned
+    and fitted by its own `fit`. Column j is at its training mean in every row of theirs, and always for what they made.
     """
 
     name: ClassVar[str] = "retrain"
@@ -30,8 +31,10 @@ class Retrain:
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """`steps` are those of the cold training."""
+        started = time.perf_counter()
+        if setting.refit is not None:
+            return edited(setting.refit(networks, nodes, setting.seeds), started)
         if isinstance(networks, Predictors):
-            started = time.perf_counter()
             return edited(networks.refitted(nodes, setting.train, setting.seeds), started)
         variants = len(networks) // len(setting.seeds)
         members = torch.arange(len(setting.seeds)).repeat_interleave(variants)

@@ -16,7 +16,8 @@ class Saliency:
 
     name: ClassVar[str] = "saliency"
     traits: ClassVar[ScorerTraits] = ScorerTraits(
-        reads="gradients", zero_on_zero_weights=True, reference="attribution_suite.scorers.references.captum_package:saliency")
+        reads="gradients", zero_on_zero_weights=True,
+        reference="attribution_suite.scorers.references.captum_package:saliency")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ ≥ 0, in the explained output's units per unit of the input."""

@@ -58,7 +58,8 @@ class Case:
             original.select(members),
             Nodes.of([removable.named(name).columns for names in features for name in names]).to(device),
             evaluation.for_members(members),
-            Setting.of(dataset, original, subject.layer, subject.seeds, subject.preset.training, subject.tuning),
+            Setting.of(dataset, original, subject.layer, subject.seeds, subject.preset.training, subject.tuning,
+                       None if subject.given is None else subject.given.refit),
             test, absolute_delta(subject.rules, original, test)[members])
 
 

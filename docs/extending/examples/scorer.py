@@ -20,7 +20,7 @@ class StandardisedGradient:
     """
 
     name: ClassVar[str] = "standardised_gradient"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="network")
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="gradients")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""
