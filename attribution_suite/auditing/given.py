@@ -64,7 +64,7 @@ class Given:
         words = (f"by this library: at most {budget.epochs} epochs in batches of {budget.batch_size}, "
                  f"{budget.optimiser} at {budget.learning_rate:g}")
         return words + (", as Linear and activation: without dropout and batch norm"
-                        if isinstance(self.networks, Perceptrons) else ", in eval mode")
+                        if isinstance(self.networks, Perceptrons) else ", in train mode")
 
     def sentences(self) -> list[str]:
         """What the user is told of how their networks run."""

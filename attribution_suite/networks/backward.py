@@ -93,12 +93,16 @@ class Backward(ABC):
 
     @abstractmethod
     def rebuilt(self, tensors: Sequence[Tensor]) -> Ensemble:
-        """The networks with other trained parameters, in the order of the buffer."""
+        """The networks with other trained parameters, in the order of `kept`."""
 
     def views(self, flat: Tensor) -> list[Tensor]:
         """A buffer's tensors, `[members, …]` each, in its memory."""
         parts = flat.split([shape.numel() for shape in self.shapes])
         return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def kept(self) -> list[Tensor]:
+        """What stopping keeps of this moment, `[members, …]` each, for `rebuilt`: the parameters."""
+        return self.views(self.parameters.data)
 
     def narrowed(self, flat: Tensor, kept: Tensor) -> Tensor:
         """What is left of a buffer like `parameters` when the members at `kept` stay."""

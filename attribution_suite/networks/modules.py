@@ -50,7 +50,7 @@ class Modules(Ensemble):
     (removing a column, folding a constant or a regression on its peers, ablating, permuting) holds for any module.
     W and b are never trained. What a module returns becomes scale · f + shift, 1 and 0 unless it was trained on
     standardised targets; that is not trained either.
-    Modules run in eval mode, as private copies: the user's own are not touched.
+    Modules run in eval mode, as private copies: the user's own are not touched. They train in train mode.
 
     `state`: every parameter and buffer, stacked `[E, …]`; `templates`: one copy a member that knows the code.
     `trainable`: the parameters that required a gradient. `note`: why they are no stacked weights, and what else is to
@@ -202,8 +202,8 @@ class Modules(Ensemble):
         """What the modules make of their inputs `[E, rows, features]`: `[E, rows, outputs]`."""
         first = first.clone(memory_format=torch.contiguous_format)  # a module may call `view` on it, or change it
         if self.stacked:
-            outputs: Tensor = torch.vmap(lambda state, rows: functional_call(self.templates[0], state, (rows,)))(
-                dict(self.state), first)
+            outputs: Tensor = torch.vmap(lambda state, rows: functional_call(self.templates[0], state, (rows,)),
+                                         randomness="different")(dict(self.state), first)
         else:
             outputs = torch.stack([
                 functional_call(template, {name: value[member] for name, value in self.state.items()}, (rows,))

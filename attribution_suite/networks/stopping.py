@@ -49,7 +49,7 @@ class Stopping:
 
     def __init__(self, loop: Backward, training: Training) -> None:
         self.whole, self.training = loop, training
-        self.best = [tensor.clone() for tensor in loop.views(loop.parameters.data)]
+        self.best = [tensor.clone() for tensor in loop.kept()]
         count = loop.members
         self.best_loss = self.best[0].new_full((count,), torch.inf)
         self.kept_loss, self.since_best = self.best_loss, torch.zeros_like(self.best_loss)
@@ -72,7 +72,7 @@ class Stopping:
         improved = self.running & (losses[1] < self.best_loss)
         kept = self.running if self.training.keep == "last" else improved
         kept_in_loop = kept[self.members]
-        for best, now in zip(self.best, loop.views(loop.parameters.data), strict=True):
+        for best, now in zip(self.best, loop.kept(), strict=True):
             best[self.members[kept_in_loop]] = now[kept_in_loop]
         self.steps[kept] = self.taken
         self.kept_loss = torch.where(kept, losses[1], self.kept_loss)

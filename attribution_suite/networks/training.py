@@ -118,7 +118,7 @@ def held_out_loss(networks: Ensemble, train: Split, validation: Split, task: Tas
 def _narrowed(loop: Backward, optimiser: torch.optim.Optimizer, training: Training,
               kept: Tensor) -> tuple[Backward, torch.optim.Optimizer]:
     """The loop and the optimiser's state for the members at `kept` alone, as they are now."""
-    networks = loop.rebuilt(loop.views(loop.parameters.data)).select(kept)
+    networks = loop.rebuilt(loop.kept()).select(kept)
     clamp, replaced = (None if nodes is None else nodes.select(kept) for nodes in (loop.clamped, loop.replaced))
     narrow = backward_for(networks, loop.task, loop.seeds, clamp, replaced)
     fresh = _optimiser(training, narrow.parameters)
