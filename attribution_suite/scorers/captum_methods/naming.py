@@ -10,7 +10,7 @@ from typing import Any
 import captum.attr
 
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.scorers.attribution import ScorerTraits
+from attribution_suite.scorers.attribution import Reads, ScorerTraits
 from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE, EXACT_SHAPLEY, NEEDS, TUNNEL, Entry
 from attribution_suite.scorers.captum_methods.method import CaptumMethod
 
@@ -78,8 +78,9 @@ class Asked:
         elif self.explains_unit:
             at = range(1)
         inside = self.scores_units or self.explains_unit
+        outputs: Reads = "gradients" if inner.shared == "wide" else "network"
         return ScorerTraits(
-            reads="layers" if inside else "activations" if inner.hooks else "network", below=self.scores_units, at=at,
+            reads="layers" if inside else "activations" if inner.hooks else outputs, below=self.scores_units, at=at,
             zero_on_zero_weights=inner.zero, draws=self.entry.draws or inner.draws,
             rows="lime_rows" if inner.slow or (self.tunnel and inner.points == "baselines") else None,
             unit=(self.layer or 1, self.unit) if self.unit is not None else None,
