@@ -74,16 +74,16 @@ def moved_at_most(rows: int) -> float:
 
 def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, Any]:
     """The verdict over the networks of one removal of one feature; `count`: how many there should be."""
-    states = pd.Series([], dtype=str) if networks is None else networks.state
-    tally = states.value_counts().reindex(ORDER, fill_value=0)
+    states: list[str] = [] if networks is None else list(networks.state)
+    tally = {state: states.count(state) for state in ORDER}
     tally[UNMEASURED] += count - len(states)
     worst = next((state for state in ORDER if tally[state]), UNMEASURED)
     whole = networks is not None and len(states) == count > 0 and bool(np.isfinite(networks.worst_case).all())
     row: dict[str, Any] = {
         "direct": BY_DESIGN if by_design(removal) else worst,
-        "networks_proved": int(tally[PROVED]), "networks_bounded": int(tally[BOUNDED]),
-        "networks_undecided": int(tally[UNDECIDED]), "networks_present": int(tally[PRESENT]),
-        "networks_not_measured": int(tally[UNMEASURED]),
+        "networks_proved": tally[PROVED], "networks_bounded": tally[BOUNDED],
+        "networks_undecided": tally[UNDECIDED], "networks_present": tally[PRESENT],
+        "networks_not_measured": tally[UNMEASURED],
         "worst_case": np.nan, "worst_case_bound": np.nan, "delta": np.nan, "rows": 0, "rows_unseen": 0,
         "moved_at_most": np.nan,
         "witness_seed": -1, "witness_split": -1, "witness_row": -1, "witness_from": "", "witness_to": "",

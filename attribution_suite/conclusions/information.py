@@ -27,15 +27,18 @@ def information(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     last = hidden["where"].str.removeprefix(HIDDEN).astype(int)
     places = {OUTPUT: probes[probes["where"] == OUTPUT], "hidden": hidden[last == last.max()]}
     dependence = asked[(asked.measure == "distance_correlation") & (asked["given"] == "")]
+    told_at = {place: _by_edit(table) for place, table in (*places.items(), ("dependence", dependence))}
+    nothing = asked.iloc[:0]
     ceiling = probes[probes["where"] == INPUTS].groupby(["removed", "split"]).value.max().groupby("removed").mean()
     rows = []
     for removed, removal in verdicts[KEYS].itertuples(index=False, name=None):
         row: dict[str, Any] = {"removed": removed, "removal": removal}
-        for place, table in places.items():
-            told = _of(table, removed, removal)
+        for place in places:
+            told = told_at[place].get((removed, removal), nothing)
             row |= {f"information_{place}": worst(told), f"recovered_{place}": _mean(told[told.measure == "ridge"])}
-        told = _of(places[OUTPUT], removed, removal)
-        row |= {"dependence": worst(_of(dependence, removed, removal)), "ceiling": ceiling.get(removed, np.nan),
+        told = told_at[OUTPUT].get((removed, removal), nothing)
+        row |= {"dependence": worst(told_at["dependence"].get((removed, removal), nothing)),
+                "ceiling": ceiling.get(removed, np.nan),
                 "recovered_metric": "" if told.empty else str(told.metric.iloc[0]), "power": told.power.min()}
         rows.append(row | {"proxies": _proxies(tables["proxies"], removed)})
     return pd.DataFrame(rows)
@@ -46,8 +49,9 @@ def worst(rows: pd.DataFrame) -> str:
     return next((state for state in ORDER if (rows.state == state).any()), "")
 
 
-def _of(table: pd.DataFrame, removed: str, removal: str) -> pd.DataFrame:
-    return table[(table.removed == removed) & (table.removal == removal)]
+def _by_edit(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
+    """(removed, removal) → its rows."""
+    return dict(list(table.groupby(["removed", "removal"], sort=False)))
 
 
 def _mean(rows: pd.DataFrame) -> float:
