@@ -263,7 +263,8 @@ def test_the_section_states_the_data_set(page: BeautifulSoup) -> None:
                          f"rows · {len(info['groups'])} features in {info['features']} columns · 3 networks trained "
                          f"here, {info['architecture']}")
     assert [text(link) for link in page.select("nav a")] == ["Answer", "boston", "iris", "How to read", "Provenance"]
-    sources = {text(row.select_one("th")): text(row.select_one("code")) for row in page.select(".sources tbody tr")}
+    rows = page.select("[aria-label='Data sources'] tbody tr")
+    sources = {text(row.select_one("th")): text(row.select_one("code")) for row in rows}
     assert sources == {name: info["sha256"] for name, info in about.items()}
 
 
