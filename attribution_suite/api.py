@@ -190,8 +190,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     `remove`: features (or 'unit:3' of a hidden `layer`), 'top:K' or 'all'; default: what each data set declares.
     Several that are removed together, from one network, are a list of their names, or 'sex+race'.
     `removals`, `scorers`: which methods, options behind a name if you like (`integrated_gradients?steps=100`); default:
-    all of the catalogue. A scorer may be any of Captum's, by name (`captum:KernelShap`), class or object.
-    `inside`: 'all' hidden layers, or one, to look into.
+    all removals, the scorers of the main job (['all']: the whole catalogue). A scorer may be any of Captum's, by name
+    (`captum:KernelShap`), class or object. `inside`: 'all' hidden layers, or one, to look into.
     `profile`: 'quick' or 'full', whose numbers `seeds` … `tuning` replace: networks trained, test rows explained,
     training rows that scorers may draw from, rows and samples of LIME, fine-tuning epochs as a fraction.
     `delta`: the largest move of the output that counts as none, as a part of the standard deviation of each original's

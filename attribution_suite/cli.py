@@ -103,7 +103,8 @@ def _data(command: argparse.ArgumentParser) -> None:
 
 def _scoring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scorers", type=_names, metavar="A,B?opt=1,captum:C",
-                         help="attribution methods, Captum's by captum:NAME (default: all but these)")
+                         help="attribution methods, Captum's by captum:NAME (default: the main job's; all: all but "
+                              "Captum's)")
     command.add_argument("--layer", type=int, default=0, metavar="L", help="0 the input, l > 0 a hidden layer's units")
     for name, meaning in (("lime-rows", "test rows explained by LIME"), ("lime-samples", "LIME's samples a row")):
         command.add_argument(f"--{name}", type=int, metavar="N", help=meaning)

@@ -13,8 +13,7 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.options import checked_options, name_sets, names, positive, whole_number, word
 from attribution_suite.registry import canonical
 from attribution_suite.removals import REMOVALS
-from attribution_suite.scorers import SCORERS
-from attribution_suite.scorers.choice import Choice, refusal_at, traits_of, written
+from attribution_suite.scorers.choice import Choice, asked, refusal_at, traits_of
 
 MAIN_JOB = ("boston", "iris", "heart", "prudential")
 NUMBERS = {"seeds": 1, "rows": 2, "lime_rows": 1, "lime_samples": 10, "background": 10}  # a profile's, each at least
@@ -152,8 +151,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         requests,
         tuple(name for name in REMOVALS.names if not REMOVALS.load(name).traits.control) if removals is None
         else tuple(dict.fromkeys(map(canonical, names("removals", removals)))),
-        tuple(SCORERS.names) if scorers is None else names(
-            "scorers", list(map(written, scorers)) if isinstance(scorers, list | tuple) else scorers),
+        names("scorers", asked(scorers)),
         replace(PROFILES[profile], **numbers),
         layer,
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),

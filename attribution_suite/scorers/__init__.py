@@ -15,6 +15,7 @@ SCORERS = Registry("scorer", {
     "input_x_gradient": f"{_HERE}.gradients:InputXGradient",
     "saliency": f"{_HERE}.gradients:Saliency",
     "feature_ablation": f"{_HERE}.feature_ablation:FeatureAblation",
+    "shapley_sampling": f"{_HERE}.shapley_sampling:ShapleySampling",
     "layer_conductance": f"{_HERE}.layer_conductance:LayerConductance",
     "permutation": f"{_HERE}.permutation:Permutation",
     "lime": f"{_HERE}.lime:Lime",

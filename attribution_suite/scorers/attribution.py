@@ -186,6 +186,7 @@ class ScorerTraits:
     `rows`: the number of an audit's profile that limits how many rows a costly method explains; `from_profile`: which
     of its options take which number of the profile. `most_features`: above so many it is refused, None: it never is.
     `unit`: the hidden layer and the unit that is explained in the place of the output, None for the output itself.
+    `default`: an audit that names no scorers asks it.
     """
 
     reads: Reads = "network"
@@ -199,6 +200,7 @@ class ScorerTraits:
     from_profile: Mapping[str, str] = field(default_factory=dict)
     most_features: int | None = None
     unit: tuple[int, int] | None = None
+    default: bool = True
 
 
 class Scorer(Protocol):

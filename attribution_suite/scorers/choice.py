@@ -125,6 +125,15 @@ def written(scorer: object) -> str:
     return canonical(name_of(scorer))
 
 
+def asked(scorers: Sequence[object] | None) -> Sequence[object]:
+    """What an audit asks: the scorers that are named, the default ones if none are, of ['all'] the whole catalogue."""
+    if scorers is None:
+        return [name for name in SCORERS.names if traits_of(name).default]
+    if not isinstance(scorers, list | tuple):
+        return scorers  # refused by who asks
+    return SCORERS.names if list(scorers) == ["all"] else list(map(written, scorers))
+
+
 def inapplicable(names: Sequence[str], networks: Ensemble) -> dict[str, str]:
     """Which scorers cannot be asked of these networks, and why, in one line each."""
     reasons = {name: networks.refusal(traits_of(name).reads) for name in names}
