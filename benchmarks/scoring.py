@@ -18,6 +18,7 @@ from itertools import pairwise
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 
+import captum.attr
 import numpy as np
 import torch
 from common import conclude, side_by_side, table, use_shared_data
@@ -40,6 +41,7 @@ from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE
 from attribution_suite.scorers.choice import Choice
 from attribution_suite.scorers.lime import Lime
+from attribution_suite.scorers.shapley_sampling import ShapleySampling, drawn_orders
 
 MEMBERS, ROWS, LIME_ROWS, LIME_SAMPLES, WORKERS = 50, 500, 50, 5000, 2
 CAPTUM = {"integrated_gradients": 20.0, "smooth_integrated_gradients": 20.0, "deep_lift": 10.0, "gradient_shap": 20.0,
@@ -175,6 +177,33 @@ def shared(networks: Perceptrons, whole: Evaluation) -> None:
     conclude("scoring --captum", figures, goals)
 
 
+def shapley() -> None:
+    """Prints, on heart and Prudential, seconds of the processor a network for the same orders, and the difference."""
+    figures, rows = {}, []
+    for name in ("heart", "prudential"):
+        dataset = load_dataset(name, real_only=True)
+        networks = Perceptrons.initialise(Architecture(dataset.features, (32, 16), dataset.outputs), range(MEMBERS))
+        evaluation, scorer = Evaluation.of(dataset, networks, CAPTUM_ROWS, 100), ShapleySampling()
+        drawn = drawn_orders(len(dataset.groups), scorer.permutations // 2, evaluation.seed)
+        method = captum.attr.ShapleyValueSampling(networks.to_module())
+        method.permutation_generator = partial(lambda orders, *_: orders, torch.cat([drawn, drawn.flip(1)]).tolist())
+        mask = torch.zeros(1, dataset.features, dtype=torch.int64)
+        for number, columns in enumerate(dataset.groups.values()):
+            mask[0, list(columns)] = number
+        calls = {"captum": partial(method.attribute, evaluation.inputs, evaluation.baseline[None], feature_mask=mask,
+                                   target=0 if evaluation.explained is None else evaluation.explained[0],
+                                   n_samples=scorer.permutations),
+                 "ours": partial(scorer.attribute, networks, evaluation)}
+        expected = calls["captum"]().detach()[:, [columns[0] for columns in dataset.groups.values()]]
+        difference = float((calls["ours"]().values[0] - expected).abs().max() / expected.abs().max())
+        times = side_by_side(calls, 5, time.process_time)
+        ratio = times["captum"] * MEMBERS / times["ours"]
+        figures |= {f"ratio_{name}": ratio, f"difference_{name}": difference}
+        rows.append([name, times["captum"], times["ours"] / MEMBERS, ratio, f"{difference:.0e}"])
+    table([f"shapley_sampling, {CAPTUM_ROWS} rows, seconds a network", "captum", "ours", "ratio", "difference"], rows)
+    conclude("scoring --shapley", figures, {name: 20.0 if name.startswith("ratio") else 1e-5 for name in figures})
+
+
 def lrp_at_peak(networks: Perceptrons) -> float:
     """Seconds that relevance would take if its products ran as fast as a large one does and the rest took no time.
 
@@ -190,6 +219,9 @@ def main() -> None:
     torch.set_num_threads(1)
     threadpool_limits(1)  # more threads are slower at these sizes, on the slow side too
     keep_freed_memory()
+    if "--shapley" in sys.argv:
+        shapley()
+        return
     dataset = load_dataset("prudential", preset="published", real_only=True)
     networks = trained(dataset)
     evaluation = evaluation_of(networks, dataset)

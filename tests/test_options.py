@@ -18,6 +18,9 @@ INF, NAN = float("inf"), float("nan")
 BOUNDS: list[tuple[Registry, str, str, tuple, tuple, str]] = [
     (SCORERS, "gradient_weight", "batch_size", (0, -1, 2.5, True), (1, np.int64(3)), "whole number of at least 1"),
     (SCORERS, "lrp_epsilon", "epsilon", (0.0, -1e-6, INF, NAN), (1e-12, 1, np.float32(0.5)), "finite number above 0"),
+    (SCORERS, "lrp_gamma", "gamma", (0.0, -1.0, INF, NAN), (1e-3, 1), "finite number above 0"),
+    (SCORERS, "lrp_alpha_beta", "alpha", (0.0, INF, NAN), (1.0, 2), "finite number above 0"),
+    (SCORERS, "shapley_sampling", "permutations", (0, 2, 4.5), (4, 10), "whole number of at least 4"),
     (SCORERS, "integrated_gradients", "steps", (0, -5, 1.5), (1,), "whole number of at least 1"),
     (SCORERS, "smooth_integrated_gradients", "steps", (0,), (1,), "whole number of at least 1"),
     (SCORERS, "smooth_integrated_gradients", "samples", (0,), (1,), "whole number of at least 1"),

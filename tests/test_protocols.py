@@ -24,17 +24,18 @@ from attribution_suite.scorers.gradients import InputXGradient, Saliency
 from attribution_suite.scorers.integrated_gradients import IntegratedGradients, SmoothIntegratedGradients
 from attribution_suite.scorers.layer_conductance import LayerConductance
 from attribution_suite.scorers.lime import Lime
-from attribution_suite.scorers.lrp import LRP, LRPEpsilon
+from attribution_suite.scorers.lrp import LRP, LRPAlphaBeta, LRPEpsilon, LRPGamma
 from attribution_suite.scorers.permutation import Permutation
 from attribution_suite.scorers.random import Random
+from attribution_suite.scorers.shapley_sampling import ShapleySampling
 from attribution_suite.scorers.unit_significance import UnitSignificance
 from attribution_suite.scorers.weights import Weights
 from attribution_suite.scorers.xgboost_gain import XGBoostGain, XGBoostGainSurrogate
 from attribution_suite.scorers.xgboost_shap import XGBoostShap, XGBoostShapSurrogate
 
 SCORING: tuple[type[Scorer], ...] = (
-    GradientWeight, LRP, LRPEpsilon, IntegratedGradients, SmoothIntegratedGradients, DeepLift, GradientShap,
-    InputXGradient, Saliency, FeatureAblation, LayerConductance, Permutation, Lime, XGBoostGain,
+    GradientWeight, LRP, LRPEpsilon, LRPGamma, LRPAlphaBeta, IntegratedGradients, SmoothIntegratedGradients, DeepLift,
+    GradientShap, InputXGradient, Saliency, FeatureAblation, ShapleySampling, LayerConductance, Permutation, Lime, XGBoostGain,
     XGBoostGainSurrogate, XGBoostShap, XGBoostShapSurrogate, Weights, UnitSignificance, Random)
 REMOVING: tuple[type[Removal], ...] = (
     Retrain, StochasticTuning, InversionTuning, ShuffleTuning, FoldTuning, Fold, SubsetFold,

@@ -13,6 +13,7 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.options import checked_options, name_sets, names, positive, whole_number, word
 from attribution_suite.registry import canonical
 from attribution_suite.removals import REMOVALS
+from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.choice import Choice, asked, refusal_at, traits_of
 
 MAIN_JOB = ("boston", "iris", "heart", "prudential")

@@ -8,6 +8,8 @@ SCORERS = Registry("scorer", {
     "gradient_weight": f"{_HERE}.gradient_weight:GradientWeight",
     "lrp": f"{_HERE}.lrp:LRP",
     "lrp_epsilon": f"{_HERE}.lrp:LRPEpsilon",
+    "lrp_gamma": f"{_HERE}.lrp:LRPGamma",
+    "lrp_alpha_beta": f"{_HERE}.lrp:LRPAlphaBeta",
     "integrated_gradients": f"{_HERE}.integrated_gradients:IntegratedGradients",
     "smooth_integrated_gradients": f"{_HERE}.integrated_gradients:SmoothIntegratedGradients",
     "deep_lift": f"{_HERE}.deep_lift:DeepLift",

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from attribution_suite.errors import InputError
 from attribution_suite.networks.forward import collect
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
@@ -15,7 +17,8 @@ from attribution_suite.scorers.attribution import Attribution, Evaluation, Score
 from attribution_suite.scorers.pieces import Piece, pieces
 
 STABILISER = 1e-9
-Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # inputs, weight, pre-activation, relevance: one layer down
+# Inputs, weight, bias, pre-activation, relevance: one layer down.
+Rule = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,56 @@ class LRPEpsilon:
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local relevance in the units of the explained output."""
-        def rule(inputs: Tensor, weight: Tensor, pre_activation: Tensor, relevance: Tensor) -> Tensor:
-            return epsilon_rule(inputs, weight, pre_activation, relevance, self.epsilon)
-
-        return _attribute(self.name, perceptrons(self, networks), evaluation, rule)
+        return _attribute(self.name, perceptrons(self, networks), evaluation, partial(epsilon_rule, self.epsilon))
 
 
-def positive_rule(inputs: Tensor, weight: Tensor, _: Tensor, relevance: Tensor) -> Tensor:
-    """One layer down by z⁺, which leaves the bias out and so the pre-activation.
+@dataclass(frozen=True)
+class LRPGamma:
+    """γ rule: R_i = Σ_j (z_ij + γ z_ij⁺) / (z_j + γ z_j⁺) · R_j, z_ij = h_i w_ji; at z_j < 0 with z⁻ in z⁺'s place.
+
+    z_j = Σ_i z_ij + b_j is the pre-activation and z_j⁺ = Σ_i z_ij⁺ + b_j⁺, so biases absorb their part; `details` as in
+    `lrp_epsilon`. γ = 0 is the ε rule as ε → 0; as γ → ∞ only contributions of z_j's sign count. Montavon et al.
+    (2019), Layer-Wise Relevance Propagation: An Overview, for h ≥ 0 and z_j > 0; for either sign, Andéol et al. (2021),
+    Learning Domain Invariant Representations by Joint Wasserstein Distance Minimization, and zennit's Gamma.
+    """
+
+    gamma: float = 0.25
+    name: ClassVar[str] = "lrp_gamma"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", zero_on_zero_weights=True, default=False)
+
+    def __post_init__(self) -> None:
+        check_positive(self, "gamma")
+
+    def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
+        """Local relevance in the units of the explained output."""
+        return _attribute(self.name, perceptrons(self, networks), evaluation, partial(gamma_rule, self.gamma))
+
+
+@dataclass(frozen=True)
+class LRPAlphaBeta:
+    """αβ rule: R_i = Σ_j (α z_ij⁺ / z_j⁺ − β z_ij⁻ / z_j⁻) · R_j with β = α − 1 and z_ij = h_i w_ji.
+
+    z_j± = Σ_i z_ij± + b_j±, so biases absorb their part; a unit that nothing excites, or nothing inhibits, passes the
+    other part alone. `details` as in `lrp_epsilon`. α = 1 is z⁺ with biases. Bach et al. (2015); Montavon et al.
+    (2019).
+    """
+
+    alpha: float = 2.0
+    name: ClassVar[str] = "lrp_alpha_beta"
+    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", zero_on_zero_weights=True, default=False)
+
+    def __post_init__(self) -> None:
+        check_positive(self, "alpha")
+        if self.alpha < 1:
+            raise InputError(f"option 'alpha' of {self.name} must be at least 1, got {self.alpha}: β = α − 1")
+
+    def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
+        """Local relevance in the units of the explained output."""
+        return _attribute(self.name, perceptrons(self, networks), evaluation, partial(alpha_beta_rule, self.alpha))
+
+
+def positive_rule(inputs: Tensor, weight: Tensor, _: Tensor, __: Tensor, relevance: Tensor) -> Tensor:
+    """One layer down by z⁺, which leaves the bias and so the pre-activation out.
 
     `inputs` `[rows, in]` or `[members, rows, in]`, `weight` `[members, out, in]`, `relevance` `[members, rows, out]`.
     """
@@ -83,10 +128,49 @@ def positive_rule(inputs: Tensor, weight: Tensor, _: Tensor, relevance: Tensor) 
     return torch.bmm(passed, plus).mul_(up).addcmul_(torch.bmm(passed, minus), down)
 
 
-def epsilon_rule(inputs: Tensor, weight: Tensor, pre_activation: Tensor, relevance: Tensor, epsilon: float) -> Tensor:
+def epsilon_rule(epsilon: float, inputs: Tensor, weight: Tensor, _: Tensor, pre_activation: Tensor,
+                 relevance: Tensor) -> Tensor:
     """One layer down by ε; `pre_activation` `[members, rows, out]`, the other shapes as in `positive_rule`."""
-    passed = relevance / (pre_activation + epsilon * torch.where(pre_activation < 0, -1.0, 1.0))
+    passed = relevance / (pre_activation + epsilon * _sign(pre_activation))
     return inputs * torch.bmm(passed, weight)
+
+
+def gamma_rule(gamma: float, inputs: Tensor, weight: Tensor, bias: Tensor, pre_activation: Tensor,
+               relevance: Tensor) -> Tensor:
+    """One layer down by γ; shapes as in `epsilon_rule`, `bias` `[members, out]`."""
+    sign = _sign(pre_activation)
+    same = torch.where(sign > 0, *_sums(inputs, weight, bias))
+    passed = relevance / (pre_activation + gamma * same + STABILISER * sign)
+    more = (1 + gamma) * passed
+    return _contributions(inputs, weight, torch.where(sign > 0, more, passed), torch.where(sign > 0, passed, more))
+
+
+def alpha_beta_rule(alpha: float, inputs: Tensor, weight: Tensor, bias: Tensor, _: Tensor, relevance: Tensor) -> Tensor:
+    """One layer down by αβ; shapes as in `gamma_rule`."""
+    positive, negative = _sums(inputs, weight, bias)
+    return _contributions(inputs, weight, alpha * relevance / (positive + STABILISER),
+                          (1 - alpha) * relevance / (negative - STABILISER))
+
+
+def _sign(values: Tensor) -> Tensor:
+    return torch.where(values < 0, -1.0, 1.0)
+
+
+def _sums(inputs: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """What excites and what inhibits every unit: Σ_i (h_i w_ji)± + b_j±, `[members, rows, out]` each."""
+    rows = inputs.expand(len(weight), -1, -1)
+    up, down = rows.relu(), rows.clamp(max=0)
+    plus, minus = weight.relu().transpose(1, 2), weight.clamp(max=0).transpose(1, 2)
+    return (torch.bmm(up, plus) + torch.bmm(down, minus) + bias.relu()[:, None],
+            torch.bmm(up, minus) + torch.bmm(down, plus) + bias.clamp(max=0)[:, None])
+
+
+def _contributions(inputs: Tensor, weight: Tensor, to_positive: Tensor, to_negative: Tensor) -> Tensor:
+    """Σ_j (h_i w_ji)⁺ to_positive_j + (h_i w_ji)⁻ to_negative_j, in the shape of the layer's inputs."""
+    plus, minus = weight.relu(), weight.clamp(max=0)
+    up = torch.bmm(to_positive, plus) + torch.bmm(to_negative, minus)
+    down = torch.bmm(to_positive, minus) + torch.bmm(to_negative, plus)
+    return inputs.relu() * up + inputs.clamp(max=0) * down
 
 
 def relevance(piece: Piece[Perceptrons], rule: Rule) -> list[Tensor]:
@@ -97,8 +181,9 @@ def relevance(piece: Piece[Perceptrons], rule: Rule) -> list[Tensor]:
     if piece.explained is not None:
         output = output * torch.nn.functional.one_hot(piece.explained, output.shape[2])
     layers = [output]
-    for values, weight, leaving in zip(inputs[::-1], networks.weights[::-1], collected.leaving[::-1], strict=True):
-        layers.insert(0, rule(values, weight, leaving, layers[0]))
+    for values, weight, bias, leaving in zip(inputs[::-1], networks.weights[::-1], networks.biases[::-1],
+                                             collected.leaving[::-1], strict=True):
+        layers.insert(0, rule(values, weight, bias, leaving, layers[0]))
     return layers
 
 

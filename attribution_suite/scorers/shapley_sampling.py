@@ -15,12 +15,13 @@ from attribution_suite.scorers.pieces import Piece, completeness_gap, pieces
 
 @dataclass(frozen=True)
 class ShapleySampling:
-    """φ_k = mean over orders π of f(x_{before k in π} and x_k) − f(x_{before k in π}); what is absent is at the baseline.
+    """φ_k = mean over orders π of f(k and all before it in π) − f(all before it in π).
 
-    The columns of a group are one player. Orders come in antithetic pairs, one drawn at random and its reverse; all
-    rows, and all networks of a seed, share them. Complete: Σφ = f(x) − f(b), whatever the orders. The pairs are
-    independent, so the sampling error is the standard error of their mean: `details['standard_error']`
-    `[members, features]`, of the scores s_k, and `details['standard_error_local']` `[members, rows, features]`, of φ.
+    What is absent stands at the baseline. The columns of a group are one player. Orders come in antithetic pairs, one
+    drawn at random and its reverse; all rows, and all networks of a seed, share them. Complete: Σφ = f(x) − f(b),
+    whatever the orders. The pairs are independent, so the sampling error is the standard error of their mean:
+    `details['standard_error']` `[members, features]`, of the scores s_k, and `details['standard_error_local']`
+    `[members, rows, features]`, of φ.
     Castro, Gómez & Tejada (2009), Polynomial calculation of the Shapley value based on sampling; Štrumbelj & Kononenko
     (2010), An Efficient Explanation of Individual Classifications using Game Theory; antithetic orders: Mitchell,
     Cooper, Frank & Holmes (2022), Sampling Permutations for Shapley Value Estimation.
