@@ -35,8 +35,8 @@ from attribution_suite.scorers.xgboost_shap import XGBoostShap, XGBoostShapSurro
 
 SCORING: tuple[type[Scorer], ...] = (
     GradientWeight, LRP, LRPEpsilon, LRPGamma, LRPAlphaBeta, IntegratedGradients, SmoothIntegratedGradients, DeepLift,
-    GradientShap, InputXGradient, Saliency, FeatureAblation, ShapleySampling, LayerConductance, Permutation, Lime, XGBoostGain,
-    XGBoostGainSurrogate, XGBoostShap, XGBoostShapSurrogate, Weights, UnitSignificance, Random)
+    GradientShap, InputXGradient, Saliency, FeatureAblation, ShapleySampling, LayerConductance, Permutation, Lime,
+    XGBoostGain, XGBoostGainSurrogate, XGBoostShap, XGBoostShapSurrogate, Weights, UnitSignificance, Random)
 REMOVING: tuple[type[Removal], ...] = (
     Retrain, StochasticTuning, InversionTuning, ShuffleTuning, FoldTuning, Fold, SubsetFold,
     SubsetFoldDynamicProgramme, Constant, Sham)
