@@ -29,7 +29,9 @@ class ShapleySampling:
 
     permutations: int = 24
     name: ClassVar[str] = "shapley_sampling"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True, draws=True, default=False)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        zero_on_zero_weights=True, draws=True, default=False,
+        reference="attribution_suite.scorers.references.captum_package:shapley_sampling")
 
     def __post_init__(self) -> None:
         check_whole(self, 4, "permutations")

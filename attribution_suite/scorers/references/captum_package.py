@@ -101,6 +101,21 @@ def feature_ablation(network: nn.Module, evaluation: Evaluation, rows: Rows) -> 
     return result
 
 
+def shapley_sampling(network: nn.Module, evaluation: Evaluation, rows: Rows, permutations: int) -> Tensor:
+    """`captum.attr.ShapleyValueSampling` for the orders that the scorer draws: half of them, then their reverses."""
+    groups, mask = list(evaluation.groups.values()), torch.zeros(1, evaluation.inputs.shape[1], dtype=torch.int64)
+    for number, columns in enumerate(groups):
+        mask[0, list(columns)] = number
+    generator = torch.Generator().manual_seed(evaluation.seed)
+    drawn = [torch.randperm(len(groups), generator=generator).tolist() for _ in range(permutations // 2)]
+    method = captum.attr.ShapleyValueSampling(network)
+    method.permutation_generator = lambda *_: iter(drawn + [order[::-1] for order in drawn])
+    values = method.attribute(evaluation.inputs[rows], evaluation.baseline[None], target=_target(evaluation, rows),
+                              feature_mask=mask, n_samples=permutations, perturbations_per_eval=AT_ONCE)
+    result: Tensor = values.detach()[:, [columns[0] for columns in groups]]
+    return result
+
+
 def lrp_epsilon(network: nn.Sequential, evaluation: Evaluation, rows: Rows, epsilon: float) -> Tensor:
     """`captum.attr.LRP`, whose rule for a Linear is the ε rule, with its `EpsilonRule(epsilon)`."""
     for layer in network:
