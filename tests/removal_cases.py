@@ -1,7 +1,7 @@
 """One table of cases for removals: trained ensembles of every task, columns and groups, input and hidden layer."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
 
@@ -53,6 +53,12 @@ class RemovalCase:
         inputs = self.setting.train.inputs
         # Contiguous: a product of the same numbers in another layout may differ in its last bit.
         return inputs if inputs.dim() == 2 else inputs[member // (len(self.networks) // len(SEEDS))].contiguous()
+
+
+    def briefly(self) -> "RemovalCase":
+        """With 60 steps of training, for what holds of any budget."""
+        budgets = {name: replace(getattr(self.setting, name), epochs=6) for name in ("training", "tuning")}
+        return replace(self, setting=replace(self.setting, **budgets))
 
 
 def make_split(task: Task, rows: int, seed: int) -> Split:

@@ -56,7 +56,7 @@ def test_a_method_declares_what_it_is(name: str) -> None:
 @by_case
 @by_method(METHODS)
 def test_leaves_everything_as_it_was_and_repeats_itself(method: Removal, case: str) -> None:
-    given_case = removal_case(case)
+    given_case = removal_case(case).briefly()
     data = (given_case.setting.train.inputs, given_case.setting.validation.inputs, given_case.nodes.index)
     before = [tensor.clone() for tensor in (*given_case.networks.tensors, *data)]
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the global one
@@ -80,14 +80,12 @@ def test_leaves_everything_as_it_was_and_repeats_itself(method: Removal, case: s
 @pytest.mark.parametrize("case", [NAMES[0], NAMES[-1]])
 @by_method(METHODS)
 def test_a_member_does_not_depend_on_the_ensemble_it_is_in(method: Removal, case: str) -> None:
-    given_case = removal_case(case)
-    brief = replace(given_case.setting, training=replace(given_case.setting.training, epochs=6),
-                    tuning=replace(given_case.setting.tuning, epochs=6))
-    together = method.remove(given_case.networks, given_case.nodes, brief).networks
+    given_case = removal_case(case).briefly()
+    together = remove(method, given_case)
     probe = given_case.inputs(len(GROUPS))
     for variant in range(len(GROUPS)):  # of the second seed, alone: another width of the padded groups too
         member = len(GROUPS) + variant
-        nodes, setting = Nodes.of([given_case.groups[member]]), one_seed(given_case, member, brief)
+        nodes, setting = Nodes.of([given_case.groups[member]]), one_seed(given_case, member)
         alone = method.remove(given_case.networks.select([member]), nodes, setting)
         torch.testing.assert_close(together.outputs(probe)[member], alone.networks.outputs(probe)[0],
                                    rtol=1e-3, atol=1e-4)
@@ -96,7 +94,7 @@ def test_a_member_does_not_depend_on_the_ensemble_it_is_in(method: Removal, case
 @by_case
 @by_method(EXACT)
 def test_the_output_no_longer_depends_on_the_node(method: Removal, case: str) -> None:
-    given_case = removal_case(case)
+    given_case = removal_case(case).briefly()
     edited = remove(method, given_case)
     assert (direct_effects(given_case, edited) == 0).all()
     for member, group in enumerate(given_case.groups):
@@ -112,7 +110,7 @@ def test_the_output_no_longer_depends_on_the_node(method: Removal, case: str) ->
 @by_method(METHODS)
 def test_the_worst_case_of_every_edit_is_what_its_method_claims(method: Removal, case: str) -> None:
     """Of an exact method nothing is left by algebra; else what two numbers together move is found by a search."""
-    given_case = removal_case(case)
+    given_case = removal_case(case).briefly()
     edited, rows = remove(method, given_case), given_case.setting.validation.inputs
     variants = len(GROUPS)
     training = given_case.setting.train.inputs
@@ -173,7 +171,7 @@ def test_inversion_does_not_take_out_a_one_hot_group() -> None:
 @by_case
 def test_retraining_is_a_cold_start(case: str) -> None:
     """It owes nothing to the networks it replaces: other originals, the same result."""
-    given_case = removal_case(case)
+    given_case = removal_case(case).briefly()
     other = Perceptrons.initialise(given_case.networks.architecture, range(50, 50 + len(given_case.groups)))
     first, second = remove(Retrain(), given_case), remove(Retrain(), replace(given_case, networks=other))
     assert all(torch.equal(a, b) for a, b in zip(first.tensors, second.tensors, strict=True))
@@ -230,9 +228,9 @@ def test_the_best_constant_is_the_best_of_its_grid(case: str) -> None:
     assert min(gains) >= 0 and max(gains) > 0  # for some member the mean is not the best
 
 
-def one_seed(case: RemovalCase, member: int, setting: Setting | None = None) -> Setting:
+def one_seed(case: RemovalCase, member: int) -> Setting:
     """The setting of one member alone."""
-    setting, seed = setting or case.setting, member // len(GROUPS)
+    setting, seed = case.setting, member // len(GROUPS)
     train, validation = (split if split.inputs.dim() == 2 else Split(split.inputs[seed].contiguous(), split.targets)
                          for split in (setting.train, setting.validation))
     return replace(setting, train=train, validation=validation, seeds=SEEDS[seed:seed + 1])
