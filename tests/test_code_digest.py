@@ -59,32 +59,41 @@ def test_a_change_of_what_tells_does_not(package: Path, name: str) -> None:
     assert digest_of(package) == before
 
 
-KEY = """
+# After each change of a file the code is read anew, as by a new process.
+KEYS = """
+import sys
+from pathlib import Path
 import torch
+from attribution_suite.auditing.code_digest import code_digest
 from attribution_suite.auditing.plan import plan_originals
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.datasets.load import load_request
-spec = make_spec(["iris"], scorers=["saliency", "even"])
-print(plan_originals(spec, load_request(spec.requests[0]), None, torch.device("cpu")).key)
+for path in ("", *sys.argv[1:]):
+    if path:
+        Path(path).write_text(Path(path).read_text() + "\\n# changed\\n")
+    code_digest.cache_clear()
+    spec = make_spec(["iris"], scorers=["saliency", "even"])
+    print(plan_originals(spec, load_request(spec.requests[0]), None, torch.device("cpu")).key)
 """
 
 
-def key(*paths: Path) -> str:
-    """Of a chunk with the plug-in's scorer, in a process that finds packages on `paths` first."""
-    found = subprocess.run([sys.executable, "-c", KEY], cwd=paths[-1], capture_output=True, text=True, check=True, env={
-        **os.environ, "PYTHONPATH": os.pathsep.join([*map(str, paths), SEEN])})
-    return found.stdout.strip()
+def keys(*paths: Path, changed: tuple[Path, ...]) -> list[str]:
+    """Of a chunk with the plug-in's scorer, before and after each change, in a process that finds `paths` first."""
+    found = subprocess.run([sys.executable, "-c", KEYS, *changed], cwd=paths[-1], capture_output=True, text=True,
+                           check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join([*map(str, paths), SEEN])})
+    return found.stdout.split()
 
 
 def test_the_key_follows_the_code_of_the_package_and_of_a_plug_in(package: Path, tmp_path: Path) -> None:
     packages = add_scorer(tmp_path / "packages", "even", "pass")
-    before = key(package.parent, packages)
-    change(package / "reporting" / "page.py")
-    assert key(package.parent, packages) == before == key(packages)
-    change(package / "scorers" / "gradients.py")
-    changed = key(package.parent, packages)
-    change(packages / "even_module.py")  # of the same version
-    assert len({before, changed, key(package.parent, packages)}) == 3 and key(packages) != before
+    plug_in = packages / "even_module.py"
+    text = plug_in.read_text()
+    before, told, computed, plugged = keys(package.parent, packages, changed=(
+        package / "reporting" / "page.py", package / "scorers" / "gradients.py", plug_in))  # of the same version
+    plug_in.write_text(text)
+    same, another = keys(packages, changed=(plug_in,))
+    assert before == told == same
+    assert len({before, computed, plugged}) == 3 and another not in (before, computed, plugged)
 
 
 def test_the_source_of_a_plug_in_is_its_whole_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
