@@ -1,11 +1,13 @@
 import shutil
 import tempfile
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 from isolation import hide_installed, isolate_environment
+from plain_suite import plain_figures
 from threadpoolctl import threadpool_limits
 
 # A test process is on every core: libraries that start threads of their own would fight over them, 40 times slower.
@@ -28,15 +30,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(config.stash[HOME], ignore_errors=True)
 
 
-@pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One empty picture a data set, for tests of everything but the figures: drawing takes most of a small audit."""
-    from attribution_suite.reporting import figures
-    from attribution_suite.reporting.figures.style import Picture
-    from attribution_suite.reporting.reading import Subject
-
-    def draw(subject: Subject) -> dict[str, list[Picture]]:
-        chapters: dict[str, list[Picture]] = {name: [] for name in figures.CHAPTERS}
-        return {**chapters, "matrix": [Picture(f"{subject.slug}-matrix", "m", "m", "m", b"png")]}
-
-    monkeypatch.setattr(figures, "draw", draw)
+@pytest.fixture(scope="module")
+def plain() -> Iterator[None]:
+    """No figures on the pages that the rest of the module makes."""
+    with plain_figures():
+        yield

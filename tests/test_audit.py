@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
-from command import BRIEF, NO_DATA, SMALL, assert_same_tables, call, leftovers, tables
+from command import BRIEF, NO_DATA, SMALL, assert_same_tables, call_main, leftovers, tables
 from torch import nn
 
 from attribution_suite import audit, load_dataset
@@ -22,6 +22,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.measures.agreement import METRICS
 from attribution_suite.tables import TABLES
 
+pytestmark = pytest.mark.usefixtures("plain")
 ROWS, SEEDS = 12, 3
 FEATURES = {"iris": ["sepal_length", "sepal_width", "petal_length", "petal_width", "decoy"],
             "synthetic": ["X1", "X2", "X3", "decoy"]}
@@ -48,7 +49,7 @@ class Finished:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("audit")
-    status, out, err = call(*WORDS, "--jobs", 1, "--out", "one", cwd=folder)
+    status, out, err = call_main(*WORDS, "--jobs", 1, "--out", "one", cwd=folder)
     assert (status, err) == (0, "")
     return Finished(folder / "one", out)
 
@@ -226,7 +227,7 @@ def test_losses_and_effects_are_those_of_plain_modules(run: Finished, name: str)
 
 @pytest.mark.long
 def test_any_folder_and_any_number_of_jobs_give_the_same_tables(run: Finished) -> None:
-    status, _, err = call(*WORDS, "--jobs", 2, "--out", "two", cwd=run.path.parent)
+    status, _, err = call_main(*WORDS, "--jobs", 2, "--out", "two", cwd=run.path.parent)
     assert (status, err) == (0, "")
     assert_same_tables(run.path, run.path.parent / "two")
     names = [sorted(path.name for path in (folder / "chunks").iterdir())
@@ -306,7 +307,7 @@ def test_a_stand_in_is_marked_everywhere_and_refused_on_demand(
     words = ("boston", *SMALL, *BRIEF, "--seeds", 1, "--remove", "LSTAT", "--removals", "constant", "--scorers",
              "saliency,random", "--jobs", 1, "--out", "out", "--data-dir", tmp_path / "empty")
     (tmp_path / "empty").mkdir()
-    status, out, err = call("run", *words, cwd=tmp_path, **NO_DATA)
+    status, out, err = call_main("run", *words, cwd=tmp_path, **NO_DATA)
     assert status == 0 and err.count("SIMULATED") == 1 and len(err.splitlines()) == 1 and "boston.csv" in err
     assert "simulated" in out
     record = json.loads((tmp_path / "out" / "run.json").read_text())["datasets"]["boston"]
