@@ -17,7 +17,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from command import BRIEF, SMALL, add_scorer, assert_same_tables, call, leftovers, start
+from command import BRIEF, SMALL, add_scorer, assert_same_tables, call, call_main, leftovers, start
 from joblib.externals.loky import get_reusable_executor
 
 from attribution_suite.auditing.pool import _start
@@ -86,7 +86,7 @@ def drawn_kills(seed: int, count: int = 4) -> list[Kill]:
     """Different chunks in their order, the last one's end included: what follows it is the writing of the report."""
     generator = np.random.default_rng(seed)
     ends = [*sorted(generator.choice(np.arange(1, CHUNKS), count - 1, replace=False)), CHUNKS]
-    return [Kill(int(chunk), round(generator.uniform(0, 2.0 if chunk == CHUNKS else 0.3), 3), number % 2 == 0,
+    return [Kill(int(chunk), round(generator.uniform(0, 1.0 if chunk == CHUNKS else 0.3), 3), number % 2 == 0,
                  1 + number % 2) for number, chunk in enumerate(ends)]
 
 
@@ -108,7 +108,7 @@ def test_killed_at_any_moment_the_same_command_finishes(whole: Path, tmp_path: P
         assert chunks(run) and (len(chunks(run)) == CHUNKS or not (run / "run.json").exists())
     before = chunks(run)
     (run / ".run.json.killed.tmp").write_text("half")
-    status, out, err = call(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
+    status, out, err = call_main(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
     assert (status, err) == (0, "")
     timings = json.loads((run / "run.json").read_text())["timings"]
     assert (timings["chunks_found"], timings["chunks_run"]) == (len(before), CHUNKS - len(before))
@@ -119,10 +119,10 @@ def test_killed_at_any_moment_the_same_command_finishes(whole: Path, tmp_path: P
 
 def test_what_is_finished_is_not_repeated_unless_asked(whole: Path, tmp_path: Path) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in (whole / "chunks").iterdir()}
-    status, out, err = call(*RUN, "--jobs", 1, "--out", whole, cwd=tmp_path)
+    status, out, err = call_main(*RUN, "--jobs", 1, "--out", whole, cwd=tmp_path)
     assert (status, err, out.count("already done")) == (0, "", CHUNKS)
     assert {path: path.stat().st_mtime_ns for path in (whole / "chunks").iterdir()} == stamps
-    status, out, err = call(*RUN, "--jobs", 1, "--out", whole, "--fresh", cwd=tmp_path)
+    status, out, err = call_main(*RUN, "--jobs", 1, "--out", whole, "--fresh", cwd=tmp_path)
     assert (status, err, out.count("already done")) == (0, "", 0)
     assert all(path.stat().st_mtime_ns > stamp for path, stamp in stamps.items())
 
@@ -132,7 +132,7 @@ def test_a_damaged_chunk_alone_is_made_again(whole: Path, tmp_path: Path) -> Non
     before = {name: (whole / f"{name}.parquet").read_bytes() for name in ("attributions", "shifts", "agreement")}
     content = path.read_bytes()
     path.write_bytes(content[:-10])
-    status, out, err = call(*RUN, "--jobs", 1, "--out", whole, cwd=tmp_path)
+    status, out, err = call_main(*RUN, "--jobs", 1, "--out", whole, cwd=tmp_path)
     assert status == 0 and out.count("already done") == CHUNKS - 1
     assert err.startswith(f"attribution-suite: warning: {path.name} was damaged (") and len(err.splitlines()) == 1
     assert err.endswith(f"): set aside as {path.stem}.damaged, made again\n")
@@ -153,7 +153,7 @@ def test_interrupted_it_says_so_and_goes_on_later(whole: Path, tmp_path: Path, g
     assert err == "attribution-suite: interrupted; what is finished is kept: the same command goes on from there\n"
     assert chunks(tmp_path / "run") and not (tmp_path / "run" / "report.html").exists()
     if group:
-        status, out, err = call(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
+        status, out, err = call_main(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
         assert (status, err) == (0, "") and "original: already done" in out
         assert_same_tables(tmp_path / "run", whole)
 
@@ -223,7 +223,7 @@ def test_a_failing_scorer_is_named_and_everything_else_finishes(tmp_path: Path) 
             "if gone and networks.biases[0].sum() < float(os.environ['LIMIT']):\n    raise ValueError('of my own')")
     packages = add_scorer(tmp_path / "packages", "picky", body)
     words = (*SOME, "--scorers", "saliency,picky", "--out", "run")
-    status, out, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")
+    status, out, err = call_main(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")
     edits = {removal: f"{removal} (petal_length), picky" for removal in ("retrain", "fold", "constant")}
     places = {**dict.fromkeys(edits.values(), "ValueError: of my own"),
               "before (petal_length), picky": "null by phantoms: ValueError: of my own"}  # they have weights of zero
@@ -240,11 +240,11 @@ def test_a_failing_scorer_is_named_and_everything_else_finishes(tmp_path: Path) 
     assert set(edits) < set(found["outcomes"].removal) and list(found["failures"].scorer) == ["picky"] * 4
     assert set(found["verdicts"].scorers_not_measured) == {"picky"}
     assert list(found["verdicts"].direct) == ["present", *["proved none"] * 3]  # no scorer has a vote
-    status, again, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")  # what is done stays, and is told
+    status, again, err = call_main(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")  # what is done stays
     assert status == 1 and sorted(err.splitlines()) == sorted(failed) and again.count("already done") == 5
     module = packages / "picky_module.py"
     module.write_text(module.read_text().replace("raise ValueError('of my own')", "pass"))
-    status, out, err = call(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")  # mended: its numbers are other ones
+    status, out, err = call_main(*words, cwd=tmp_path, packages=packages, LIMIT="1e9")  # it is another one
     assert (status, err, out.count("already done")) == (0, "", 0)
     assert len(pd.read_parquet(tmp_path / "run" / "failures.parquet")) == 0
 
@@ -267,7 +267,7 @@ def test_a_crash_of_a_worker_costs_its_chunk_alone(tmp_path: Path) -> None:
     verdicts = pd.read_parquet(tmp_path / "run" / "verdicts.parquet").set_index("removal")
     assert verdicts.direct["constant"] == "not measured" and verdicts.networks_not_measured["constant"] == 2
     (tmp_path / "crash").unlink()
-    status, out, err = call(*words, cwd=tmp_path, packages=packages)
+    status, out, err = call_main(*words, "--jobs", 1, cwd=tmp_path, packages=packages)
     assert (status, err, out.count("already done")) == (0, "", 5)
 
 
@@ -275,12 +275,12 @@ def test_two_runs_at_once_do_not_share_a_folder(tmp_path: Path) -> None:
     first = start(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
     wait_for(first, 1)
     first.send_signal(signal.SIGSTOP)  # so that it cannot end before the other one asks
-    status, out, err = call(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
+    status, out, err = call_main(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
     first.send_signal(signal.SIGCONT)
     assert (status, out) == (2, "")
     assert err == ("attribution-suite: run: another run is writing there; wait until it has ended, or name another "
                    "folder\n")
-    assert call(*RUN, "--jobs", 1, "--out", "another", cwd=tmp_path)[0] == 0
+    assert call_main(*RUN, "--jobs", 1, "--out", "another", cwd=tmp_path)[0] == 0
     assert (first.communicate(timeout=120)[1], first.returncode) == ("", 0)
     assert_same_tables(tmp_path / "run", tmp_path / "another")
 
@@ -295,7 +295,8 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(tmp_path: Path, limit:
     packages = add_scorer(tmp_path / "packages", "filling", body)
     words = (*FULL, "--scorers", "saliency,filling", "--out", "run")
     (tmp_path / "full").touch()
-    status, _, err = call(*words, cwd=tmp_path, packages=packages)
+    program = "attribution_suite" if when == "report" else "plain_suite"  # a page with its figures
+    status, _, err = call(*words, cwd=tmp_path, packages=packages, program=program)
     assert status == 1 and len(err.splitlines()) == 1 and "run" in err and "File too large" in err, err
     run = tmp_path / "run"
     assert leftovers(run) == [] and not (run / "report.html").exists()
@@ -303,6 +304,6 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(tmp_path: Path, limit:
     for name in ("shifts.parquet", "run.json", "verdicts.parquet"):
         assert (run / name).exists() == (when == "report"), name
     (tmp_path / "full").unlink()
-    status, out, err = call(*words, cwd=tmp_path, packages=packages)
+    status, out, err = call_main(*words, cwd=tmp_path, packages=packages)
     assert (status, err) == (0, "") and out.count("already done") == (0 if when == "chunks" else 4)
     assert (run / "verdicts.parquet").exists() and (run / "report.html").exists()
