@@ -9,11 +9,11 @@ from unittest.mock import patch
 import pytest
 import torch
 from cases import CASES, SCORED, Case, layer_of
-from command import assert_same_tables, call
+from command import assert_same_tables, call_main
 from removal_cases import NAMES, removal_case
 from second_device import ELSEWHERE, Elsewhere, second_device
 
-from attribution_suite import attribute, audit, remove, train
+from attribution_suite import attribute, audit, load_dataset, remove, train
 from attribution_suite.datasets.preset import Training
 from attribution_suite.devices import CPU, choose
 from attribution_suite.errors import InputError
@@ -21,7 +21,8 @@ from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.choice import Choice
 
-BRIEF = Training(3, 32, 1e-2)
+pytestmark = pytest.mark.usefixtures("plain")
+BRIEF = Training(2, 160, 1e-2)  # two batches twice: each operation there is a call of Python's
 
 
 def test_the_simulated_device_refuses_what_a_real_one_refuses() -> None:
@@ -72,10 +73,12 @@ def test_a_removal_is_the_same_on_both_devices(name: str, case: str) -> None:
 
 @pytest.mark.parametrize("words", [{"layer": 0, "inside": "all"}, {"layer": 1}], ids=["inputs", "hidden layer"])
 def test_an_audit_is_the_same_on_both_devices(words: dict, tmp_path: Path) -> None:
+    iris = load_dataset("iris")
+    brief = replace(iris, preset=replace(iris.preset, training=replace(iris.preset.training, epochs=4)))
     few = {"seeds": 2, "rows": 12, "lime_rows": 3, "lime_samples": 60, "tuning": 0.02, "remove": ["top:2"]}
     for device in ("cpu", "cuda"):
         with second_device() if device == "cuda" else nullcontext():
-            result = audit("iris", out=tmp_path / device, jobs=1, device=device, say=lambda line: None, **few, **words)
+            result = audit(brief, out=tmp_path / device, jobs=1, device=device, say=lambda line: None, **few, **words)
         assert result.failed == []
         record = json.loads((result.path / "run.json").read_text())
         expected = {"cpu": "cpu", "cuda": "cuda: simulated"}[device]
@@ -113,7 +116,7 @@ def test_auto_takes_a_gpu_where_there_is_one() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the message is for machines without a GPU")
 def test_the_command_refuses_a_gpu_that_is_not_there(tmp_path: Path) -> None:
-    status, out, err = call("run", "iris", "--device", "cuda", cwd=tmp_path)
+    status, out, err = call_main("run", "iris", "--device", "cuda", cwd=tmp_path)
     assert (status, out) == (2, "")
     assert err.startswith("attribution-suite: option 'device' is cuda: PyTorch finds no GPU here")
     assert not list(tmp_path.iterdir())
