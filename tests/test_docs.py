@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from command import BRIEF, ROOT, SMALL, call
+from command import BRIEF, ROOT, SMALL, call, call_main
 
 from attribution_suite.measures import MEASURES
 from attribution_suite.registry import Registry
 from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers import SCORERS
 
+pytestmark = pytest.mark.usefixtures("plain")
 DOCS = ROOT / "docs"
 EXAMPLES = DOCS / "extending" / "examples"
 PLANNED = "not yet in the package"
@@ -128,7 +129,7 @@ def test_column_patch_adds_the_column_that_was_tried_outside(tmp_path: Path) -> 
         assert (outcomes.loc[method, "largest_effect"] >= mean).all()
     field = pq.read_schema(tmp_path / "run" / "outcomes.parquet").field("largest_effect")
     assert field.metadata[b"unit"].decode() == "≥ 0" and b"maximum over rows" in field.metadata[b"meaning"]
-    assert "largest_effect" in call("list", "measures", cwd=tmp_path)[1]
+    assert "largest_effect" in call("list", "measures", cwd=tmp_path, program="attribution_suite")[1]
 
 
 def installed(folder: Path) -> Path:
@@ -153,9 +154,9 @@ PLUGIN_RUN = ("run", "two_moons", "--remove", "x", "--removals", "damp,constant"
 def test_plugin_adds_a_scorer_a_removal_and_a_data_set(tmp_path: Path) -> None:
     (site := tmp_path / "site").mkdir()
     installed(site)
-    assert "weight_norm" not in call("list", "scorers", cwd=tmp_path)[1]
-    assert "‖W_:k‖₂" in call("list", "scorers", cwd=tmp_path, packages=site)[1]
-    assert "says so" in call("list", "removals", cwd=tmp_path, packages=site)[1]
+    assert "weight_norm" not in call_main("list", "scorers", cwd=tmp_path)[1]
+    assert "‖W_:k‖₂" in call_main("list", "scorers", cwd=tmp_path, packages=site)[1]
+    assert "says so" in call_main("list", "removals", cwd=tmp_path, packages=site)[1]
     status, _, errors = call(*PLUGIN_RUN, cwd=tmp_path, packages=site)
     assert status == 0, errors
     attributions, shifts, outcomes = (pd.read_parquet(tmp_path / "run" / f"{name}.parquet")
@@ -179,7 +180,7 @@ def test_a_scorer_that_is_wrong_is_a_named_failure(tmp_path: Path) -> None:
     right = module.read_text(encoding="utf-8")
     module.write_text(right.replace("norm(dim=1)", "norm(dim=1) * float('nan')"), encoding="utf-8")
     assert module.read_text(encoding="utf-8") != right
-    status, _, errors = call(*PLUGIN_RUN, cwd=tmp_path, packages=site)
+    status, _, errors = call_main(*PLUGIN_RUN, cwd=tmp_path, packages=site)
     assert status == 1
     assert "weight_norm" in errors and "score of x in network 0 is nan" in errors
     attributions, shifts, failures = (pd.read_parquet(tmp_path / "run" / f"{name}.parquet")
