@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command import BRIEF, NO_DATA, SEEN, SMALL, add_scorer, call, leftovers, start
+from plain_suite import plain_figures
 
 import attribution_suite
 from attribution_suite.cli import main
@@ -34,15 +36,16 @@ def suite(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
           capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
     """The command line in this process (a fresh one loads torch for seconds): status, stdout, lines of stderr.
 
-    It runs in an empty folder, without a file of data.
+    It runs in an empty folder, without a file of data; pages have no figures where `figures` does not ask for them.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     for name, value in NO_DATA.items():
         monkeypatch.setenv(name, value)
 
-    def run(*words: object) -> tuple[int, str, list[str]]:
-        status = main([str(word) for word in words])
+    def run(*words: object, figures: bool = False) -> tuple[int, str, list[str]]:
+        with nullcontext() if figures else plain_figures():
+            status = main([str(word) for word in words])
         captured = capsys.readouterr()
         return status, captured.out, captured.err.splitlines()
 
@@ -242,7 +245,8 @@ def test_a_folder_that_cannot_be_written(suite: Call, tmp_path: Path, out: str) 
 
 def test_bad_input_in_a_process_of_its_own(tmp_path: Path) -> None:
     """As above, where an interpreter would print a traceback; and a disk that is full from the start."""
-    status, out, err = call("run", "iris", "--remove", "petal_lenght", *QUICK, "--out", "out", cwd=tmp_path)
+    status, out, err = call("run", "iris", "--remove", "petal_lenght", *QUICK, "--out", "out", cwd=tmp_path,
+                            program="attribution_suite")
     assert (status, out) == (2, "") and len(err.splitlines()) == 1 and files(tmp_path) == []
     code = ("import resource, sys; from attribution_suite.cli import main; "
             "resource.setrlimit(resource.RLIMIT_FSIZE, (9999, -1)); sys.exit(main(sys.argv[1:]))")
@@ -254,7 +258,7 @@ def test_bad_input_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    process = start("list", "measures", cwd=tmp_path)
+    process = start("list", "measures", cwd=tmp_path, program="attribution_suite")
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
     assert process.stderr.read() == "" and process.wait(60) == 1
@@ -276,19 +280,20 @@ def test_a_report_is_drawn_again_and_says_what_is_left_out(suite: Call, tmp_path
     table.loc[0, "RM"] = 5.5
     data.mkdir()
     table.to_csv(data / "boston.csv", index=False)
-    status, _, err = suite("run", "boston", "--data-dir", data, "--remove", "LSTAT", "--out", "out", *QUICK)
+    status, _, err = suite("run", "boston", "--data-dir", data, "--remove", "LSTAT", "--out", "out", *QUICK,
+                           figures=True)
     assert (status, err) == (0, [])
     run = tmp_path / "out"
     page, picture = run / "report.html", run / "figures" / "boston-fits.png"
     first = page.read_text()
     assert picture.exists() and "left out: it needs the rows" not in first
     page.unlink()
-    status, out, err = suite("report", "out")
+    status, out, err = suite("report", "out", figures=True)
     assert (status, err, out.strip()) == (0, [], "out/report.html") and page.read_text() == first
     for change in (lambda: table.assign(RM=table.RM + 1).to_csv(data / "boston.csv", index=False),
                    (data / "boston.csv").unlink):
         change()
-        status, _, err = suite("report", "out")
+        status, _, err = suite("report", "out", figures=True)
         assert (status, err) == (0, []) and "left out: it needs the rows" in page.read_text() and not picture.exists()
     assert json.loads((run / "run.json").read_text())["datasets"]["boston"]["source"] == "file"
     assert leftovers(run) == []

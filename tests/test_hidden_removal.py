@@ -38,7 +38,8 @@ from attribution_suite.scorers.choice import traits_of
 from attribution_suite.units.paths import quantile_path, row_path
 
 SEEDS, BUDGET = 2, Training(6, 64, 5e-3)
-pytestmark = pytest.mark.filterwarnings("ignore::attribution_suite.datasets.sources.StandInWarning")
+pytestmark = [pytest.mark.usefixtures("plain"),
+              pytest.mark.filterwarnings("ignore::attribution_suite.datasets.sources.StandInWarning")]
 
 
 @pytest.fixture(scope="module")
