@@ -27,6 +27,8 @@ from attribution_suite.removals.sham import Sham
 from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.results import Audit
 
+pytestmark = pytest.mark.usefixtures("plain")
+
 SEEDS = 3
 SMALL = Preset("default", (8, 6), Training(epochs=12, batch_size=32, learning_rate=1e-2, patience=4), tuning_epochs=8)
 BRIEF: dict[str, Any] = {"seeds": SEEDS, "rows": 30, "background": 100, "scorers": ["saliency"], "jobs": 1,
@@ -52,7 +54,7 @@ def tables(run: Audit) -> dict[str, pd.DataFrame]:
 
 @by_case
 def test_it_is_training_with_nothing_removed(case: str) -> None:
-    given = removal_case(case)
+    given = removal_case(case).briefly()
     found = Sham().remove(given.networks, given.nodes, given.setting)
     setting = given.setting
     expected = train(given.networks, setting.train, setting.validation, setting.task, setting.tuning, setting.seeds)
