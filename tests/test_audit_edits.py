@@ -1,5 +1,6 @@
 """What is removed from which network, with which budget, and what that costs: recomputed from plain modules."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ pytestmark = pytest.mark.usefixtures("plain")
 SEEDS, ROWS, TUNING = 3, 12, 0.05
 QUIET = {"jobs": 1, "device": "cpu", "seeds": SEEDS, "rows": ROWS, "lime_rows": 3, "say": lambda line: None}
 METHODS = ["stochastic_tuning", "shuffle_tuning", "fold"]
+
+
+def brief(name: str, preset: str = "default") -> TabularDataset:
+    """A data set whose networks are trained for ten epochs: what is shown here holds of any."""
+    dataset = load_dataset(name, preset=preset)
+    return replace(dataset, preset=replace(dataset.preset, training=replace(dataset.preset.training, epochs=10)))
 
 
 def modules(networks: Perceptrons) -> list[nn.Sequential]:
@@ -46,10 +53,10 @@ def replaced(method: str, published: bool, seed: int, dataset: TabularDataset, c
 @pytest.mark.parametrize(("name", "feature", "preset"), [
     ("synthetic", "X1", "default"), ("iris", "petal_width", "default"), ("iris", "petal_width", "published")])
 def test_validation_losses_are_those_of_plain_modules(tmp_path: Path, name: str, feature: str, preset: str) -> None:
-    found = audit(name, out=tmp_path, remove=feature, removals=METHODS, scorers=["saliency"], tuning=TUNING,
-                  preset=preset, **QUIET).table("outcomes")
+    dataset = brief(name, preset)
+    found = audit(dataset, out=tmp_path, remove=feature, removals=METHODS, scorers=["saliency"], tuning=TUNING,
+                  **QUIET).table("outcomes")
     outcomes = edits(found).set_index(["removal", "seed"])
-    dataset = load_dataset(name, preset=preset)
     dataset = dataset if preset == "published" else dataset.with_decoy()
     column, = dataset.columns(feature)
     originals, rows = train(dataset, seeds=SEEDS).networks, dataset.validation
@@ -73,10 +80,10 @@ def test_validation_losses_are_those_of_plain_modules(tmp_path: Path, name: str,
 @pytest.mark.parametrize(("name", "feature"), [("synthetic", "X1"), ("iris", "petal_width")])
 def test_the_largest_effect_is_over_the_quantiles_of_the_training_rows(tmp_path: Path, name: str,
                                                                        feature: str) -> None:
-    found = audit(name, out=tmp_path, remove=feature, removals=["stochastic_tuning"], scorers=["saliency"],
+    found = audit(brief(name), out=tmp_path, remove=feature, removals=["stochastic_tuning"], scorers=["saliency"],
                   tuning=TUNING, **QUIET)
     outcomes = edits(found.table("outcomes")).set_index("seed")
-    dataset = load_dataset(name).with_decoy()
+    dataset = brief(name).with_decoy()
     column, = dataset.columns(feature)
     values = dataset.train.inputs[:, column].numpy()
     grid = np.quantile(values, (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)).astype(np.float32)

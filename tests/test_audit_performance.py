@@ -1,5 +1,6 @@
 """`outcomes`: how good networks are before and after, XGBoost beside them, and whether the originals have learned."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.results import Audit
 from attribution_suite.scorers.xgboost_fit import XGBoostScorer
 
+pytestmark = pytest.mark.usefixtures("plain")
+
 SEEDS, BACKGROUND = 2, 60
 METHODS = ["constant", "retrain"]
 WORDS = {"seeds": SEEDS, "rows": 10, "background": BACKGROUND, "jobs": 1, "tuning": 0.1, "say": lambda line: None}
@@ -23,9 +26,15 @@ FEATURES = {"synthetic": "X1", "iris": "petal_width"}
 by_name = pytest.mark.parametrize("name", FEATURES)
 
 
+def brief(name: str) -> TabularDataset:
+    """A data set whose networks are trained for 30 epochs, enough to learn."""
+    dataset = load_dataset(name)
+    return replace(dataset, preset=replace(dataset.preset, training=replace(dataset.preset.training, epochs=30)))
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Audit:
-    return audit(list(FEATURES), out=tmp_path_factory.mktemp("run"), removals=METHODS, remove="all",
+    return audit([brief(name) for name in FEATURES], out=tmp_path_factory.mktemp("run"), removals=METHODS, remove="all",
                  scorers=["xgboost_shap", "saliency"], **WORDS)
 
 
@@ -50,7 +59,7 @@ def training_loss(networks: Ensemble, dataset: TabularDataset, member: int) -> f
 
 @by_name
 def test_performance_is_that_of_the_networks_themselves(found: Audit, name: str) -> None:
-    dataset, feature = load_dataset(name).with_decoy(), FEATURES[name]
+    dataset, feature = brief(name).with_decoy(), FEATURES[name]
     rows = found.table("outcomes").query("dataset == @name").set_index(["removal", "removed", "seed"])
     originals = train(dataset, seeds=SEEDS).networks
     cases = [("original", "", originals), *((method, feature, remove(originals, dataset, feature, method, tuning=0.1))
@@ -79,12 +88,12 @@ def test_an_originals_row_has_what_applies_to_it(found: Audit, name: str) -> Non
     rows = found.table("outcomes").query("dataset == @name and removal == 'original' and removed == ''")
     assert list(rows.seed) == list(range(SEEDS)) and set(rows.removed) == {""} and (rows.steps > 0).all()
     measures = MEASURES[load_dataset(name).task]
-    has = {"loss_native", "validation_native", "training_loss", "learned_p", "seconds", *measures,
+    has = {"loss_native", "validation_native", "training_loss", "learned_p", "seconds", "test_to_training", *measures,
            *(f"xgboost_{measure}" for measure in measures)}
     numbers = rows.select_dtypes("float")
     assert {column for column in numbers if numbers[column].notna().all()} == has
     assert {column for column in numbers if numbers[column].notna().any()} == has
-    dataset = load_dataset(name).with_decoy()
+    dataset = brief(name).with_decoy()
     curve = found.table("training").query("dataset == @name and removal == 'original'").groupby("seed").validation_loss
     np.testing.assert_allclose(rows.validation_native, curve.min(), rtol=1e-4)  # the weights kept are the best
     outputs = train(dataset, seeds=SEEDS).networks.outputs(dataset.test.inputs)
@@ -114,11 +123,12 @@ def test_xgboost_is_fitted_once_and_absent_without_its_scorer(tmp_path: Path, mo
     fit = XGBoostScorer._train
     monkeypatch.setattr(XGBoostScorer, "_train", lambda self, *args, **more: fits.append(1) or fit(self, *args, **more))
     words = {**WORDS, "background": 50, "removals": []}  # no other test's rows, so that nothing is kept from there
-    with_it = audit("iris", out=tmp_path / "with", scorers=["xgboost_gain", "xgboost_shap"], **words).table("outcomes")
+    iris = brief("iris")
+    with_it = audit(iris, out=tmp_path / "with", scorers=["xgboost_gain", "xgboost_shap"], **words).table("outcomes")
     assert len(fits) == 1 and with_it.xgboost_accuracy.notna().all()
-    without = audit("iris", out=tmp_path / "without", scorers=["saliency"], **words).table("outcomes")
+    without = audit(iris, out=tmp_path / "without", scorers=["saliency"], **words).table("outcomes")
     assert len(fits) == 1 and without.filter(like="xgboost_").isna().all(axis=None)
-    hidden = audit("iris", out=tmp_path / "hidden", scorers=["xgboost_gain"], layer=1, **words).table("outcomes")
+    hidden = audit(iris, out=tmp_path / "hidden", scorers=["xgboost_gain"], layer=1, **words).table("outcomes")
     assert hidden.filter(like="xgboost_").isna().all(axis=None) and hidden.accuracy.equals(with_it.accuracy)
 
 
