@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -150,8 +151,8 @@ ODD: dict[str, tuple[Scores, str]] = {
     "whole numbers": (lambda m, f: scored(torch.ones(m, f, dtype=torch.int64)), "its scores are torch.int64"),
     "booleans": (lambda m, f: scored(torch.ones(m, f, dtype=torch.bool)), "its scores are torch.bool"),
     "complex": (lambda m, f: scored(torch.ones(m, f, dtype=torch.complex64)), "its scores are torch.complex64"),
-    "an array": (lambda m, f: np.ones((m, f)), "AttributeError: 'numpy.ndarray' object has no attribute"),
-    "nothing": (lambda m, f: None, "AttributeError: 'NoneType'"),
+    "an array": (lambda m, f: np.ones((m, f)), r"TypeError: replace\(\) should be called on dataclass"),
+    "nothing": (lambda m, f: None, r"TypeError: replace\(\) should be called on dataclass"),
     "other features": (lambda m, f: Attribution("odd", tuple("fedcba"), torch.ones(m, f)), "its features are"),
     "a sign without values": (lambda m, f: scored(torch.ones(m, f), signed=torch.full((m, f), torch.nan)),
                               "its signed means are not finite"),
@@ -166,39 +167,60 @@ ODD: dict[str, tuple[Scores, str]] = {
 }
 
 
+def add(patch: pytest.MonkeyPatch, name: str, scores: Scores) -> None:
+    """Adds a scorer as an entry point does."""
+    class Odd:
+        traits = ScorerTraits(zero_on_zero_weights=True)  # so that it gets no phantoms
+
+        def attribute(self, networks: Any, evaluation: Any) -> Any:
+            return scores(len(networks), len(evaluation.groups))
+
+    Odd.name = name
+    patch.setitem(SCORERS.places, name, f"{__name__}:{name.capitalize()}")
+    patch.setattr(__import__(__name__), name.capitalize(), Odd, raising=False)
+
+
 @pytest.fixture
 def odd(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scores], None]:
-    """Adds the scorer 'odd' as an entry point does."""
-    def add(scores: Scores) -> None:
-        class Odd:
-            name, traits = "odd", ScorerTraits(zero_on_zero_weights=True)  # so that it gets no phantoms
+    """Adds the scorer 'odd'."""
+    return partial(add, monkeypatch, "odd")
 
-            def attribute(self, networks: Any, evaluation: Any) -> Any:
-                return scores(len(networks), len(evaluation.groups))
 
-        monkeypatch.setitem(SCORERS.places, "odd", f"{__name__}:Odd")
-        monkeypatch.setattr(__import__(__name__), "Odd", Odd, raising=False)
+NAMES = {case: f"odd{number}" for number, case in enumerate(ODD)}
 
-    return add
+
+@pytest.fixture(scope="module")
+def twice(table: TabularDataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, Audit]:
+    """An audit with every odd scorer among two sound ones, and once more."""
+    out = tmp_path_factory.mktemp("odd")
+    with pytest.MonkeyPatch.context() as patch:
+        for case, (scores, _) in ODD.items():
+            add(patch, NAMES[case], scores)
+        first, again = (run(table, out, networks=members(Layers, 2), removals=["constant"],
+                            scorers=["saliency", *NAMES.values(), "permutation"]) for _ in range(2))
+    return first, again
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_a_scorer_that_fails_costs_its_own_rows(table: TabularDataset, tmp_path: Path, odd: Callable[[Scores], None],
-                                                case: str) -> None:
-    scores, message = ODD[case]
-    odd(scores)
-    words = {"networks": members(Layers, 2), "removals": ["constant"], "scorers": ["saliency", "odd", "permutation"]}
-    found = run(table, tmp_path, **words)
-    shares, shifts, failures = (found.table(name) for name in ("attributions", "shifts", "failures"))
+def test_a_scorer_that_fails_costs_its_own_rows(twice: tuple[Audit, Audit], case: str) -> None:
+    found, name, message = twice[0], NAMES[case], ODD[case][1]
+    shares, shifts, failures = (found.table(table) for table in ("attributions", "shifts", "failures"))
     assert set(shares.scorer) == {"saliency", "permutation"} and shares.share.notna().all()
-    assert shifts.query("scorer == 'odd'")[["share_before", "share_after", "target_shift"]].isna().all(axis=None)
-    assert shifts.query("scorer != 'odd'").share_after.notna().all()
-    assert set(failures.scorer) == {"odd"} and list(failures.removal) == ["original", "constant"]
+    lost = shifts[shifts.scorer == name][["share_before", "share_after", "target_shift"]]
+    assert lost.isna().all(axis=None)
+    assert shifts[shifts.scorer.isin(["saliency", "permutation"])].share_after.notna().all()
+    assert set(failures.scorer) == set(NAMES.values())
+    failures = failures[failures.scorer == name]
+    assert list(failures.removal) == ["original", "constant"]
     assert failures.error.str.contains(message).all() and not failures.error.str.contains("\n").any()
-    assert [line.partition(":")[0] for line in found.failed] == ["mine original, odd", "mine constant (a), odd"]
-    again = run(table, tmp_path, **words)
+    told_of_it = [line.partition(":")[0] for line in found.failed if f", {name}: " in line]
+    assert told_of_it == [f"mine original, {name}", f"mine constant (a), {name}"]
+
+
+def test_what_failed_is_told_again_and_not_tried_again(twice: tuple[Audit, Audit]) -> None:
+    found, again = twice
     assert again.record["timings"]["chunks_run"] == 0 and again.failed == found.failed
-    assert again.record["failed"] == found.record["failed"] and len(again.record["failed"]) == 2
+    assert again.record["failed"] == found.record["failed"] and len(again.record["failed"]) == 2 * len(ODD)
 
 
 def test_without_a_scorer_that_was_measured_the_output_alone_is_judged(table: TabularDataset, tmp_path: Path,
