@@ -18,7 +18,8 @@ from attribution_suite.measures.agreement import METRICS, SIGN_METRICS
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.attribution import Evaluation
 
-pytestmark = pytest.mark.filterwarnings("ignore::attribution_suite.datasets.sources.StandInWarning")
+pytestmark = [pytest.mark.usefixtures("plain"),
+              pytest.mark.filterwarnings("ignore::attribution_suite.datasets.sources.StandInWarning")]
 
 SEEDS, ROWS, LIME_ROWS = 2, 60, 7
 LOCAL = ("integrated_gradients", "gradient_shap", "saliency", "random")

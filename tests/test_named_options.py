@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from captum.attr import IntegratedGradients
-from command import BRIEF, NO_DATA, SMALL, call
+from command import BRIEF, NO_DATA, SMALL, call_main
 
 from attribution_suite import attribute, load_dataset, remove, train
 from attribution_suite.auditing.code_digest import plug_in_digest
@@ -109,7 +109,7 @@ def test_the_library_takes_options_in_the_name_and_beside_it() -> None:
 
 def test_an_audit_by_names_with_options(tmp_path: Path) -> None:
     """Captum's integrated gradients are the fast ones, in every table by the names that were written."""
-    status, out, err = call(
+    status, out, err = call_main(
         "run", "iris", *SMALL, *BRIEF, "--remove", "petal_width", "--scorers", ",".join((*ASKED, FAST)),
         "--removals", f"{ZERO},constant", "--jobs", "1", "--out", "run", cwd=tmp_path, **NO_DATA)
     assert status == 0, err
