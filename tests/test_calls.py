@@ -15,6 +15,8 @@ from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
 from attribution_suite.networks.perceptrons import Perceptrons
 
+pytestmark = pytest.mark.usefixtures("plain")
+
 SHORT = Training(1, 50, 1e-2)
 
 

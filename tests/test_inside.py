@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from command import NO_DATA, call
+from command import NO_DATA, call, call_main
 from PIL import Image
 from scipy import stats
 from torch import nn
@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A look inside Iris and the simulated heart data."""
     folder = tmp_path_factory.mktemp("neurons")
     words = ("neurons", "iris", "heart", "--seeds", SEEDS, "--rows", ROWS, "--jobs", 1, "--out", "look")
-    status, out, err = call(*words, cwd=folder, **NO_DATA)
+    status, out, err = call(*words, cwd=folder, program="attribution_suite", **NO_DATA)
     assert (status, "Traceback" in err) == (0, False), err
     assert "iris inside (layers 1)" in out and "heart inside (layers 1, 2)" in out
     return folder / "look"
@@ -205,7 +205,7 @@ def test_one_layer_and_what_is_there_already(run: Path, tmp_path: Path, monkeypa
     for layer, message in (("2", "hidden layers 1 to 1"), ("0", "layer '0'"), ("x", "layer 'x'")):
         with pytest.raises(InputError, match=message):
             audit("iris", out=copy, inside=layer, **words)
-    status, _, err = call("neurons", "iris", "--layer", 3, cwd=tmp_path, **NO_DATA)
+    status, _, err = call_main("neurons", "iris", "--layer", 3, cwd=tmp_path, **NO_DATA)
     assert status == 2 and "hidden layers 1 to 1" in err
 
 

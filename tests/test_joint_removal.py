@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from plain_suite import plain_figures
 from sklearn.linear_model import LinearRegression
 
 from attribution_suite import audit, from_arrays, remove, train, worst_case
@@ -228,11 +229,11 @@ def test_units_are_removed_together(dataset: TabularDataset, tmp_path: Path) -> 
     assert (tmp_path / "figures" / "small-layer-1-redistribution.png").exists()
 
 
-@pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("name", ["c+d", "c,d", "c+a"])
 def test_a_name_with_a_sign_in_it_is_one_feature(tmp_path: Path, name: str) -> None:
-    found = audit(table(d=name), remove=[name, ["c", "b"], ["kind", name]], removals=["constant"],
-                  scorers=["saliency"], out=tmp_path, **WORDS)
+    with plain_figures():
+        found = audit(table(d=name), remove=[name, ["c", "b"], ["kind", name]], removals=["constant"],
+                      scorers=["saliency"], out=tmp_path, **WORDS)
     outcomes, shifts = found.table("outcomes").query("removed != ''"), found.table("shifts")
     assert list(pd.unique(outcomes.removed)) == [name, "c+b", f"kind+{name}"]
     shares = found.table("attributions").query("removal == 'original' and scorer == 'saliency'")

@@ -25,6 +25,8 @@ from attribution_suite.removals.retrain import Retrain
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.integrated_gradients import IntegratedGradients
 
+pytestmark = pytest.mark.usefixtures("plain")
+
 SHORT = Training(3, 16, 1e-2)
 
 

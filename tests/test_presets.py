@@ -20,7 +20,8 @@ from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
 from attribution_suite.networks import originals
 
-pytestmark = pytest.mark.filterwarnings("ignore::attribution_suite.datasets.sources.StandInWarning")
+pytestmark = [pytest.mark.usefixtures("plain"),
+              pytest.mark.filterwarnings("ignore::attribution_suite.datasets.sources.StandInWarning")]
 
 # Hidden widths, activation; epochs, batch, rate, optimiser, patience, weights kept; epochs of a full warm start.
 # 'published' is what docs/methods.md says of each source.

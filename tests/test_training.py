@@ -127,7 +127,7 @@ def test_a_member_equals_the_network_trained_alone(task: Task, activation: Activ
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_losses_agree_at_the_end_of_a_whole_training(task: Task, activation: Activation) -> None:
     training, validation = make_split(task, 70, 0), make_split(task, 40, 1)
-    networks, budget = make_networks(task, activation), Training(60, 16, 3e-3, keep="last")
+    networks, budget = make_networks(task, activation), Training(30, 16, 3e-3, keep="last")
     trained = train(networks, training, validation, task, budget, SEEDS)
     for member, seed in enumerate(SEEDS):
         alone = train_alone(networks.to_module(member), training, validation, task, budget, seed)
