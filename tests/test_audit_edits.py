@@ -18,7 +18,8 @@ from attribution_suite.networks.perceptrons import Perceptrons
 pytestmark = pytest.mark.usefixtures("plain")
 
 SEEDS, ROWS, TUNING = 3, 12, 0.05
-QUIET = {"jobs": 1, "device": "cpu", "seeds": SEEDS, "rows": ROWS, "lime_rows": 3, "say": lambda line: None}
+QUIET = {"jobs": 1, "device": "cpu", "seeds": SEEDS, "rows": ROWS, "lime_rows": 3, "reference": "off",
+         "say": lambda line: None}
 METHODS = ["stochastic_tuning", "shuffle_tuning", "fold"]
 
 

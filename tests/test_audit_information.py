@@ -19,7 +19,7 @@ from attribution_suite.measures.information.targets import Target
 
 pytestmark = pytest.mark.usefixtures("plain")
 QUIET: dict[str, Any] = {"jobs": 1, "device": "cpu", "seeds": 2, "rows": 20, "removals": ["fold"], "tuning": 0.05,
-                         "scorers": ["saliency"], "say": lambda line: None}
+                         "scorers": ["saliency"], "reference": "off", "say": lambda line: None}
 
 
 def briefly_trained(name: str) -> TabularDataset:

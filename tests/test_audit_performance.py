@@ -20,7 +20,8 @@ pytestmark = pytest.mark.usefixtures("plain")
 
 SEEDS, BACKGROUND = 2, 60
 METHODS = ["constant", "retrain"]
-WORDS = {"seeds": SEEDS, "rows": 10, "background": BACKGROUND, "jobs": 1, "tuning": 0.1, "say": lambda line: None}
+WORDS = {"seeds": SEEDS, "rows": 10, "background": BACKGROUND, "jobs": 1, "tuning": 0.1, "reference": "off",
+         "say": lambda line: None}
 MEASURES = {"regression": ["r2", "rmse"], "multiclass": ["accuracy", "auc", "log_loss", "kappa"]}
 FEATURES = {"synthetic": "X1", "iris": "petal_width"}
 by_name = pytest.mark.parametrize("name", FEATURES)
