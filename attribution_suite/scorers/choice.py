@@ -48,7 +48,7 @@ class Choice:
     def attribute(self, networks: Ensemble, evaluation: Evaluation, layer: int = 0) -> Attribution:
         """The attribution at a layer: through the tail, or of the whole network for what needs the layers below.
 
-        Raises InputError where the networks do not have what the scorer reads.
+        Raises InputError where the networks do not have what the scorer reads, or it returns no Attribution.
         """
         if reason := refusal_at(self.name, layer):
             raise InputError(reason)
@@ -56,6 +56,8 @@ class Choice:
         check_applies(scorer, networks)
         limited = evaluation if self.rows is None else evaluation.with_rows(self.rows)
         attribution = scorer.attribute(networks.tail(through), limited.at_layer(networks, through))
+        if not isinstance(attribution, Attribution):  # a plug-in may return anything
+            raise InputError(f"{self.name} returned {type(attribution).__name__}, not an Attribution")
         if self.by_reference and scorer.traits.reference:
             attribution = by_reference(scorer, attribution, networks, limited, through)
         return replace(attribution, scorer=self.name)
