@@ -142,7 +142,8 @@ def test_a_unit_without_peers_that_know_it_is_not_recoverable(heart: TabularData
 def run(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     words = {"jobs": 1, "seeds": SEEDS, "rows": 20, "layer": 1, "tuning": 0.02, "say": lambda line: None,
              "lime_rows": 3, "lime_samples": 50}
-    return audit("iris", out=tmp_path_factory.mktemp("hidden"), remove="unit:3", **words)
+    return audit("iris", out=tmp_path_factory.mktemp("hidden"), remove="unit:3", scorers=list(SCORERS.names),
+                 **words)
 
 
 def test_every_removal_and_every_scorer_takes_a_hidden_unit(run: Audit) -> None:

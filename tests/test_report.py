@@ -5,7 +5,7 @@ import io
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 from PIL import Image
+from plain_suite import plain_figures
 from report_fixture import (
     LOCAL,
     REMOVALS,
@@ -63,6 +64,13 @@ class Page(HTMLParser):
 
     def of(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def plain() -> Iterator[None]:
+    """No figures in this test alone: others of this module look at them."""
+    with plain_figures():
+        yield
 
 
 @pytest.fixture(scope="module")
