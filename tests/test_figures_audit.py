@@ -212,7 +212,8 @@ def test_every_point_of_cost(one: Subject) -> None:
                 own.direct_effect / own.direct_effect_before, own.loss_native / own.loss_before - 1))
             assert (bar[0].get_xdata()[0], bar[0].get_ydata()[0]) == pytest.approx((x[0], y[0]))
             (across,), (up,) = (lines.get_segments() for lines in bar[2])
-            assert across[:, 0] == pytest.approx(x[1:], abs=1e-9) and up[:, 1] == pytest.approx(y[1:], abs=1e-9)
+            assert across[:, 0] == pytest.approx(x[1:], rel=1e-8, abs=1e-9) and up[:, 1] == pytest.approx(
+                y[1:], rel=1e-8, abs=1e-9)
     assert axes.get_xlabel().startswith("direct effect left") and axes.get_ylabel() == "change of test loss"
     shaded = axes.patches[0]
     assert (shaded.get_x(), shaded.get_x() + shaded.get_width()) == pytest.approx((-0.12, 1.0))
