@@ -20,7 +20,7 @@ def reference_sentence(checks: pd.DataFrame, how: str) -> str:
     if how == "all":
         return f"Computed by {_joined(ordered)}, network by network, where a scorer has such a reference."
     within = _joined([f"{title} within {at_most(largest[title])}" for title in ordered])
-    return f"Equal to {within} of a row's largest score, checked in this run."
+    return f"Equal to {within} of a row's largest score, checked in this run on a few rows and networks."
 
 
 def reference_problems(checks: pd.DataFrame) -> list[str]:
