@@ -277,8 +277,8 @@ def test_what_the_page_and_the_terminal_say() -> None:
     checks = pd.DataFrame([row, {**row, "largest_diff": 1e-7}, apart, unasked, lime])
     assert set(checks) == set(TABLES["checks"])
     assert reference_sentence(checks, "sample") == (
-        "Equal to Captum 0.9.0 within 3e-7 and LIME 0.2 within 4e-8 of a row's largest score, checked in this run on a few rows "
-        "and networks.")
+        "Equal to Captum 0.9.0 within 3e-7 and LIME 0.2 within 4e-8 of a row's largest score, checked in this run "
+        "on a few rows and networks.")
     assert reference_sentence(checks, "off") == OFF
     assert reference_sentence(checks[checks.scorer == "lime"], "all").startswith("Computed by LIME 0.2, network by")
     assert "No score" in reference_sentence(checks[~checks.passed], "sample")

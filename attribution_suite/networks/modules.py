@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import pad
 
 from attribution_suite.errors import InputError
-from attribution_suite.networks.architecture import Architecture, linear
-from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.architecture import linear
+from attribution_suite.networks.fronted import Fronted, ModuleArchitecture
 from attribution_suite.networks.probe import check_modules, copied, deep_lift_problem, probe, reset
 from attribution_suite.networks.target_scale import OutputScale
 from attribution_suite.networks.wrapped import title
@@ -22,28 +21,7 @@ CLOSE = 1e-4  # relative; vmap orders its sums differently: float32 rounding, no
 
 
 @dataclass(frozen=True)
-class ModuleArchitecture(Architecture):
-    """Of a module only its ends are known, and the most numbers that one of its submodules makes of a row, `widest`."""
-
-    title: str = "module"
-    widest: int = 1
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Input, the widest place inside (what memory is planned by), output."""
-        return self.features, max(self.features, self.widest, self.outputs), self.outputs
-
-    @property
-    def depth(self) -> int:
-        """One: it is not known what layers there are."""
-        return 1
-
-    def __str__(self) -> str:
-        return f"{self.title} ({self.features} inputs, {self.outputs} outputs)"
-
-
-@dataclass(frozen=True)
-class Modules(Ensemble):
+class Modules(Fronted):
     """E networks x → module(W x + b), `weight` W `[E, features, features]` and `bias` b, identity and 0 until edited.
 
     So the *first pre-activation* is the input itself, and whatever is written for the first layer of an `Ensemble`
@@ -59,9 +37,6 @@ class Modules(Ensemble):
     right.
     """
 
-    architecture: Architecture
-    weight: Tensor
-    bias: Tensor
     templates: tuple[nn.Module, ...]
     state: Mapping[str, Tensor]
     trainable: tuple[str, ...]
@@ -96,16 +71,6 @@ class Modules(Ensemble):
         together = replace(alone, stacked=True)
         reason = _difference(together, alone, rows)
         return together if reason is None else replace(alone, reason=reason)
-
-    @property
-    def first_weight(self) -> Tensor:
-        """W, `[E, features, features]`."""
-        return self.weight
-
-    @property
-    def first_bias(self) -> Tensor:
-        """b, `[E, features]`."""
-        return self.bias
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -170,25 +135,6 @@ class Modules(Ensemble):
         templates = tuple(self.templates[position] for position in positions)
         return replace(self, weight=self.weight[pick], bias=self.bias[pick], templates=templates,
                        state={name: value[pick] for name, value in self.state.items()})
-
-    def tail(self, layer: int) -> "Modules":
-        """The networks themselves. Raises InputError for a hidden layer."""
-        if layer != 0:
-            raise InputError(f"layer {layer} cannot be audited: {self.refusal('layers')}")
-        return self
-
-    def with_tail(self, tail: "Modules") -> "Modules":
-        """`tail`: there is nothing below it."""
-        return tail
-
-    def with_first_layer(self, weight: Tensor, bias: Tensor) -> "Modules":
-        """The same modules behind another W `[E, features, features]` and b `[E, features]`."""
-        return replace(self, weight=weight, bias=bias)
-
-    def widened(self, columns: int) -> "Modules":
-        """The same modules with that many more inputs, the last ones, of zero weights: W is no longer square."""
-        wider = replace(self.architecture, features=self.architecture.features + columns)
-        return replace(self, architecture=wider, weight=pad(self.weight, (0, columns)))
 
     def with_outputs_scaled(self, scale: float, shift: float) -> "Modules":
         """The networks whose outputs are scale · f + shift."""

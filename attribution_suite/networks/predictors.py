@@ -7,14 +7,12 @@ from typing import Any
 import joblib
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
-from attribution_suite.networks.architecture import Architecture, linear
+from attribution_suite.networks.architecture import linear
 from attribution_suite.networks.estimators import Reading, as_fitted
-from attribution_suite.networks.modules import ModuleArchitecture
-from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.fronted import Fronted, ModuleArchitecture
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.seeding import seeded
 
@@ -23,7 +21,7 @@ HOW = {"predict": "predict", "predict_proba": "the logarithms of predict_proba",
 
 
 @dataclass(frozen=True)
-class Predictors(Ensemble):
+class Predictors(Fronted):
     """E estimators x → estimator(W x + b), `weight` W `[E, features, features]` and `bias` b, identity and 0 at first.
 
     As in `Modules` the *first pre-activation* is the input itself, so that whatever edits the first layer of an
@@ -33,9 +31,6 @@ class Predictors(Ensemble):
     `readings`: how outputs are read off each. `digests` `[E, 16]`: of each estimator's content.
     """
 
-    architecture: Architecture
-    weight: Tensor
-    bias: Tensor
     estimators: tuple[Any, ...]
     readings: tuple[Reading, ...]
     digests: Tensor
@@ -56,16 +51,6 @@ class Predictors(Ensemble):
         architecture = ModuleArchitecture(features, (), outputs[0].shape[1], "linear", title=title, widest=features)
         return cls(architecture, torch.eye(features).repeat(members, 1, 1), torch.zeros(members, features),
                    tuple(estimators), tuple(readings), _digests(estimators))
-
-    @property
-    def first_weight(self) -> Tensor:
-        """W, `[E, features, features]`."""
-        return self.weight
-
-    @property
-    def first_bias(self) -> Tensor:
-        """b, `[E, features]`."""
-        return self.bias
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -133,25 +118,6 @@ class Predictors(Ensemble):
         cold = replace(self, weight=identity, bias=torch.zeros_like(self.bias), estimators=tuple(refitted),
                        digests=_digests(refitted).to(self.device))
         return cold.with_nodes_folded(nodes, means)
-
-    def tail(self, layer: int) -> "Predictors":
-        """The estimators themselves. Raises InputError for a hidden layer."""
-        if layer != 0:
-            raise InputError(f"layer {layer} cannot be audited: {self.refusal('layers')}")
-        return self
-
-    def with_tail(self, tail: "Predictors") -> "Predictors":
-        """`tail`: there is nothing below it."""
-        return tail
-
-    def with_first_layer(self, weight: Tensor, bias: Tensor) -> "Predictors":
-        """The same estimators behind another W `[E, features, features]` and b `[E, features]`."""
-        return replace(self, weight=weight, bias=bias)
-
-    def widened(self, columns: int) -> "Predictors":
-        """The same estimators with that many more inputs, the last ones, of zero weights: W is no longer square."""
-        wider = replace(self.architecture, features=self.architecture.features + columns)
-        return replace(self, architecture=wider, weight=pad(self.weight, (0, columns)))
 
     def with_outputs_scaled(self, scale: float, shift: float) -> "Predictors":
         """Raises InputError: it is a step of training."""

@@ -1,0 +1,73 @@
+"""Networks of which only the ends are known, behind an editable layer of their own."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from torch import Tensor
+from torch.nn.functional import pad
+
+from attribution_suite.errors import InputError
+from attribution_suite.networks.architecture import Architecture
+from attribution_suite.networks.network import Ensemble
+
+
+@dataclass(frozen=True)
+class ModuleArchitecture(Architecture):
+    """Of a module only its ends are known, and the most numbers that one of its submodules makes of a row, `widest`."""
+
+    title: str = "module"
+    widest: int = 1
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Input, the widest place inside (what memory is planned by), output."""
+        return self.features, max(self.features, self.widest, self.outputs), self.outputs
+
+    @property
+    def depth(self) -> int:
+        """One: it is not known what layers there are."""
+        return 1
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.features} inputs, {self.outputs} outputs)"
+
+
+@dataclass(frozen=True)
+class Fronted(Ensemble):
+    """E networks x → network(W x + b), `weight` W `[E, features, features]` and `bias` b, identity and 0 until edited.
+
+    What follows, a module or an estimator, is the subclass's own. There are no layers below or between.
+    """
+
+    architecture: Architecture
+    weight: Tensor
+    bias: Tensor
+
+    @property
+    def first_weight(self) -> Tensor:
+        """W, `[E, features, features]`."""
+        return self.weight
+
+    @property
+    def first_bias(self) -> Tensor:
+        """b, `[E, features]`."""
+        return self.bias
+
+    def tail(self, layer: int) -> Self:
+        """The networks themselves. Raises InputError for a hidden layer."""
+        if layer != 0:
+            raise InputError(f"layer {layer} cannot be audited: {self.refusal('layers')}")
+        return self
+
+    def with_tail(self, tail: Self) -> Self:
+        """`tail`: there is nothing below it."""
+        return tail
+
+    def with_first_layer(self, weight: Tensor, bias: Tensor) -> Self:
+        """The same networks behind another W `[E, features, features]` and b `[E, features]`."""
+        return replace(self, weight=weight, bias=bias)
+
+    def widened(self, columns: int) -> Self:
+        """The same networks with that many more inputs, the last ones, of zero weights: W is no longer square."""
+        wider = replace(self.architecture, features=self.architecture.features + columns)
+        return replace(self, architecture=wider, weight=pad(self.weight, (0, columns)))
