@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attribution_suite.api import attribute, audit, neurons, remove, report, train, worst_case
+    from attribution_suite.api import attribute, audit, check, neurons, remove, report, train, worst_case
     from attribution_suite.datasets import DATASETS
     from attribution_suite.datasets.arrays import from_arrays
     from attribution_suite.datasets.load import load_dataset
@@ -27,7 +27,7 @@ __version__ = "0.1.0"  # the one place: setup.cfg reads it here
 
 _PLACES = {
     "train": "api", "attribute": "api", "remove": "api", "worst_case": "api", "audit": "api", "neurons": "api",
-    "report": "api",
+    "check": "api", "report": "api",
     "load_dataset": "datasets.load", "from_arrays": "datasets.arrays", "TabularDataset": "datasets.table",
     "Training": "datasets.preset", "Ensemble": "networks.network", "Attribution": "scorers.attribution",
     "WorstCase": "measures.worst_case.result", "Audit": "results", "InputError": "errors",
@@ -36,9 +36,9 @@ _PLACES = {
 }
 
 __all__ = [
-    "DATASETS", "MEASURES", "REMOVALS", "SCORERS", "Attribution", "Audit", "Ensemble", "InputError", "TabularDataset",
-    "Training", "WorstCase", "attribute", "audit", "from_arrays", "load_dataset", "load_networks", "neurons", "remove",
-    "report", "save_networks", "train", "worst_case",
+    "DATASETS", "MEASURES", "REMOVALS", "SCORERS", "Attribution", "Audit", "Ensemble", "InputError",
+    "TabularDataset", "Training", "WorstCase", "attribute", "audit", "check", "from_arrays", "load_dataset",
+    "load_networks", "neurons", "remove", "report", "save_networks", "train", "worst_case",
 ]
 
 

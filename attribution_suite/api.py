@@ -8,6 +8,7 @@ from attribution_suite.calls import in_own_words
 from attribution_suite.errors import InputError
 
 if TYPE_CHECKING:
+    from attribution_suite.auditing.check import Checked
     from attribution_suite.datasets.preset import Training
     from attribution_suite.datasets.removable import FeatureSet
     from attribution_suite.datasets.table import TabularDataset
@@ -278,6 +279,28 @@ def report(run_dir: str | Path) -> Path:
     from attribution_suite.reporting.redraw import redraw
 
     return redraw(_folder("run_dir", run_dir))
+
+
+@in_own_words
+def check(model: str | Path, data: str | Path, feature: str, max_effect: float, *, rows: int = 2000,
+          target: str | None = None, task: str | None = None, data_dir: str | Path | None = None) -> "Checked":
+    """Does an exported network move by more than `max_effect` when `feature` alone moves? `passed`: proved or bounded.
+
+    `model`: a .safetensors file of `Audit.export` or `attribution-suite export`, its card beside it. `data`: a data set
+    of the catalogue or a file with the same columns; its first `rows` rows are looked at, prepared as the card says,
+    and the feature moves over what all its rows say it may be. `max_effect` > 0: in f's units, the output's or, for
+    classes, the logit's. `target`, `task`: of a file, the card's if not given. `data_dir`: as for `load_dataset`.
+
+    Raises InputError for a file, card, table or feature that cannot be used.
+    """
+    from attribution_suite.auditing.check import check_network
+    from attribution_suite.options import positive, whole_number
+
+    for option, value in (("model", model), ("data", data)):
+        if not isinstance(value, str | Path):
+            raise InputError(f"option '{option}' is the path of a file, got {value!r}")
+    return check_network(Path(model), data, feature, positive("max_effect", max_effect), whole_number("rows", rows, 1),
+                         target, task, None if data_dir is None else str(data_dir))
 
 
 def _table(dataset: "Data", preset: str | None = None) -> "TabularDataset":

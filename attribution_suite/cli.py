@@ -20,7 +20,7 @@ INTERRUPTED = 130
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0, 1 a chunk failed, 2 bad input, 130 interrupted."""
+    """Runs one command; returns the exit status: 0, 1 a chunk or a check failed, 2 bad input, 130 interrupted."""
     warnings.showwarning = _one_line
     if isinstance(sys.stdout, io.TextIOWrapper):  # each line at once, in a log too; no line is lost to a poor encoding
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
@@ -84,6 +84,26 @@ def parser() -> argparse.ArgumentParser:
     draw = commands.add_parser("report", help="draw the report of a finished run again")
     draw.add_argument("run_dir", metavar="RUN_DIR")
     draw.set_defaults(call=_report)
+    export = commands.add_parser("export", help="write an edited network of a finished run to a file, with its card")
+    export.add_argument("run_dir", metavar="RUN_DIR")
+    export.add_argument("--removal", required=True, metavar="M", help="the method, as the run names it")
+    export.add_argument("--remove", required=True, metavar="F", help="what it removed, as the run names it")
+    export.add_argument("--seed", type=int, default=0, metavar="S", help="which network (default: 0)")
+    export.add_argument("--dataset", metavar="NAME", help="which data set, where the run has several")
+    export.add_argument("--to", metavar="FILE", help="ends in .safetensors or .onnx (default: RUN_DIR/exports/…)")
+    export.set_defaults(call=_export)
+    checked = commands.add_parser("check", help="exit 0 if an exported network is proved or bounded not to move with a "
+                                                "feature, else 1")
+    checked.add_argument("model", metavar="MODEL.safetensors")
+    checked.add_argument("data", metavar="DATASET|FILE.csv")
+    checked.add_argument("--remove", required=True, metavar="F", help="the feature that must not move the output")
+    checked.add_argument("--max-effect", required=True, type=float, metavar="D",
+                         help="the largest move that is allowed, in the output's units (classes: the logit's)")
+    checked.add_argument("--rows", type=int, default=2000, metavar="N", help="rows looked at (default: 2000)")
+    checked.add_argument("--target", metavar="COL", help="the column that is predicted (default: the card's)")
+    checked.add_argument("--task", choices=["regression", "binary", "multiclass"], help="default: the card's")
+    checked.add_argument("--data-dir", metavar="DIR", help="where the real files are (or $ATTRIBUTION_SUITE_DATA)")
+    checked.set_defaults(call=_check)
     names = commands.add_parser("list", help="what there is")
     names.add_argument("family", choices=["datasets", "scorers", "removals", "measures"])
     names.set_defaults(call=_list)
@@ -176,6 +196,26 @@ def _report(arguments: argparse.Namespace) -> int:
 
     print(report(arguments.run_dir))
     return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from attribution_suite.results import Audit
+
+    path = Audit(Path(arguments.run_dir)).export(arguments.removal, arguments.remove, seed=arguments.seed,
+                                                 dataset=arguments.dataset, to=arguments.to)
+    print(f"{path}\n{path}.json")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from attribution_suite.api import check
+
+    result = check(arguments.model, arguments.data, arguments.remove, arguments.max_effect, rows=arguments.rows,
+                   target=arguments.target, task=arguments.task, data_dir=arguments.data_dir)
+    print(result.sentence)
+    return 0 if result.passed else 1
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """A finished run: its tables, read when asked."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,8 +35,13 @@ class Audit:
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """run.json."""
-        return dict(json.loads((self.path / "run.json").read_text()))
+        """run.json. Raises InputError where it is missing or damaged."""
+        try:
+            return dict(json.loads((self.path / "run.json").read_text()))
+        except FileNotFoundError as error:
+            raise InputError(f"{self.path} holds no run.json: name the output folder of a finished run") from error
+        except ValueError as error:
+            raise InputError(f"{self.path}/run.json is not a run's record ({error}): run the audit again") from error
 
     @property
     def verdicts(self) -> pd.DataFrame:
@@ -47,3 +53,23 @@ class Audit:
         """Per data set, removed feature and method: mean effect left, performance, change of the test loss, seconds."""
         simulated = [name for name, entry in self.record["datasets"].items() if entry["simulated"]]
         return summary_table({name: self.table(name) for name in ("outcomes", "failures")}, simulated)
+
+    def export(self, removal: str, removed: str, *, seed: int = 0, dataset: str | None = None,
+               to: str | Path | None = None) -> Path:
+        """Writes network `seed` after `removal` took `removed` out, for plain PyTorch or ONNX; returns the file.
+
+        `to`: a path that ends in .safetensors (the state_dict of `nn.Sequential(Linear, activation, …)`) or .onnx
+        (extra `onnx`); default: in the run's folder `exports`. `dataset`: which, where the run has several. Beside it
+        lies FILE.json, the card: how a row is prepared, hashes of data and weights before and after, verdict, worst
+        case. The audit's `decoy` column is no input any more: it is held at its mean.
+
+        Raises InputError for what the run did not do, and for networks that are no chains of Linear and activation.
+        """
+        from attribution_suite.auditing.export import export_network
+
+        words = "-".join(filter(None, (dataset, removal, removed, f"seed{seed}")))
+        name = re.sub(r"[^A-Za-z0-9_.+-]", "_", words) + ".safetensors"
+        path = self.path / "exports" / name if to is None else Path(to)
+        record, tables = self.record, {table: self.table(table) for table in ("outcomes", "verdicts")}
+        export_network(self.path, record, tables, removal, removed, seed, dataset, path)
+        return path

@@ -18,7 +18,7 @@ from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.edit import EDITED, EXAMINED, examine_originals, remove_features
 from attribution_suite.auditing.work.look import look_inside
 from attribution_suite.auditing.work.sham import TUNED, tune_sham
-from attribution_suite.auditing.work.train import score_originals, stored_names
+from attribution_suite.auditing.work.train import score_originals, stored_names, weight_names
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.removals import REFERENCE, REMOVALS, SHAM
 from attribution_suite.tables import NEURON_TABLES
@@ -203,7 +203,7 @@ class RemoveFeatures:
     @property
     def outputs(self) -> frozenset[str]:
         """What a finished chunk holds."""
-        return frozenset(EDITED)
+        return frozenset((*EDITED, *weight_names(self.subject)))
 
     def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
         """The edited networks' scores, losses and effects."""

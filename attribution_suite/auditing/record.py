@@ -14,6 +14,8 @@ from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.machine import available_cores, describe_machine
 from attribution_suite.auditing.plan import architecture_for
 from attribution_suite.auditing.spec import Spec
+from attribution_suite.auditing.work.train import weight_names
+from attribution_suite.datasets.columns import columns_of
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.removals import removal
 from attribution_suite.scorers.choice import inapplicable
@@ -28,6 +30,7 @@ def describe(spec: Spec, context: RunContext, chunks: Sequence[Chunk],
         "versions": {"python": machine["python"], **VERSIONS}, "code": code_digest(),
         "machine": {**machine, "cores": available_cores()},
         "made_by": made_by(chunks, context),
+        "chunks": [contents(chunk) for chunk in chunks],
         "datasets": {chunk.subject.name: about(chunk, chunks, context, spec)
                      for chunk in chunks if isinstance(chunk, TrainOriginals) and not chunk.subject.split},
         "failed": [{"chunk": chunk, "error": error} for chunk, error in failed],
@@ -44,10 +47,19 @@ def made_by(chunks: Sequence[Chunk], context: RunContext) -> list[dict[str, Any]
     return [{**dict(machine), "chunks": count} for machine, count in counts.items()]
 
 
+def contents(chunk: Chunk) -> dict[str, Any]:
+    """Which file of the store holds what: the networks of `seeds`, what each lost (`removed` `[seeds][variants]`)."""
+    subject = chunk.subject
+    return {"key": chunk.key, "work": type(chunk).__name__, "dataset": subject.name, "split": subject.split,
+            "seeds": list(subject.seeds), "removal": chunk.removal,
+            "removed": [list(names) for names in chunk.features] if isinstance(chunk, RemoveFeatures) else []}
+
+
 def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext, spec: Spec) -> dict[str, Any]:
     """One data set in run.json; what differs between splits is that of the first, and of each under 'splits'."""
     subject, stored = original.subject, load(original, context.store)
     dataset = context.dataset(subject)
+    architecture = architecture_for(subject, dataset)
     removed = dict.fromkeys(name for chunk in chunks if isinstance(chunk, RemoveFeatures) and
                             chunk.originals == original for name in chunk.removed)
     networks = {} if subject.given is None else {"networks": subject.given.describe() | {
@@ -62,7 +74,8 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
         "features": dataset.features, "groups": {name: len(columns) for name, columns in dataset.groups.items()},
         "task": dataset.task, "target": dataset.target_name, "classes": list(dataset.classes),
         "notes": list(dataset.notes), "removals": list(removed),
-        "architecture": str(architecture_for(subject, dataset)),
+        "architecture": str(architecture), "stacked": asdict(architecture) if list(weight_names(subject)) else None,
+        "columns": columns_of(dataset),
         "training": asdict(subject.preset.training), "tuning": asdict(subject.tuning),
         "scorers": {} if stored is None else {
             name: {"seconds": round(float(stored.arrays["scorer_seconds"][k]), 4),

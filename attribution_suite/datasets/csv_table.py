@@ -54,6 +54,7 @@ def load_csv(request: DatasetRequest) -> TabularDataset:
         targets=targets,
         feature_names=encoded.names,
         groups=encoded.groups,
+        levels=encoded.levels,
         task=chosen,
         target_name=target,
         train_rows=split[0],

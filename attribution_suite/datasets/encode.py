@@ -1,7 +1,7 @@
 """Columns of numbers, booleans and text as the float32 columns that a network takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -15,11 +15,15 @@ Fill = Literal["mean", "median"]
 
 @dataclass(frozen=True)
 class Encoded:
-    """`inputs` float32 `[rows, features]`, the features' names, and each original column's features."""
+    """`inputs` float32 `[rows, features]`, the features' names, and each original column's features.
+
+    `levels`: the categories of each column of text, those without a feature of their own too.
+    """
 
     inputs: np.ndarray
     names: tuple[str, ...]
     groups: dict[str, tuple[int, ...]]
+    levels: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def encode(frame: pd.DataFrame, train_rows: np.ndarray, fill: Fill, where: str,
@@ -44,7 +48,9 @@ def encode(frame: pd.DataFrame, train_rows: np.ndarray, fill: Fill, where: str,
         groups[original] = (*groups.get(original, ()), *range(start, start + len(features)))
         names += features
         values += features.values()
-    return Encoded(stack(values), tuple(names), groups)
+    levels = {str(name): tuple(sorted(frame[name].dropna().astype(str).unique()))
+              for name in frame if is_text(frame[name])}
+    return Encoded(stack(values), tuple(names), groups, levels)
 
 
 def stack(columns: Sequence[np.ndarray]) -> np.ndarray:

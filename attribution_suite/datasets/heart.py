@@ -103,6 +103,7 @@ def load(request: DatasetRequest) -> TabularDataset:
         targets=targets,
         feature_names=encoded.names,
         groups=encoded.groups,
+        levels=encoded.levels,
         task="binary",
         target_name=TARGET,
         train_rows=train,

@@ -121,6 +121,7 @@ def load(request: DatasetRequest) -> TabularDataset:
         targets=targets,
         feature_names=encoded.names,
         groups=encoded.groups,
+        levels=encoded.levels,
         task="multiclass",
         target_name=TARGET,
         train_rows=train,

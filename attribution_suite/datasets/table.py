@@ -75,7 +75,7 @@ class TabularDataset:
     training rows alone. `groups` maps each original column to the indices of the columns it was encoded into.
     `ordered`: the classes are in the order of their index (a grade, a risk), so that a near miss is half a hit.
     `preset`: the network that belongs to the table, and its training; `GENERIC` for a table of one's own. `split`:
-    which of the repeated splits of the same rows this is.
+    which of the repeated splits of the same rows this is. `levels`: the categories of columns of text, where known.
     """
 
     name: str
@@ -97,6 +97,7 @@ class TabularDataset:
     notes: tuple[str, ...] = field(default=())
     components: Components | None = None
     split: int = 0
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def features(self) -> int:

@@ -1,6 +1,8 @@
 """The shape of a multilayer perceptron."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
@@ -28,6 +30,11 @@ class Architecture:
             raise InputError(f"every layer needs at least one unit, got widths {self.widths}")
         if self.activation not in ACTIVATIONS:
             raise InputError(f"unknown activation '{self.activation}'; known: {', '.join(ACTIVATIONS)}")
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Architecture":
+        """From what `dataclasses.asdict` made of one. Raises KeyError, TypeError or ValueError for other values."""
+        return cls(**{**fields, "hidden": tuple(fields["hidden"])})
 
     @property
     def widths(self) -> tuple[int, ...]:

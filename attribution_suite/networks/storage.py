@@ -43,29 +43,7 @@ def load_networks(path: Path | str) -> Perceptrons:
     Raises InputError, naming the file: missing, unreadable, damaged, not written by `save_networks`, tensors
     that do not fit the architecture.
     """
-    try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{path}: damaged, or not a safetensors file ({error}); save the networks again") from error
-    if metadata.get("format") != FORMAT:
-        raise InputError(f"{path}: holds no networks of this package (format '{metadata.get('format', '')}', "
-                         f"expected '{FORMAT}'); write it with save_networks")
-    return _assembled(Path(path), metadata, tensors)
-
-
-def _assembled(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> Perceptrons:
-    """The ensemble, if its tensors are those of its architecture."""
-    try:
-        fields = json.loads(metadata["architecture"])
-        architecture = Architecture(**{**fields, "hidden": tuple(fields["hidden"])})
-    except (KeyError, TypeError, ValueError) as error:  # InputError and JSON's error are ValueErrors
-        raise InputError(f"{path}: its architecture cannot be read ({error}); save the networks again") from error
+    architecture, tensors = read_tensors(Path(path), FORMAT, "write it with save_networks")
     members = len(tensors["weight.0"]) if "weight.0" in tensors else 0
     expected: dict[str, tuple[int, ...]] = {}
     for layer, (inputs, outputs) in enumerate(zip(architecture.widths, architecture.widths[1:], strict=False)):
@@ -77,3 +55,24 @@ def _assembled(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor])
     weights, biases = ([tensors[f"{kind}.{layer}"] for layer in range(architecture.depth)]
                        for kind in ("weight", "bias"))
     return Perceptrons(architecture, tuple(weights), tuple(biases))
+
+
+def read_tensors(path: Path, expected: str, writer: str) -> tuple[Architecture, dict[str, Tensor]]:
+    """What a file of the format `expected` holds. Raises InputError, naming the file and the `writer` of such files."""
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path}: damaged, or not a safetensors file ({error}); save the networks again") from error
+    if metadata.get("format") != expected:
+        raise InputError(f"{path}: holds no networks of this package (format '{metadata.get('format', '')}', "
+                         f"expected '{expected}'); {writer}")
+    try:
+        return Architecture.from_json(json.loads(metadata["architecture"])), tensors
+    except (KeyError, TypeError, ValueError) as error:  # InputError and JSON's error are ValueErrors
+        raise InputError(f"{path}: its architecture cannot be read ({error}); save the networks again") from error

@@ -15,7 +15,7 @@ from attribution_suite.auditing.work.nulls import NULLS, null_scores
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES, measure, moves, require_measured
 from attribution_suite.auditing.work.performance import performed
 from attribution_suite.auditing.work.score import SCORED, score_all, with_replaced_background
-from attribution_suite.auditing.work.train import CURVES, curves, evaluation_of, stored_originals
+from attribution_suite.auditing.work.train import CURVES, curves, evaluation_of, stored_originals, weights
 from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.measures.information.linear import dependence
@@ -98,7 +98,7 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
                                                subject.layer, method.replacement())
     arrays["dependence"] = feature_dependence(case, subject.layer)
     arrays |= worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
-    return arrays | told(subject, after, case.nodes, dataset)
+    return arrays | told(subject, after, case.nodes, dataset) | weights(after)
 
 
 def told(subject: Subject, networks: Ensemble, nodes: Nodes, dataset: TabularDataset,

@@ -54,16 +54,25 @@ def score_originals(subject: Subject, dataset: TabularDataset, device: torch.dev
         networks.tail(subject.layer), evaluation.at_layer(networks, subject.layer))}
     if trained.history is not None:
         arrays["history"] = trained.history.numpy(force=True)
-    return arrays | weights(networks) if isinstance(networks, Perceptrons) and subject.given is None else arrays
+    return arrays | weights(networks)
 
 
 def stored_names(subject: Subject, record_every: int | None) -> Iterator[str]:
-    """The arrays of `score_originals`: given networks are not stored, and their training is not recorded."""
-    yield from TRAINED
+    """The arrays of `score_originals`: the training of given networks is not recorded."""
+    yield from (*TRAINED, *weight_names(subject))
+    if subject.given is None and record_every is not None:
+        yield "history"
+
+
+def weight_names(subject: Subject) -> Iterator[str]:
+    """The arrays of `weights`, of the originals and of what is made of them."""
     if subject.given is None:
-        yield from (f"{kind} {layer}" for kind in ("weight", "bias") for layer in range(len(subject.preset.hidden) + 1))
-        if record_every is not None:
-            yield "history"
+        depth = len(subject.preset.hidden) + 1
+    elif isinstance(subject.given.networks, Perceptrons):
+        depth = subject.given.networks.architecture.depth
+    else:
+        return
+    yield from (f"{kind} {layer}" for kind in ("weight", "bias") for layer in range(depth))
 
 
 def evaluation_of(subject: Subject, dataset: TabularDataset, networks: Ensemble) -> Evaluation:
@@ -93,8 +102,10 @@ def record_every(epochs: int, seeds: int, architecture: Architecture) -> int:
     return max(1, ceil(epochs * seeds * architecture.widths[0] * architecture.widths[1] / HISTORY_VALUES))
 
 
-def weights(networks: Perceptrons) -> Arrays:
-    """The stacked weights and biases, by layer."""
+def weights(networks: Ensemble) -> Arrays:
+    """The stacked weights and biases, by layer; of modules that are not stacked nothing is kept."""
+    if not isinstance(networks, Perceptrons):
+        return {}
     return {f"weight {layer}": w.numpy(force=True) for layer, w in enumerate(networks.weights)} | {
         f"bias {layer}": b.numpy(force=True) for layer, b in enumerate(networks.biases)}
 
