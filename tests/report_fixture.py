@@ -1,4 +1,4 @@
-"""A real small run, made once a test process, and edits of its tables: what the tests of the report read.
+"""A real small run, made once, and edits of its tables: what the tests of the report read.
 
 `boston` is a regression of a real file, `iris` has three classes; three networks each, the three features with the
 largest share removed. Every feature, removal, scorer and network has numbers of its own, so that a swap shows.
@@ -6,7 +6,6 @@ Student's 95 % interval of three networks is their mean ± t·s/√3; for two de
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -16,6 +15,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from shared import shared
 
 from attribution_suite import audit, load_dataset
 from attribution_suite.conclusions.summary import edits
@@ -46,8 +46,6 @@ STATES = {"retrain": "proved none", "stochastic_tuning": "present", "inversion_t
 # Of what is neither proved nor present: the move found and the bound of the first network, in its δ.
 MOVES = {"inversion_tuning": (0.7, np.inf), "fold_tuning": (0.2, 0.5)}
 
-_folder = tempfile.TemporaryDirectory(prefix="report-of-tests-")
-
 
 @cache
 def datasets() -> dict[str, TabularDataset]:
@@ -58,18 +56,22 @@ def datasets() -> dict[str, TabularDataset]:
 @cache
 def whole_run() -> Path:
     """Both data sets, inputs removed, every hidden layer looked into; drawn by the tests that look at pictures."""
-    with patch("attribution_suite.reporting.page.draw_report"):
-        return audit(list(datasets().values()), remove="top:3", removals=REMOVALS, scorers=SCORERS, inside="all",
-                     out=Path(_folder.name) / "whole", **BRIEF).path
+    return shared("whole", lambda folder: undrawn(
+        list(datasets().values()), remove="top:3", removals=REMOVALS, scorers=SCORERS, inside="all", out=folder))
 
 
 @cache
 def units_run() -> Path:
     """Iris, the two strongest units of layer 1 of each network removed."""
+    return shared("units", lambda folder: undrawn(
+        [datasets()["iris"]], layer=1, remove="top:2", removals=["retrain", "stochastic_tuning"],
+        scorers=["gradient_weight", "deep_lift", "permutation", "random"], out=folder))
+
+
+def undrawn(tables: list[TabularDataset], **words: Any) -> None:
+    """An audit without its page."""
     with patch("attribution_suite.reporting.page.draw_report"):
-        return audit([datasets()["iris"]], layer=1, remove="top:2", removals=["retrain", "stochastic_tuning"],
-                     scorers=["gradient_weight", "deep_lift", "permutation", "random"],
-                     out=Path(_folder.name) / "units", **BRIEF).path
+        audit(tables, **words, **BRIEF)
 
 
 def tables(path: Path, seeds: int = SEEDS, names: tuple[str, ...] = ("boston", "iris"), look: bool = False) -> Frames:

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from command import BRIEF, NO_DATA, SMALL, assert_same_tables, call_main, leftovers, tables
+from shared import shared
 from torch import nn
 
 from attribution_suite import audit, load_dataset
@@ -47,18 +48,22 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    folder = tmp_path_factory.mktemp("audit")
+def run() -> Finished:
+    folder = shared("audit", run_one)
+    return Finished(folder / "one", (folder / "stdout").read_text())
+
+
+def run_one(folder: Path) -> None:
     status, out, err = call_main(*WORDS, "--jobs", 1, "--out", "one", cwd=folder)
     assert (status, err) == (0, "")
-    return Finished(folder / "one", out)
+    (folder / "stdout").write_text(out)
 
 
 def networks(run: Path, features: int) -> list[nn.Sequential]:
     """The originals of the data set with so many inputs, as plain modules built from the stored weights."""
     store = Store(run / "chunks")
     chunks = [stored.arrays for path in store.folder.glob("*.safetensors") if (stored := store.load(path.stem))]
-    stacks = next(arrays for arrays in chunks if "weight 0" in arrays and arrays["weight 0"].shape[2] == features)
+    stacks = next(arrays for arrays in chunks if "each_effect" in arrays and arrays["weight 0"].shape[2] == features)
     depth = sum(name.startswith("weight") for name in stacks)
     modules = []
     for member in range(len(stacks["weight 0"])):

@@ -71,11 +71,15 @@ def test_a_removal_is_the_same_on_both_devices(name: str, case: str) -> None:
     assert torch.equal(curve, expected.validation_loss)
 
 
-@pytest.mark.parametrize("words", [{"layer": 0, "inside": "all"}, {"layer": 1}], ids=["inputs", "hidden layer"])
+# Each scorer and removal has its own test above; here it is what an audit does besides.
+@pytest.mark.parametrize("words", [
+    {"layer": 0, "inside": "all", "scorers": ["integrated_gradients", "lime", "permutation", "xgboost_gain", "random"]},
+    {"layer": 1, "scorers": ["deep_lift", "lime", "permutation", "unit_significance"]}], ids=["inputs", "hidden layer"])
 def test_an_audit_is_the_same_on_both_devices(words: dict, tmp_path: Path) -> None:
     iris = load_dataset("iris")
     brief = replace(iris, preset=replace(iris.preset, training=replace(iris.preset.training, epochs=4)))
-    few = {"seeds": 2, "rows": 12, "lime_rows": 3, "lime_samples": 60, "tuning": 0.02, "remove": ["top:2"]}
+    few = {"seeds": 2, "rows": 12, "lime_rows": 3, "lime_samples": 60, "tuning": 0.02, "remove": ["top:2"],
+           "removals": ["retrain", "inversion_tuning", "fold_tuning"]}
     for device in ("cpu", "cuda"):
         with second_device() if device == "cuda" else nullcontext():
             result = audit(brief, out=tmp_path / device, jobs=1, device=device, say=lambda line: None, **few, **words)

@@ -13,6 +13,7 @@ import torch
 from command import NO_DATA, call, call_main
 from PIL import Image
 from scipy import stats
+from shared import shared
 from torch import nn
 
 from attribution_suite import audit, from_arrays, load_dataset
@@ -37,14 +38,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run() -> Path:
     """A look inside Iris and the simulated heart data."""
-    folder = tmp_path_factory.mktemp("neurons")
+    return shared("neurons", look) / "look"
+
+
+def look(folder: Path) -> None:
     words = ("neurons", "iris", "heart", "--seeds", SEEDS, "--rows", ROWS, "--jobs", 1, "--out", "look")
     status, out, err = call(*words, cwd=folder, program="attribution_suite", **NO_DATA)
     assert (status, "Traceback" in err) == (0, False), err
     assert "iris inside (layers 1)" in out and "heart inside (layers 1, 2)" in out
-    return folder / "look"
 
 
 def table(run: Path, name: str, dataset: str = "iris") -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from plain_suite import plain_figures
+from shared import shared
 from sklearn.linear_model import LinearRegression
 
 from attribution_suite import audit, from_arrays, remove, train, worst_case
@@ -114,14 +115,15 @@ def test_bad_sets_are_refused(dataset: TabularDataset, originals: Perceptrons, t
 
 
 @pytest.fixture(scope="module")
-def run(dataset: TabularDataset, tmp_path_factory: pytest.TempPathFactory) -> Audit:
+def run(dataset: TabularDataset) -> Audit:
     """Every removal; its page is drawn. `["b", "a"]` is the same set as the first."""
-    return audit(dataset, remove=[["a", "b"], "c,kind+a", ["b", "a"], ["c"]], out=tmp_path_factory.mktemp("joint"),
-                 scorers=["saliency", "weights", "permutation", "xgboost_gain", "random"], **WORDS)
+    return Audit(shared("joint", lambda folder: audit(
+        dataset, remove=[["a", "b"], "c,kind+a", ["b", "a"], ["c"]], out=folder,
+        scorers=["saliency", "weights", "permutation", "xgboost_gain", "random"], **WORDS)))
 
 
 def test_every_table_has_the_sets(run: Audit) -> None:
-    assert not run.failed
+    assert not run.record["failed"]
     removed = ["a+b", "c", "kind+a"]
     for name in ("outcomes", "shifts", "attributions", "training"):
         found = run.table(name)
