@@ -79,7 +79,9 @@ class LRPGamma:
 
     gamma: float = 0.25
     name: ClassVar[str] = "lrp_gamma"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", zero_on_zero_weights=True, default=False)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        reads="layers", zero_on_zero_weights=True, default=False,
+        reference="attribution_suite.scorers.references.definitions:lrp_gamma")
 
     def __post_init__(self) -> None:
         check_positive(self, "gamma")
@@ -100,7 +102,9 @@ class LRPAlphaBeta:
 
     alpha: float = 2.0
     name: ClassVar[str] = "lrp_alpha_beta"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(reads="layers", zero_on_zero_weights=True, default=False)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(
+        reads="layers", zero_on_zero_weights=True, default=False,
+        reference="attribution_suite.scorers.references.definitions:lrp_alpha_beta")
 
     def __post_init__(self) -> None:
         check_positive(self, "alpha")

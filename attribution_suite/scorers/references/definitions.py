@@ -1,6 +1,6 @@
 """Loops written from the definitions in docs/methods.md, in plain PyTorch, for scorers that no package has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -36,20 +36,56 @@ def gradient_weight(network: nn.Sequential, evaluation: Evaluation, rows: Sequen
 
 def lrp(network: nn.Sequential, evaluation: Evaluation, rows: Sequence[int]) -> Tensor:
     """z⁺ relevance, layer by layer: R_i = Σ_j (h_i w_ji)⁺ / Σ_i' (h_i' w_ji')⁺ · R_j."""
+
+    def shares(parts: Tensor) -> Tensor:
+        excited = parts[..., :-1].clamp(min=0)
+        return excited / (excited.sum(2, keepdim=True) + STABILISER)
+
+    return _relevance(network, evaluation, rows, shares)
+
+
+def lrp_gamma(network: nn.Sequential, evaluation: Evaluation, rows: Sequence[int], gamma: float) -> Tensor:
+    """γ relevance, layer by layer: contributions of the pre-activation's sign count 1 + γ times."""
+
+    def shares(parts: Tensor) -> Tensor:
+        side = torch.where(parts.sum(2, keepdim=True) < 0, -1.0, 1.0)
+        favoured = parts + gamma * side * (side * parts).clamp(min=0)
+        return favoured[..., :-1] / (favoured.sum(2, keepdim=True) + STABILISER * side)
+
+    return _relevance(network, evaluation, rows, shares)
+
+
+def lrp_alpha_beta(network: nn.Sequential, evaluation: Evaluation, rows: Sequence[int], alpha: float) -> Tensor:
+    """αβ relevance, layer by layer: α of what excites, α − 1 of what inhibits taken off."""
+
+    def shares(parts: Tensor) -> Tensor:
+        up, down = parts.clamp(min=0), parts.clamp(max=0)
+        return (alpha * up / (up.sum(2, keepdim=True) + STABILISER)
+                + (1 - alpha) * down / (down.sum(2, keepdim=True) - STABILISER))[..., :-1]
+
+    return _relevance(network, evaluation, rows, shares)
+
+
+@torch.no_grad()
+def _relevance(network: nn.Sequential, evaluation: Evaluation, rows: Sequence[int],
+               shares: Callable[[Tensor], Tensor]) -> Tensor:
+    """R_i = Σ_j shares_ji R_j from the explained output down.
+
+    `shares` takes the contributions to every unit j, h_i w_ji and last b_j, `[rows, out, in + 1]`; it returns what part
+    of R_j goes to each i, `[rows, out, in]`.
+    """
     entering, values = [], evaluation.inputs[rows]
-    with torch.no_grad():
-        for layer in network:
-            if isinstance(layer, nn.Linear):
-                entering.append(values)
-            values = layer(values)
-        chosen = torch.zeros(len(values), 1, dtype=torch.int64) if evaluation.explained is None else (
-            evaluation.explained[0, rows][:, None])
-        relevance = torch.zeros_like(values).scatter(1, chosen, values.gather(1, chosen))
-        for linear, inputs in zip(reversed(_linears(network)), reversed(entering), strict=True):
-            plus, minus = linear.weight.clamp(min=0), linear.weight.clamp(max=0)
-            up, down = inputs.clamp(min=0), inputs.clamp(max=0)  # (h w)⁺ is up · plus + down · minus
-            passed = relevance / (up @ plus.T + down @ minus.T + STABILISER)
-            relevance = up * (passed @ plus) + down * (passed @ minus)
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            entering.append(values)
+        values = layer(values)
+    chosen = torch.zeros(len(values), 1, dtype=torch.int64) if evaluation.explained is None else (
+        evaluation.explained[0, rows][:, None])
+    relevance = torch.zeros_like(values).scatter(1, chosen, values.gather(1, chosen))
+    for linear, inputs in zip(reversed(_linears(network)), reversed(entering), strict=True):
+        bias = linear.bias.expand(len(inputs), -1)[..., None]
+        parts = torch.cat([inputs[:, None] * linear.weight, bias], 2)
+        relevance = (shares(parts) * relevance[..., None]).sum(1)
     return sum_groups(relevance, evaluation.groups)
 
 
