@@ -47,7 +47,7 @@ def train(dataset: "Data", *, seeds: int | Sequence[int] = 5, preset: str | None
 @in_own_words
 def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: int = 500, background: int = 2000,
               layer: int | None = None, explained_by: "Networks | None" = None, outputs: str | None = None,
-              output: int | str | None = None, **options: Any) -> "Attribution":
+              output: int | str | None = None, baseline: str | None = None, **options: Any) -> "Attribution":
     """What one scorer says of every network: shares `[members, features]`, local values where it has them.
 
     The first `rows` test rows are explained, by the class that `explained_by` predicts (the networks themselves, if it
@@ -56,14 +56,15 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: in
     but for a scorer whose name says its layer), l > 0 a hidden one. `outputs`, `output`: as for `audit`.
     `scorer`: a name of the catalogue or of Captum (`captum:KernelShap`, `captum:LayerConductance@1`), options behind it
     if you like (`integrated_gradients?steps=20`); or a class of Captum, or an object of one, whose class and settings
-    are made anew for each network. `options` are the scorer's own, as `steps=20` of integrated_gradients.
+    are made anew for each network. `baseline`: what it compares a row with, as for `audit`. `options` are the scorer's
+    own, as `steps=20` of integrated_gradients.
 
     Raises InputError for unknown names and options, and where the scorer does not apply to the networks.
     """
     from attribution_suite.networks.given import as_ensemble
     from attribution_suite.options import whole_number
     from attribution_suite.scorers.attribution import Evaluation
-    from attribution_suite.scorers.choice import Choice, layer_of, written
+    from attribution_suite.scorers.choice import Choice, check_baseline, layer_of, written
 
     for option, value, least in (("rows", rows, 2), ("background", background, 10), ("layer", layer or 0, 0)):
         whole_number(option, value, least)
@@ -74,7 +75,8 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: in
     original = original.to(ensemble.device)
     if len(original) != len(ensemble):
         raise InputError(f"explained_by has {len(original)} networks, {len(ensemble)} are attributed: give one each")
-    evaluation = Evaluation.of(table, original, rows, background)
+    check_baseline(baseline, [choice.name])
+    evaluation = Evaluation.of(table, original, rows, background, baseline)
     return choice.attribute_seeds(ensemble, evaluation, layer, range(len(ensemble)))
 
 
@@ -170,7 +172,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           background: int | None = None, lime_rows: int | None = None, lime_samples: int | None = None,
           tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
           information: str | None = None, information_margin: float | None = None, conditional_on: Sequence[str] = (),
-          favourable: str | None = None, splits: int = 1, reference: str = "sample", out: str | Path = DEFAULT_OUT,
+          favourable: str | None = None, splits: int = 1, reference: str = "sample", baseline: str | None = None,
+          out: str | Path = DEFAULT_OUT,
           jobs: int | None = None, device: str = "auto", fresh: bool = False,
           say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
@@ -207,6 +210,9 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     `reference`: 'sample' holds every scorer against the package's own call (Captum's, LIME's, scikit-learn's; for our
     own a loop) on a few rows of a few networks, and one that differs fails; 'all' takes the packages' own numbers,
     slowly; 'off' does neither.
+    `baseline`: what scorers compare a row with: 'zero' on the scaled inputs; 'mean' or 'median' of the training rows;
+    'row:N', row N of the whole table, 0 the first; 'distribution', training rows, over which φ is averaged; each
+    scorer's own (zero, or training rows), if not given. Scorers without a baseline are named.
     `jobs`: worker processes, one a core if not given; `device`: 'cpu', 'cuda', or 'auto': a GPU if there is one.
     `fresh`: repeats what `out` holds. `say` is told of the progress, line by line.
 
@@ -237,7 +243,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         in_memory=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows,
         background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning, delta=delta,
         delta_absolute=delta_absolute, information=information, information_margin=information_margin,
-        conditional_on=conditional_on, favourable=favourable, splits=splits, reference=reference)
+        conditional_on=conditional_on, favourable=favourable, splits=splits, reference=reference, baseline=baseline)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
                        outputs=outputs, output=output, fit=fit, say=say)

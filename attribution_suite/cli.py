@@ -131,6 +131,9 @@ def _scoring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reference", choices=["sample", "all", "off"], default="sample",
                          help="hold scorers against the packages' own calls on a few rows (sample, the default), take "
                               "these numbers everywhere (all, slow), or neither (off)")
+    command.add_argument("--baseline", metavar="KIND",
+                         help="what scorers compare a row with: zero, mean, median, row:N of the table, or "
+                              "distribution (training rows); default: each scorer's own, zero or training rows")
     _running(command)
 
 
@@ -156,7 +159,7 @@ def _names(words: str) -> list[str]:
 WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
          "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning",
          "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "splits",
-         "reference", "out", "jobs", "device", "fresh")
+         "reference", "baseline", "out", "jobs", "device", "fresh")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ from attribution_suite.measures.losses import cost_ratio
 from attribution_suite.measures.nulls import null_p
 from attribution_suite.measures.performance import PERFORMANCE
 from attribution_suite.measures.shift import shift
-from attribution_suite.scorers.choice import traits_of
+from attribution_suite.scorers.choice import baseline_of, traits_of
 from attribution_suite.tables import NEURON_TABLES
 
 # A share up to this is zero to single precision, as where weights cancel: no score above a null of zero.
@@ -65,10 +65,11 @@ def scored(subject: Subject, dataset: TabularDataset, arrays: Arrays, members: p
 def attributions(subject: Subject, dataset: TabularDataset, arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row a member, measured scorer and feature."""
     scorers, names = np.array(subject.scorers), np.array(feature_names(subject, dataset, arrays))
-    measured = arrays["measured"]
+    measured, baselines = arrays["measured"], np.array([baseline_of(name, subject.baseline) for name in scorers])
     count, features = len(members), len(names)
     return spread(members, {
         "scorer": np.tile(np.repeat(scorers[measured], features), count),
+        "baseline": np.tile(np.repeat(baselines[measured], features), count),
         "feature": np.tile(names, count * measured.sum()),
         **{column: arrays[name][:, measured].ravel() for column, name in
            (("share", "share"), ("mean_abs", "mean_abs"), ("signed_mean", "signed"))},

@@ -32,7 +32,8 @@ from attribution_suite.files import exclusive, prove_writable, sweep, write_atom
 from attribution_suite.networks.given import Networks
 from attribution_suite.options import whole_number
 from attribution_suite.removals import removal
-from attribution_suite.scorers.choice import inapplicable, scorers_at
+from attribution_suite.scorers.baselines import baseline_row
+from attribution_suite.scorers.choice import check_baseline, inapplicable, scorers_at
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), n
     if networks is None and fit is not None:
         raise InputError("option 'fit' retrains networks of your own: give these as 'networks'")
     datasets, computer = load_all(spec, tables), choose(device)
+    for dataset in datasets.values():
+        baseline_row(dataset, spec.baseline)  # a row that one of them does not have is refused before anything runs
+    if without := check_baseline(spec.baseline, scorers_at(spec.scorers, spec.layer)):
+        say(without)
     given = None if networks is None else given_networks(
         networks, spec, datasets.values(), training, outputs, output, fit, say)
     plan = make_plan(spec, list(datasets.values()), given, computer, say)

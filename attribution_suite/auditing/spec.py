@@ -14,7 +14,7 @@ from attribution_suite.options import checked_options, name_sets, names, positiv
 from attribution_suite.registry import canonical
 from attribution_suite.removals import REMOVALS
 from attribution_suite.scorers import SCORERS
-from attribution_suite.scorers.choice import Choice, asked, refusal_at, traits_of
+from attribution_suite.scorers.choice import Choice, asked, check_baseline, refusal_at, scorers_at, traits_of
 
 MAIN_JOB = ("boston", "iris", "heart", "prudential")
 NUMBERS = {"seeds": 1, "rows": 2, "lime_rows": 1, "lime_samples": 10, "background": 10}  # a profile's, each at least
@@ -57,7 +57,8 @@ class Spec:
     (`unit:7`). `inside`: the hidden layer to look into, 'all' for every one, None not to look. `rules`:
     how results are judged, fixed before the run. `splits`: on how many splits of its rows each data set is audited.
     `reference`: 'sample' holds every scorer that has a reference against it on a few rows of a few networks, 'all'
-    takes the reference's own numbers, 'off' does neither. Raises InputError for unknown names.
+    takes the reference's own numbers, 'off' does neither. `baseline`: what scorers compare a row with, as in
+    `scorers.baselines`; None for each scorer's own. Raises InputError for unknown names.
     """
 
     requests: tuple[DatasetRequest, ...]
@@ -69,6 +70,7 @@ class Spec:
     rules: Rules = field(default_factory=Rules)
     splits: int = 1
     reference: str = "sample"
+    baseline: str | None = None
 
     def __post_init__(self) -> None:
         if not self.requests:
@@ -86,6 +88,7 @@ class Spec:
             if scorer not in SCORERS.names and (reason := refusal_at(scorer, self.layer)):
                 raise InputError(reason)  # the catalogue's are left out where they do not apply: all of it is asked
         word("reference", self.reference, REFERENCE)
+        check_baseline(self.baseline, scorers_at(self.scorers, self.layer))
         for option, least in NUMBERS.items():
             whole_number(option, getattr(self.profile, option), least)
         positive("tuning", self.profile.tuning)
@@ -124,7 +127,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
               information: str | None = None, information_margin: float | None = None,
               conditional_on: Sequence[str] = (), favourable: str | None = None, splits: int = 1,
-              reference: str = "sample",
+              reference: str = "sample", baseline: str | None = None,
               **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
@@ -158,5 +161,5 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),
         Rules(delta, delta_absolute, information or profile, information_margin,
               names("conditional_on", conditional_on), favourable),
-        splits, reference,
+        splits, reference, baseline,
     )

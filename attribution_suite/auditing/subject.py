@@ -23,7 +23,8 @@ class Subject:
 
     `split`: which of the repeated splits of its rows. `asked` are the scorers of the spec, of which `scorers` apply at
     `layer`. `rules`: how results are judged. `given`: the user's networks in the place of originals trained here.
-    `device`: the kind that computes, for its arithmetic has its own last bits. `reference`: as in `Spec`.
+    `device`: the kind that computes, for its arithmetic has its own last bits. `reference` and
+    `baseline`: as in `Spec`.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Subject:
     given: Given | None = field(default=None, repr=False, compare=False)
     split: int = 0
     reference: str = "off"
+    baseline: str | None = None
 
     @property
     def title(self) -> str:

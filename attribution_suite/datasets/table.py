@@ -125,7 +125,8 @@ class TabularDataset:
         scale[np.ptp(rows, axis=0) == 0] = 1.0
         return centre, scale
 
-    def _split(self, rows: np.ndarray) -> Split:
+    def rows(self, rows: np.ndarray) -> Split:
+        """Rows of the table by their numbers, scaled."""
         centre, scale = self.scaler
         inputs = torch.from_numpy(((self.inputs[rows] - centre) / scale).astype(np.float32))
         targets = torch.from_numpy(self.targets[rows])
@@ -134,17 +135,17 @@ class TabularDataset:
     @cached_property
     def train(self) -> Split:
         """The training rows, scaled."""
-        return self._split(self.train_rows)
+        return self.rows(self.train_rows)
 
     @cached_property
     def validation(self) -> Split:
         """The rows that early stopping reads, scaled."""
-        return self._split(self.validation_rows)
+        return self.rows(self.validation_rows)
 
     @cached_property
     def test(self) -> Split:
         """The rows that losses and attributions are reported on, scaled."""
-        return self._split(self.test_rows)
+        return self.rows(self.test_rows)
 
     def columns(self, feature: str) -> tuple[int, ...]:
         """The encoded columns of an original column. Raises InputError for an unknown name or the target."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ class Ensemble(ABC):
     """
 
     architecture: Architecture
+    # May the first pre-activation of a changed row be had by adding what changed? Not where the last bit decides.
+    additive: ClassVar[bool] = True
 
     def __len__(self) -> int:
         return len(self.first_weight)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import joblib
 import torch
@@ -34,6 +34,7 @@ class Predictors(Fronted):
     estimators: tuple[Any, ...]
     readings: tuple[Reading, ...]
     digests: Tensor
+    additive: ClassVar[bool] = False  # a tree asks on which side of a value a row is, to the last bit
 
     @classmethod
     def wrap(cls, estimators: Sequence[Any], readings: Sequence[Reading], rows: Tensor) -> "Predictors":
@@ -137,7 +138,7 @@ class Predictors(Fronted):
                             zip(self.estimators, self.readings, first, strict=True)])
 
     def first_with(self, first: Tensor, inputs: Tensor, columns: Sequence[int], values: Tensor) -> Tensor:
-        """W x + b of the rows that are meant: a tree asks on which side of a value a row is, to the last bit."""
+        """W x + b of the rows that are meant, to the last bit."""
         moved = inputs.expand(len(self), -1, -1).clone()
         moved[..., list(columns)] = values
         return self.first(moved)

@@ -49,11 +49,15 @@ class _Outputs(nn.Module):
 def reference_numbers(scorer: Scorer, alone: Alone, rows: Sequence[int]) -> Tensor:
     """What a scorer's reference says of one network, in float64; shapes and rows as in `scorers.references`.
 
-    On the CPU, whatever computes: there the draws are those of the scorers.
+    On the CPU, whatever computes: there the draws are those of the scorers. By a distribution of baselines the mean
+    over them, called by one after the other.
     """
     module, _, function = str(scorer.traits.reference).partition(":")
     reference: Callable[..., Tensor] = getattr(import_module(module), function)
-    return reference(alone.network, alone.evaluation.to(CPU), rows, **vars(scorer)).detach().double()
+    evaluation = alone.evaluation.to(CPU)
+    each = evaluation.each_baseline() if scorer.traits.baseline == "zero" else [evaluation]
+    return torch.stack([reference(alone.network, by_one, rows, **vars(scorer)).detach().double()
+                        for by_one in each]).mean(0)
 
 
 def reference_package(scorer: Scorer) -> tuple[str, str]:

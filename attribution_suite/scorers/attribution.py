@@ -15,6 +15,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.forward import collect
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.scorers.baselines import DISTRIBUTION, baseline_row, drawn_rows
 
 Reads = Literal["network", "gradients", "layers", "activations", "labels"]
 
@@ -25,7 +26,9 @@ class Evaluation:
 
     Shapes: `inputs` `[rows, features]`, or `[members, rows, features]` where members differ (a hidden layer);
     likewise `background` (training rows, for what needs a distribution) and `baseline` `[features]` or
-    `[members, features]`. A baseline's background may have lost columns: `[n, rows, features]`, one a member, or one
+    `[members, features]`, the row that methods compare with; `baseline_kind`, as in `scorers.baselines`, says which it
+    is, and methods read it by `baselines` and `distribution`. The background of what is fitted to labels may have lost
+    columns: `[n, rows, features]`, one a member, or one
     a variant where the seeds share them; member e (they are seed-major) reads number e mod n. `targets` `[rows]` and
     `background_targets` `[background rows]` are the labels.
     `pre_activations` `[members, background rows, units]`: of a hidden layer, what its units' activations on the
@@ -44,20 +47,51 @@ class Evaluation:
     explained: Tensor | None = None
     seed: int = 0
     pre_activations: Tensor | None = None
+    baseline_kind: str | None = None
 
     @classmethod
-    def of(cls, dataset: TabularDataset, networks: Ensemble, rows: int, background: int) -> "Evaluation":
-        """The first `rows` test rows, the first `background` training rows, the class that each network predicts."""
+    def of(cls, dataset: TabularDataset, networks: Ensemble, rows: int, background: int,
+           baseline: str | None = None) -> "Evaluation":
+        """The first `rows` test rows, the first `background` training rows, the class that each network predicts.
+
+        `baseline`: its kind, as in `scorers.baselines`. Raises InputError for one that there is not.
+        """
         test, training = dataset.test.to(networks.device), dataset.train.to(networks.device)
         inputs = test.inputs[:rows]
         explained = networks.outputs(inputs).argmax(2) if dataset.task == "multiclass" else None
         return cls(inputs, test.targets[:rows], training.inputs[:background], training.targets[:background],
-                   torch.zeros_like(inputs[0]), dataset.groups, dataset.task, explained)
+                   baseline_row(dataset, baseline).to(inputs), dataset.groups, dataset.task, explained,
+                   baseline_kind=baseline)
 
     @property
     def features(self) -> tuple[str, ...]:
         """The names of the features, in the order of every `[…, features]` result."""
         return tuple(self.groups)
+
+    @property
+    def baselines(self) -> Tensor:
+        """What a method explains a row by, one after the other: `[baselines, features]`, or `[members, …]` of these.
+
+        One, or of a distribution the background rows that the seed draws: φ is then the mean over them.
+        """
+        if self.baseline_kind != DISTRIBUTION:
+            return self.baseline[..., None, :]
+        return self.background[..., drawn_rows(self.background.shape[-2], self.seed).to(self.background.device), :]
+
+    @property
+    def distribution(self) -> Tensor:
+        """What a method that is defined by a distribution draws its baselines from, in the shapes of `baselines`.
+
+        The background rows, unless the run names one row to compare with.
+        """
+        return self.background if self.baseline_kind in (None, DISTRIBUTION) else self.baseline[..., None, :]
+
+    def each_baseline(self) -> list["Evaluation"]:
+        """The same by each of the baselines alone."""
+        if self.baseline_kind != DISTRIBUTION:
+            return [self]
+        return [replace(self, baseline=baseline, baseline_kind="one of a distribution")
+                for baseline in self.baselines.unbind(-2)]
 
     def to(self, device: torch.device) -> "Evaluation":
         """The same on another device."""
@@ -181,6 +215,8 @@ class ScorerTraits:
     `draws`: its numbers depend on `Evaluation.seed`, noise or samples that it draws. In an audit a seed's networks, the
     original and its edits, share the draws, and seeds have their own: a change is the network's, and the spread over
     networks holds the draws' noise. Not of a control, which draws anew for every network.
+    `baseline`: what it compares a row with where the run names no baseline: 'zero', one at a time, so that its φ by a
+    distribution are the mean over drawn rows; 'distribution', which it draws from itself; '' where it has none.
     `reference`: where the call lies that it is held against in every run, as 'module:function' (what that is given:
     `scorers.references`); None for a control and for what calls its package anyway.
     `rows`: the number of an audit's profile that limits how many rows a costly method explains; `from_profile`: which
@@ -195,12 +231,17 @@ class ScorerTraits:
     control: bool = False
     zero_on_zero_weights: bool = False
     draws: bool = False
+    baseline: Literal["", "zero", "distribution"] = ""
     reference: str | None = None
     rows: str | None = None
     from_profile: Mapping[str, str] = field(default_factory=dict)
     most_features: int | None = None
     unit: tuple[int, int] | None = None
     default: bool = True
+
+    def draws_of(self, evaluation: Evaluation) -> bool:
+        """Do its numbers depend on the evaluation's seed? Drawn baselines are a draw too."""
+        return self.draws or (self.baseline == "zero" and evaluation.baseline_kind == DISTRIBUTION)
 
 
 class Scorer(Protocol):

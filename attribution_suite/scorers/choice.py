@@ -13,6 +13,7 @@ from attribution_suite.registry import bare, canonical, options_in
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.alone import by_reference
 from attribution_suite.scorers.attribution import Attribution, Evaluation, Scorer, ScorerTraits, check_applies
+from attribution_suite.scorers.baselines import check_kind
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Choice:
     def attribute_seeds(self, networks: Ensemble, evaluation: Evaluation, layer: int,
                         seeds: Sequence[int]) -> Attribution:
         """The attribution of networks that are seed-major, each seed with draws of its own if the scorer draws."""
-        if not traits_of(self.name).draws:
+        if not traits_of(self.name).draws_of(evaluation):
             return self.attribute(networks, evaluation, layer)
         variants = len(networks) // len(seeds)
         return Attribution.joined([
@@ -87,6 +88,28 @@ def traits_of(name: str) -> ScorerTraits:
         raise InputError(f"scorer '{name}' ({SCORERS.places[bare(name)]}) has no `traits`: let its class declare them, "
                          "as in traits: ClassVar[ScorerTraits] = ScorerTraits()")
     return traits
+
+
+def baseline_of(name: str, kind: str | None) -> str:
+    """What a scorer compares a row with where the run names `kind`, or none; '' for one that has no baseline."""
+    default = traits_of(name).baseline
+    return default and (kind or default)
+
+
+def check_baseline(kind: str | None, names: Sequence[str]) -> str:
+    """Which of the scorers a run's baseline does not apply to, as a line; '' where it applies to all.
+
+    Raises InputError for what is no baseline, and where none of them compares with one.
+    """
+    check_kind(kind)
+    asked_scorers = [name for name in names if not traits_of(name).control]
+    without = [name for name in asked_scorers if not traits_of(name).baseline]
+    if kind is None or not without:
+        return ""
+    if without == asked_scorers:
+        raise InputError(f"option 'baseline': {', '.join(without)} compare{'s' * (len(without) == 1)} a row with no "
+                         "baseline: leave it out")
+    return f"not applicable: baseline {kind}: {', '.join(without)} compare a row with none"
 
 
 def scorers_at(names: Sequence[str], layer: int) -> list[str]:

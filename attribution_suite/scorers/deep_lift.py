@@ -8,8 +8,9 @@ from torch import Tensor
 
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.options import check_flags
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, check_applies
-from attribution_suite.scorers.pieces import Piece, attribute_in_pieces
+from attribution_suite.scorers.pieces import Piece, attribute_in_pieces, by_each_baseline
 
 SAME = 1e-10  # a difference that counts as none (Captum's)
 
@@ -18,14 +19,18 @@ SAME = 1e-10  # a difference that counts as none (Captum's)
 class DeepLift:
     """φ_k = m_k (x_k − b_k), m the multipliers of the rescale rule: Δout/Δin at every activation, chained.
 
-    Complete: Σφ = f(x) − f(b). Shrikumar, Greenside & Kundaje (2017), Learning Important Features Through Propagating
-    Activation Differences.
+    Complete: Σφ = f(x) − f(b). Without `multiply_by_inputs` the multipliers alone, which are not. Shrikumar, Greenside
+    & Kundaje (2017), Learning Important Features Through Propagating Activation Differences.
     """
 
+    multiply_by_inputs: bool = True
     name: ClassVar[str] = "deep_lift"
     traits: ClassVar[ScorerTraits] = ScorerTraits(
-        reads="activations", zero_on_zero_weights=True,
+        reads="activations", zero_on_zero_weights=True, baseline="zero",
         reference="attribution_suite.scorers.references.captum_package:deep_lift")
+
+    def __post_init__(self) -> None:
+        check_flags(self, "multiply_by_inputs")
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Local φ in the units of the explained output."""
@@ -34,9 +39,11 @@ class DeepLift:
         def local(piece: Piece[Ensemble]) -> Tensor:
             networks = piece.networks
             between = networks.first(piece.inputs), networks.first(piece.baseline), piece.explained
-            return piece.pull_back(_multipliers(networks, *between)) * (piece.inputs - piece.baseline)
+            by_input = piece.pull_back(_multipliers(networks, *between))
+            return by_input * (piece.inputs - piece.baseline) if self.multiply_by_inputs else by_input
 
-        return attribute_in_pieces(self.name, networks, evaluation, 2, local, complete=True)
+        return attribute_in_pieces(self.name, networks, evaluation, 2, by_each_baseline(local),
+                                   complete=self.multiply_by_inputs)
 
 
 def _multipliers(networks: Ensemble, first: Tensor, baseline: Tensor, explained: Tensor | None) -> Tensor:

@@ -1,6 +1,8 @@
 """Shapley values by sampled orders of the features."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -10,7 +12,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.options import check_whole
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
-from attribution_suite.scorers.pieces import Piece, completeness_gap, pieces
+from attribution_suite.scorers.pieces import Piece, at_baseline, by_each_baseline, columns_of, completeness_gap, pieces
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class ShapleySampling:
     permutations: int = 24
     name: ClassVar[str] = "shapley_sampling"
     traits: ClassVar[ScorerTraits] = ScorerTraits(
-        zero_on_zero_weights=True, draws=True, default=False,
+        zero_on_zero_weights=True, draws=True, baseline="zero", default=False,
         reference="attribution_suite.scorers.references.captum_package:shapley_sampling")
 
     def __post_init__(self) -> None:
@@ -58,7 +60,7 @@ def by_orders(scorer: str, networks: Ensemble, evaluation: Evaluation, orders: T
     local_error, parts = torch.empty_like(values), values.new_zeros(members, len(orders), features)
     columns, orders = Columns.of(evaluation, networks), orders.to(networks.device)
     for piece in pieces(networks, evaluation, 2 * len(orders)):
-        gains = _gains(piece, columns, orders)
+        gains = by_each_baseline(partial(_gains, columns=columns, orders=orders))(piece)
         mean = gains.mean(2)
         values[piece.members, piece.rows] = mean
         local_error[piece.members, piece.rows] = standard_error(gains, 2)
@@ -80,12 +82,14 @@ def standard_error(gains: Tensor, axis: int) -> Tensor:
 class Columns:
     """Which columns the features have. `first`: one of each, `[features]`; `more`: the others, of features `owner`.
 
-    `alive` `[members, 1, 1, features]`: whether some first-layer weight of the feature is not zero.
+    `whole` `[features, columns]`: which columns are the feature's. `alive` `[members, 1, 1, features]`: whether some
+    first-layer weight of the feature is not zero.
     """
 
     first: Tensor
     more: Tensor
     owner: Tensor
+    whole: Tensor
     alive: Tensor
 
     @classmethod
@@ -97,7 +101,7 @@ class Columns:
             [group[0] for group in groups], [column for column, _ in others], [feature for _, feature in others]))
         weights = (networks.first_weight != 0).any(1)
         alive = torch.stack([weights[:, list(group)].any(1) for group in groups], 1)
-        return cls(first, more, owner, alive[:, None, None])
+        return cls(first, more, owner, columns_of(evaluation), alive[:, None, None])
 
     def steps(self, piece: Piece[Ensemble]) -> Tensor:
         """W_k (x_k − b_k), what feature k moves the first pre-activation by: `[members, rows, features, hidden]`."""
@@ -110,22 +114,41 @@ class Columns:
 def _gains(piece: Piece[Ensemble], columns: Columns, orders: Tensor) -> Tensor:
     """What the explained output gains as feature k joins, mean of a pair: `[members, rows, pairs, features]`.
 
-    An order is a walk of the first pre-activation from the baseline's to the row's, one step a feature; all orders and
-    rows take a step at once. The reverse order has the features S as the order has all but S, so with
+    All orders and rows take a step at once. The reverse order has the features S as the order has all but S, so with
     D(S) = f(S) − f(all but S) the pair's mean gain is (D(S and k) − D(S)) / 2.
+    """
+    networks, states = piece.networks, (_steps if piece.networks.additive else _rows)(piece, columns, orders)
+    nothing = networks.explained_output(next(states)[:, :, :, 0].clone(), piece.explained)
+    differences = [(nothing[..., :1] - nothing[..., 1:]).expand(-1, -1, len(orders))]
+    for both in states:
+        with_them, without = networks.explained_output(both.flatten(2, 3), piece.explained).chunk(2, 2)
+        differences.append(with_them - without)
+    differences.append(-differences[0])
+    place = orders.argsort(1).expand(*differences[0].shape[:2], -1, -1)
+    return torch.stack(differences, 3).diff(dim=3).gather(3, place).mul_(columns.alive[piece.members] / 2)
+
+
+def _steps(piece: Piece[Ensemble], columns: Columns, orders: Tensor) -> Iterator[Tensor]:
+    """The first pre-activations of S and of all but S, as S grows from nothing, `[members, rows, 2, pairs, hidden]`.
+
+    A walk from the baseline's first pre-activation to the row's, one step a feature.
     """
     networks, steps = piece.networks, columns.steps(piece)
     start, end = (networks.first(rows)[:, :, None] for rows in (piece.baseline, piece.inputs))
     both, state = start + end, start.repeat(1, end.shape[1], len(orders), 1)
     states = torch.stack([state, both - state], 2)
-    nothing = networks.explained_output(states[:, :, :, 0].clone(), piece.explained)
-    differences = [(nothing[..., :1] - nothing[..., 1:]).expand(-1, -1, len(orders))]
+    yield states
     for joining in orders.T[:-1]:
         state += steps.index_select(2, joining)
         states[:, :, 0] = state  # the network overwrites what it is asked of
         torch.sub(both, state, out=states[:, :, 1])
-        with_them, without = networks.explained_output(states.flatten(2, 3), piece.explained).chunk(2, 2)
-        differences.append(with_them - without)
-    differences.append(-differences[0])
-    place = orders.argsort(1).expand(*state.shape[:2], -1, -1)
-    return torch.stack(differences, 3).diff(dim=3).gather(3, place).mul_(columns.alive[piece.members] / 2)
+        yield states
+
+
+def _rows(piece: Piece[Ensemble], columns: Columns, orders: Tensor) -> Iterator[Tensor]:
+    """The same of whole rows, for networks in which no sum may stand for a value."""
+    present = torch.zeros(len(orders), columns.whole.shape[1], dtype=torch.bool, device=orders.device)
+    yield at_baseline(piece, torch.cat([~present, present])).unflatten(2, (2, -1))
+    for joining in orders.T[:-1]:
+        present = present | columns.whole[joining]
+        yield at_baseline(piece, torch.cat([~present, present])).unflatten(2, (2, -1))

@@ -53,6 +53,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     "attributions": {
         **KEYS,
         "scorer": text("the attribution method"),
+        "baseline": text("what it compares a row with: 'zero' on the scaled inputs, 'mean', 'median', 'row:N' (of the "
+                         "whole table) or 'distribution' (training rows); '' for a method that has no baseline"),
         "feature": text("an original column, or 'unit:u'"),
         "share": number("s_k / Σ s", "in [0, 1]"),
         "mean_abs": number("s_k, in the units of the explained output (or the method's own)", "≥ 0"),

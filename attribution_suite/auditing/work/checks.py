@@ -76,7 +76,7 @@ class Checks:
     def _compared(self, check: Check, choice: Choice, scorer: Scorer, attribution: Attribution,
                   seen: Evaluation) -> Check:
         # What draws must draw for all rows to explain a few; what reads labels says the same of all networks.
-        one_network, differences = scorer.traits.draws or scorer.traits.reads == "labels", []
+        one_network, differences = scorer.traits.draws_of(seen) or scorer.traits.reads == "labels", []
         members = self._few(len(self.networks), only=one_network)
         for number, member in enumerate(members):
             alone = self._seen_alone(choice, scorer, member, seen)
@@ -108,7 +108,7 @@ class Checks:
         else:
             alone = self._alone[member, layer] = Alone.of(self.networks, seen, member, layer)
         evaluation = alone.evaluation if choice.rows is None else alone.evaluation.with_rows(choice.rows)
-        if scorer.traits.draws:
+        if scorer.traits.draws_of(seen):
             evaluation = replace(evaluation, seed=self.seeds[member * len(self.seeds) // len(self.networks)])
         return replace(alone, evaluation=evaluation)
 

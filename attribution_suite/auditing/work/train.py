@@ -45,7 +45,7 @@ def score_originals(subject: Subject, dataset: TabularDataset, device: torch.dev
     networks = trained.networks
     evaluation = evaluation_of(subject, dataset, networks)
     for rows, inputs in (("training", evaluation.background), ("validation", dataset.validation.inputs.to(device)),
-                         ("test", dataset.test.inputs.to(device)), ("baseline", evaluation.baseline[None])):
+                         ("test", dataset.test.inputs.to(device)), ("baseline", evaluation.baselines)):
         finite_outputs(networks, inputs, rows)
     arrays = score_all(subject.choices, networks, evaluation, subject.layer, evaluation, subject.profile.lime_rows,
                        subject.seeds, subject.reference)
@@ -77,7 +77,7 @@ def weight_names(subject: Subject) -> Iterator[str]:
 
 def evaluation_of(subject: Subject, dataset: TabularDataset, networks: Ensemble) -> Evaluation:
     """The rows to explain, with the class that each original predicts."""
-    return Evaluation.of(dataset, networks, subject.profile.rows, subject.profile.background)
+    return Evaluation.of(dataset, networks, subject.profile.rows, subject.profile.background, subject.baseline)
 
 
 def stored_originals(subject: Subject, dataset: TabularDataset, arrays: Arrays, device: torch.device) -> Ensemble:

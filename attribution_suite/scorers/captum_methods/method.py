@@ -30,10 +30,11 @@ WORDS = {
 class CaptumMethod:
     """φ as Captum's class computes it for each network, with Captum's own code and defaults.
 
-    The explained output is the target, `evaluation.baseline` the baseline, the first background rows the distribution
-    of a class that wants one. A one-hot group is one feature of a feature mask where the class has that parameter; else
-    its columns' φ are summed. Every network's call is seeded by `evaluation.seed`. Layer classes give φ per unit,
-    `[members, rows, units]`, of the option `layer`. The fields of a subclass are Captum's options.
+    The explained output is the target, `evaluation.baseline` the baseline, the background rows the distribution of a
+    class that wants one; of any other φ by a distribution is the mean over the drawn rows. A one-hot group is one
+    feature of a feature mask where the class has that parameter; else its columns' φ are summed. Every network's call
+    is seeded by `evaluation.seed`. Layer classes give φ per unit, `[members, rows, units]`, of the option `layer`. The
+    fields of a subclass are Captum's options.
     Kokhlikyan et al. (2020), Captum: A unified and generic model interpretability library for PyTorch.
     """
 
@@ -144,5 +145,7 @@ class CaptumMethod:
         together = self.shared == "wide" or (self.shared == "outputs" and evaluation.inputs.dim() == 2)
         step = max(1, CALL_VALUES // values) if together else 1  # networks of a hidden layer have rows of their own
         for members in torch.arange(len(networks)).split(step):
-            part = networks.select(slice(int(members[0]), int(members[-1]) + 1))
-            yield call.values(part, evaluation.for_members(members))
+            part, seen = networks.select(slice(int(members[0]), int(members[-1]) + 1)), evaluation.for_members(members)
+            each = seen.each_baseline() if self.traits.baseline == "zero" else [seen]
+            first, *others = (call.values(part, by_one) for by_one in each)
+            yield torch.stack([first, *others]).mean(0) if others else first

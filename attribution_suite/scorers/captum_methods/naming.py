@@ -11,6 +11,7 @@ import captum.attr
 
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.scorers.attribution import Reads, ScorerTraits
+from attribution_suite.scorers.captum_methods.call import takes_baseline, takes_distribution
 from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE, EXACT_SHAPLEY, NEEDS, TUNNEL, Entry
 from attribution_suite.scorers.captum_methods.method import CaptumMethod
 
@@ -72,7 +73,7 @@ class Asked:
 
     def traits(self) -> ScorerTraits:
         """What the scorer declares of itself. A layer class scores its own layer, or that which is asked for."""
-        inner, at = CATALOGUE[self.kind], range(maxsize)
+        inner, kind, at = CATALOGUE[self.kind], getattr(captum.attr, self.kind), range(maxsize)
         if self.scores_units:
             at = range(1, maxsize) if self.layer is None else range(self.layer, self.layer + 1)
         elif self.explains_unit:
@@ -83,6 +84,7 @@ class Asked:
             reads="layers" if inside else "activations" if inner.hooks else outputs, below=self.scores_units, at=at,
             zero_on_zero_weights=inner.zero, draws=self.entry.draws or inner.draws,
             rows="lime_rows" if inner.slow or (self.tunnel and inner.points == "baselines") else None,
+            baseline="distribution" if takes_distribution(kind) else "zero" if takes_baseline(kind) else "",
             unit=(self.layer or 1, self.unit) if self.unit is not None else None,
             most_features=EXACT_SHAPLEY if self.kind == "ShapleyValues" else None)
 

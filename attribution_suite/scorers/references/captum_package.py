@@ -19,30 +19,31 @@ AT_ONCE = 16  # features that one pass ablates
 Rows = Sequence[int]
 
 
-def integrated_gradients(network: nn.Module, evaluation: Evaluation, rows: Rows, steps: int) -> Tensor:
+def integrated_gradients(network: nn.Module, evaluation: Evaluation, rows: Rows, steps: int, method: str,
+                         multiply_by_inputs: bool) -> Tensor:
     """`captum.attr.IntegratedGradients`."""
-    values = captum.attr.IntegratedGradients(_summed(network)).attribute(
+    values = captum.attr.IntegratedGradients(_summed(network), multiply_by_inputs).attribute(
         evaluation.inputs[rows], evaluation.baseline[None], additional_forward_args=_classes(evaluation, rows),
-        n_steps=steps)
+        n_steps=steps, method=method)
     return sum_groups(values, evaluation.groups)
 
 
 def smooth_integrated_gradients(network: nn.Module, evaluation: Evaluation, rows: Rows, samples: int,
-                                deviation: float, steps: int) -> Tensor:
+                                deviation: float, steps: int, method: str, multiply_by_inputs: bool) -> Tensor:
     """`captum.attr.NoiseTunnel` around `IntegratedGradients`; it draws the noise of all rows, a few are explained."""
-    method = captum.attr.NoiseTunnel(_OfRows(network, rows, len(evaluation.inputs)))
+    tunnel = captum.attr.NoiseTunnel(_OfRows(network, rows, len(evaluation.inputs), multiply_by_inputs))
     with seeded(evaluation.seed):
-        values = method.attribute(
+        values = tunnel.attribute(
             evaluation.inputs, nt_type="smoothgrad", nt_samples=samples, stdevs=float(deviation), n_steps=steps,
-            baselines=evaluation.baseline[None], additional_forward_args=_classes(evaluation))
+            method=method, baselines=evaluation.baseline[None], additional_forward_args=_classes(evaluation))
     return sum_groups(values[rows], evaluation.groups)
 
 
 class _OfRows(captum.attr.IntegratedGradients):  # type: ignore[misc]
     """Integrated gradients of all noisy copies of some of `count` rows; zero for the copies of the others."""
 
-    def __init__(self, network: nn.Module, rows: Rows, count: int) -> None:
-        super().__init__(_summed(network))
+    def __init__(self, network: nn.Module, rows: Rows, count: int, multiply_by_inputs: bool) -> None:
+        super().__init__(_summed(network), multiply_by_inputs)
         self.rows, self.count = torch.tensor(list(rows)), count
 
     @log_usage()  # type: ignore[untyped-decorator]  # NoiseTunnel looks below this decorator
@@ -57,20 +58,21 @@ class _OfRows(captum.attr.IntegratedGradients):  # type: ignore[misc]
         return (values,) if isinstance(inputs, tuple) else values
 
 
-def deep_lift(network: nn.Module, evaluation: Evaluation, rows: Rows) -> Tensor:
+def deep_lift(network: nn.Module, evaluation: Evaluation, rows: Rows, multiply_by_inputs: bool) -> Tensor:
     """`captum.attr.DeepLift`."""
     inputs = evaluation.inputs[rows].clone().requires_grad_()
     with _no_word_of_hooks():
-        values = captum.attr.DeepLift(network).attribute(
+        values = captum.attr.DeepLift(network, multiply_by_inputs).attribute(
             inputs, evaluation.baseline.repeat(len(inputs), 1).requires_grad_(), target=_target(evaluation, rows))
     return sum_groups(values.detach(), evaluation.groups)
 
 
-def gradient_shap(network: nn.Module, evaluation: Evaluation, rows: Rows, samples: int) -> Tensor:
+def gradient_shap(network: nn.Module, evaluation: Evaluation, rows: Rows, samples: int,
+                  multiply_by_inputs: bool) -> Tensor:
     """`captum.attr.GradientShap`, asked for all rows: its draws depend on how many there are."""
     with seeded(evaluation.seed):
-        values = captum.attr.GradientShap(_summed(network)).attribute(
-            evaluation.inputs, evaluation.background, n_samples=samples, additional_forward_args=_classes(evaluation))
+        values = captum.attr.GradientShap(_summed(network), multiply_by_inputs).attribute(
+            evaluation.inputs, evaluation.distribution, n_samples=samples, additional_forward_args=_classes(evaluation))
     return sum_groups(values[rows].detach(), evaluation.groups)
 
 
@@ -126,10 +128,12 @@ def lrp_epsilon(network: nn.Sequential, evaluation: Evaluation, rows: Rows, epsi
     return sum_groups(values.detach(), evaluation.groups)
 
 
-def layer_conductance(network: nn.Sequential, evaluation: Evaluation, rows: Rows, layer: int, steps: int) -> Tensor:
+def layer_conductance(network: nn.Sequential, evaluation: Evaluation, rows: Rows, layer: int, steps: int,
+                      method: str) -> Tensor:
     """`captum.attr.LayerConductance` of the activations of hidden layer `layer`; `[rows, units]`."""
     values: Tensor = captum.attr.LayerConductance(network, network[2 * layer - 1]).attribute(
-        evaluation.inputs[rows], evaluation.baseline[None], target=_target(evaluation, rows), n_steps=steps)
+        evaluation.inputs[rows], evaluation.baseline[None], target=_target(evaluation, rows), n_steps=steps,
+        method=method)
     return values.detach()
 
 
