@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
-from attribution_suite.conclusions import checks, error_rates, inside, numbers, words
+from attribution_suite.conclusions import baselines, checks, error_rates, inside, numbers, words
 from attribution_suite.conclusions.summary import edits, summary_table, unit_ranks
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import figures
@@ -190,7 +190,8 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         scorers=scorers, networks=networks, splits=splits,
         networks_words=words.networks_words, looks=looks,
         reference=checks.reference_sentence(held, how), unlike=checks.reference_problems(held),
-        held=checks.reference_table(held))
+        held=checks.reference_table(held), baseline=baselines.baseline_sentence(
+            {name: kind for part in sections for name, kind in part.subject.baselines.items()}))
 
 
 def data_uri(picture: Picture) -> str:

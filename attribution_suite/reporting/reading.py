@@ -75,6 +75,11 @@ class Subject:
         """The attributions of the networks before any edit."""
         return self.tables["attributions"].query("removal == @ORIGINAL", local_dict={"ORIGINAL": ORIGINAL})
 
+    @property
+    def baselines(self) -> dict[str, str]:
+        """What each scorer compares a row with, '' for one that has no baseline."""
+        return dict(zip(self.originals.scorer, self.originals.baseline, strict=True))
+
     @cached_property
     def networks(self) -> int:
         """How many networks there are: one a seed and split."""

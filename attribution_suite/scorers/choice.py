@@ -107,9 +107,9 @@ def check_baseline(kind: str | None, names: Sequence[str]) -> str:
     if kind is None or not without:
         return ""
     if without == asked_scorers:
-        raise InputError(f"option 'baseline': {', '.join(without)} compare{'s' * (len(without) == 1)} a row with no "
-                         "baseline: leave it out")
-    return f"not applicable: baseline {kind}: {', '.join(without)} compare a row with none"
+        raise InputError(f"option 'baseline' does not apply to {', '.join(without)}, where nothing is compared with "
+                         "one: leave it out")
+    return f"not applicable: baseline {kind} to {', '.join(without)}, where nothing is compared with one"
 
 
 def scorers_at(names: Sequence[str], layer: int) -> list[str]:

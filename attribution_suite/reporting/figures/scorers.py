@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from attribution_suite.conclusions.baselines import baseline_sentence
 from attribution_suite.conclusions.numbers import MINUS, percent
 from attribution_suite.conclusions.summary import rank_name
 from attribution_suite.conclusions.words import averaged, interval_words
@@ -52,7 +53,8 @@ def shares(subject: Subject) -> Picture | None:
     how = ("each network by itself, its units by mean share: units have no identity across networks" if subject.layer
            else f"features by mean share; {averaged(subject.networks, subject.splits).lower()}")
     caption = (f"Share of the influence that each scorer gives each {'unit' if subject.layer else 'feature'} in the "
-               f"original networks, {how}. Bars stand in the order of the legend.{rest}")
+               f"original networks, {how}. Bars stand in the order of the legend.{rest} "
+               f"{baseline_sentence(subject.baselines)}")
     first = next(iter(panels.values()))
     alt = f"Bars of {len(names)} scorers; the largest is {first.index[0]}."
     return picture(figure, subject, "shares", "What the original networks use", caption, alt)
