@@ -87,7 +87,8 @@ def _declared(traits: object) -> str:
         left = "No direct effect is left" if traits.exact else "Some direct effect may be left"
         return f"Aims: {traits.aims}. Reads x_j: {traits.reads}. {left}."
     if isinstance(traits, ScorerTraits):
-        return f"Reads: {traits.reads}." + (" Hidden units only." if traits.below else "")
+        baseline = f" Baseline: {traits.baseline}." if traits.baseline else ""
+        return f"Reads: {traits.reads}.{baseline}" + (" Hidden units only." if traits.below else "")
     return ""
 
 
