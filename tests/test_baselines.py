@@ -16,9 +16,10 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import Activation
 from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Evaluation, sum_groups
 from attribution_suite.scorers.baselines import DRAWN, baseline_row
-from attribution_suite.scorers.choice import Choice, baseline_of
+from attribution_suite.scorers.choice import Choice, baseline_of, layer_of, traits_of
 from attribution_suite.scorers.shapley_sampling import drawn_orders
 
 OURS = ("integrated_gradients", "smooth_integrated_gradients", "deep_lift", "gradient_shap", "feature_ablation",
@@ -129,6 +130,16 @@ def test_no_baseline_named_is_each_scorers_own() -> None:
     assert torch.equal(plain, drawn) and not torch.allclose(plain, named, rtol=1e-2)
     assert [baseline_of(name, None) for name in ("deep_lift", "gradient_shap", "captum:DeepLiftShap", "lime")] == [
         "zero", "distribution", "distribution", ""]
+
+
+@pytest.mark.parametrize("name", [*SCORERS.names, *ASKED])
+def test_a_baseline_moves_exactly_the_scorers_that_declare_one(name: str) -> None:
+    """Else a run would call what it ignored obeyed, or the reverse."""
+    choice, traits = Choice(name, {"samples": 50} if name == "lime" else {}), traits_of(name)
+    layer = layer_of(name) or int(traits.below)
+    zero, mean = (choice.attribute(networks, evaluation, layer).scores
+                  for networks, evaluation in (case("relu", "zero"), case("relu", "mean")))
+    assert torch.equal(zero, mean) is (traits.baseline == "")
 
 
 @pytest.mark.parametrize("kind", ["mean", f"row:{ROW}", "distribution"])
