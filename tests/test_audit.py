@@ -31,7 +31,7 @@ REMOVALS = ["retrain", "stochastic_tuning", "fold", "constant"]
 EXACT = ["gradient_weight", "lrp", "integrated_gradients", "feature_ablation", "permutation"]
 SAMPLED = ["lime", "xgboost_shap_surrogate"]
 SIGNED = {"lrp", "integrated_gradients", "feature_ablation", "permutation", "lime", "xgboost_shap_surrogate",
-          "random"}
+          "weights", "random"}
 SCORERS = [*EXACT, *SAMPLED, "xgboost_gain", "weights", "random"]
 KEYS = ["dataset", "seed", "removal", "removed", "layer"]
 WORDS = ("run", "iris", "synthetic", *SMALL, *BRIEF, "--seeds", SEEDS, "--lime-rows", 6, "--lime-samples", 300,
@@ -130,7 +130,10 @@ def test_no_value_is_missing_where_a_method_applies(run: Finished) -> None:
     attributions, shifts = run["attributions"], run["shifts"]
     outcomes = edits(run["outcomes"])
     assert attributions[["share", "mean_abs"]].notna().all(axis=None)
-    assert (attributions.signed_mean.notna() == attributions.scorer.isin(SIGNED)).all()
+    for column in ("signed_mean", "signed_share"):
+        assert (attributions[column].notna() == attributions.scorer.isin(SIGNED)).all()
+    signed = attributions[attributions.scorer.isin(SIGNED)].groupby([*KEYS, "scorer"])
+    np.testing.assert_allclose(signed.signed_share.agg(lambda shares: shares.abs().sum()), 1, atol=1e-6)
     np.testing.assert_allclose(attributions.groupby([*KEYS, "scorer"]).share.sum(), 1, atol=1e-5)
     does = shifts[shifts.applicable]
     columns = ["share_before", "share_after", "total_variation", "largest_gain"]

@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.usefixtures("plain"),
 
 SEEDS, ROWS, LIME_ROWS = 2, 60, 7
 LOCAL = ("integrated_gradients", "gradient_shap", "saliency", "random")
-UNSIGNED = ("gradient_weight", "weights")
-SCORERS = (*LOCAL, *UNSIGNED, "permutation")
+UNSIGNED = ("gradient_weight",)
+SCORERS = (*LOCAL, *UNSIGNED, "weights", "permutation")
 KEYS = ["seed", "removal", "removed"]
 
 

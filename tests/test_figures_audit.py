@@ -25,7 +25,7 @@ from report_fixture import (
     units_run,
 )
 
-from attribution_suite.reporting.figures import data, matrix, removals, scorers
+from attribution_suite.reporting.figures import data, matrix, removals, scorers, signs
 from attribution_suite.reporting.figures.style import (
     CLASS_COLOURS,
     GREY,
@@ -230,6 +230,14 @@ def hand_mean_shares(one: Subject) -> pd.DataFrame:
     return mean.loc[sorted(order.index, key=lambda name: -order[name])]
 
 
+def drawn_bars(axes: Any) -> Iterator[tuple[list[float], list[float], set[str]]]:
+    """Of every scorer in a panel: the height of each bar, its middle, and its colour."""
+    for part in axes.collections:
+        corners = [path.vertices[:4] for path in part.get_paths()]
+        colours = {to_hex(colour) for colour in part.get_facecolor()}
+        yield [bar[1, 1] for bar in corners], [bar[:, 0].mean() for bar in corners], colours
+
+
 def test_every_bar_of_the_shares(one: Subject) -> None:
     (figure,), (picture,) = drawn_by(scorers.shares, one)
     mean = hand_mean_shares(one)
@@ -240,11 +248,11 @@ def test_every_bar_of_the_shares(one: Subject) -> None:
     assert [to_hex(patch.get_facecolor()) for patch in handles.legend_handles] == colours
     for axes in figure.axes:
         shown = words(axes.get_xticklabels())
-        for place, (name, bars) in enumerate(zip(SCORERS, axes.containers, strict=True)):
-            assert [bar.get_height() for bar in bars] == pytest.approx(list(100 * mean.loc[shown, name]))
-            middles = [bar.get_x() + bar.get_width() / 2 for bar in bars]
+        for place, (name, (heights, middles, colour)) in enumerate(zip(SCORERS, drawn_bars(axes), strict=True)):
+            assert heights == pytest.approx(list(100 * mean.loc[shown, name]))
             assert middles == pytest.approx([i - 0.42 + 0.84 * (place + 0.5) / 8 for i in range(len(shown))])
-            assert {to_hex(bar.get_facecolor()) for bar in bars} == {colours[place]}
+            assert colour == {colours[place]}
+        assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] >= 100 * mean.max(axis=None)
     assert picture.alt.startswith(f"Bars of 8 scorers; the largest is {mean.index[0]}.")
 
 
@@ -257,8 +265,51 @@ def test_bars_of_hidden_units_are_each_networks_own() -> None:
         table = frame.pivot(index="feature", columns="scorer", values="share")
         order = table.drop(columns="random").mean(axis=1).sort_values(ascending=False).index[:7]
         assert words(axes.get_xticklabels()) == list(order)
-        for name, bars in zip(units.scorers, axes.containers, strict=True):
-            assert [bar.get_height() for bar in bars] == pytest.approx(list(100 * table.loc[order, name]))
+        for name, (heights, _, _) in zip(units.scorers, drawn_bars(axes), strict=True):
+            assert heights == pytest.approx(list(100 * table.loc[order, name]))
+
+
+def test_every_signed_bar(one: Subject) -> None:
+    """Not of gradient_weight and xgboost_gain, the control, nor what says magnitudes alone; learned weights last."""
+    frame = changed(one.tables["attributions"], {"scorer": "permutation", "removal": "original"},
+                    mean_abs=lambda own: own.signed_mean.abs() + (own.feature == "decoy"))
+    (figure,), (picture,) = drawn_by(signs.signed, replace(one, tables={**one.tables, "attributions": frame}))
+    names = ["integrated_gradients", "deep_lift", "permutation", "lime", "weights"]
+    assert words(figure.legends[0].get_texts()) == [*names[:4], "weights (learned)"]
+    shown = [name for axes in figure.axes for name in words(axes.get_xticklabels())]
+    assert shown == list(hand_mean_shares(one).index)
+    found = [list(drawn_bars(axes)) for axes in figure.axes]
+    original = frame[frame.removal == "original"]
+    for place, name in enumerate(names):
+        heights = np.concatenate([panel[place][0] for panel in found])
+        total = original[original.scorer == name].pivot(index="seed", columns="feature", values="signed_mean")
+        expected = total.div(total.abs().sum(axis=1), axis=0).mean()[shown]
+        np.testing.assert_allclose(heights, 100 * expected, rtol=1e-4, atol=1e-4)
+    assert min(min(heights) for panel in found for heights, _, _ in panel) < 0
+    assert "(of permutation: the loss" in picture.caption and picture.name == f"{one.name}-signed"
+    plain = changed(frame, {"scorer": names}, mean_abs=lambda own: own.signed_mean.abs(),
+                    signed_mean=lambda own: own.signed_mean.abs())
+    assert drawn_by(signs.signed, replace(one, tables={**one.tables, "attributions": plain}))[1] == [None]
+
+
+def test_conductance_beside_the_weights_that_leave_a_unit() -> None:
+    units = subject("iris", units_run())
+    assert drawn_by(signs.conductance, units)[1] == [None], "neither scorer was asked"
+    frame = units.tables["attributions"].replace(
+        {"scorer": {"deep_lift": "layer_conductance?steps=9", "permutation": "weights"}})
+    both = replace(units, tables={**units.tables, "attributions": frame})
+    (figure,), (picture,) = drawn_by(signs.conductance, both)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["network 0", "network 1", "network 2"]
+    assert words(figure.legends[0].get_texts()) == ["conductance", "learned weights that leave the unit"]
+    for seed, axes in enumerate(figure.axes):
+        assert words(axes.get_xticklabels()) == [str(unit) for unit in range(12)]
+        for scorer, (heights, _, _) in zip(["deep_lift", "permutation"], drawn_bars(axes), strict=True):
+            own = rows(units, "attributions", removal="original", seed=seed, scorer=scorer).set_index("feature")
+            expected = own.signed_share[[f"unit:{unit}" for unit in range(12)]]
+            assert heights == pytest.approx(list(100 * expected))
+    assert "Units of layer 1:" in picture.caption and picture.name == "iris-layer-1-conductance"
+    assert drawn_by(signs.conductance, replace(both, layer=0))[1] == [None]
+    assert drawn_by(signs.signed, both)[1] == [None]
 
 
 def test_both_matrices_of_agreement(one: Subject) -> None:

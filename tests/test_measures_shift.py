@@ -47,7 +47,8 @@ def slow(before, after, retrained, removed, dependence):
 def test_equal_to_the_definition_member_by_member(seed):
     before, after, retrained, removed, dependence = drawn(seed)
     found = measures.shift(before, after, retrained, removed, dependence)
-    assert set(found) == set(TABLES["shifts"]) - set(KEYS) - {"scorer", "applicable"}
+    signed = {"signed_share_before", "signed_share_after"}
+    assert set(found) == set(TABLES["shifts"]) - set(KEYS) - {"scorer", "applicable"} - signed
     for e in range(len(before)):
         for name, expected in slow(before[e], after[e], retrained[e], removed[e], dependence[e]).items():
             assert found[name][e] == pytest.approx(expected, abs=1e-12, nan_ok=True), name
@@ -130,3 +131,11 @@ def test_bad_input_is_named():
             measures.proxy_mass(before, after, removed, wrong)
     with pytest.raises(InputError, match="every feature is removed"):
         measures.largest_gainer([[0.5, 0.5]], [[0.5, 0.5]], [[True, True]])
+
+
+def test_signed_shares_by_hand():
+    """−3 of |1| + |−3| + |4| is −3/8; nothing has no share; a feature and its proxy that cancel have none together."""
+    shares = measures.signed_shares([[1, -3, 4], [0, 0, 0], [np.nan, np.nan, np.nan]])
+    np.testing.assert_allclose(shares, [[1 / 8, -3 / 8, 4 / 8], [np.nan] * 3, [np.nan] * 3])
+    assert measures.removed_share(shares[:1], lost(1)) == -3 / 8
+    assert measures.removed_share([[1 / 8, -1 / 8, 6 / 8]], [[True, True, False]]) == 0

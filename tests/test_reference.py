@@ -87,7 +87,9 @@ def test_captums_lrp_and_conductance() -> None:
 def test_loops_from_the_definitions(case: Case) -> None:
     evaluation, weight = case.evaluation, case.networks.weights[0][MEMBER]
     columns = weight.abs().mean(0) / weight.abs().mean(0).sum()
-    torch.testing.assert_close(numbers("weights", case)[0].float(), sum_groups(columns, evaluation.groups))
+    means = weight.mean(0) / weight.abs().mean(0).sum()
+    for found, expected in zip(numbers("weights", case).float(), (columns, means), strict=True):
+        torch.testing.assert_close(found, sum_groups(expected, evaluation.groups))
     first = numbers("weights", case, reading="first_unit")[1].float()
     torch.testing.assert_close(first, sum_groups(weight[0] / weight[0].abs().sum(), evaluation.groups))
     expected = gradient_weight_alone(case.networks, evaluation, MEMBER, batch_size=16)

@@ -26,7 +26,7 @@ from attribution_suite.measures.agreement import METRICS, READINGS
 from attribution_suite.measures.losses import cost_ratio
 from attribution_suite.measures.nulls import null_p
 from attribution_suite.measures.performance import PERFORMANCE
-from attribution_suite.measures.shift import shift
+from attribution_suite.measures.shift import removed_share, shift, signed_shares
 from attribution_suite.scorers.choice import baseline_of, traits_of
 from attribution_suite.tables import NEURON_TABLES
 
@@ -73,6 +73,7 @@ def attributions(subject: Subject, dataset: TabularDataset, arrays: Arrays, memb
         "feature": np.tile(names, count * measured.sum()),
         **{column: arrays[name][:, measured].ravel() for column, name in
            (("share", "share"), ("mean_abs", "mean_abs"), ("signed_mean", "signed"))},
+        "signed_share": signed_shares(arrays["signed"])[:, measured].ravel(),
     })
 
 
@@ -125,7 +126,7 @@ def checks(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
 def scorer_errors(arrays: Arrays) -> dict[str, str]:
     """Why the scorers that a chunk could not measure failed, in their scores or their null, by scorer."""
     errors: dict[str, str] = {}
-    for name in ("null_failures", "failures"):
+    for name in ("metric_failures", "randomised_failures", "null_failures", "failures"):
         if name in arrays:
             errors |= json.loads(arrays[name].tobytes())
     return errors
@@ -145,11 +146,14 @@ def shifts(subject: Subject, dataset: TabularDataset, arrays: Arrays, originals:
     variants = len(members) // len(subject.seeds)
     before = originals["share"].repeat(variants, 0)
     reference = np.full_like(before, np.nan) if retrained is None else retrained["share"]
+    signed = {"signed_share_before": signed_shares(originals["signed"]).repeat(variants, 0),
+              "signed_share_after": signed_shares(arrays["signed"])}
     pieces = []
     for position, scorer in enumerate(subject.scorers):
         changes = shift(before[:, position], arrays["share"][:, position], reference[:, position], gone,
                         arrays["dependence"])
         gainer = np.array([*names, ""], dtype=object)[changes["largest_gainer"]]
+        changes |= {column: removed_share(shares[:, position], gone) for column, shares in signed.items()}
         pieces.append(members.assign(scorer=scorer, applicable=bool(arrays["applicable"][position]),
                                      **{**changes, "largest_gainer": gainer}))
     return pd.concat(pieces, ignore_index=True)

@@ -25,6 +25,21 @@ def target_shift(share_before: ArrayLike, share_after: ArrayLike) -> Floats:
     return ratio - 1
 
 
+def signed_shares(signed: ArrayLike) -> Floats:
+    """signed_k / Σ_k |signed_k| over the last axis, in [−1, 1]: NaN where all are zero, or where one has no sign."""
+    means = np.asarray(signed, float)
+    total = np.abs(means).sum(-1, keepdims=True)
+    shares: Floats = np.divide(means, total, out=np.full(means.shape, np.nan), where=total > 0)
+    return shares
+
+
+def removed_share(shares: ArrayLike, removed: ArrayLike) -> Floats:
+    """What each member's removed features have together, `[members]`."""
+    values = np.asarray(shares, float)
+    together: Floats = np.where(_mask(removed, values), values, 0).sum(1)
+    return together
+
+
 def redistribution(before: ArrayLike, after: ArrayLike, removed: ArrayLike) -> Floats:
     """Δs_k = after − before of every feature k not in j, `[members, features]`; 0 at those in j."""
     change = np.asarray(after, float) - np.asarray(before, float)
@@ -74,7 +89,7 @@ def shift(before: ArrayLike, after: ArrayLike, retrained: ArrayLike, removed: Ar
     All arguments are `[members, features]`: shares, which features went, and how far each depends on them.
     """
     old, new, target = np.asarray(before, float), np.asarray(after, float), np.asarray(removed)
-    share_before, share_after = (np.where(_mask(target, shares), shares, 0).sum(1) for shares in (old, new))
+    share_before, share_after = (removed_share(shares, target) for shares in (old, new))
     gainer, gain = largest_gainer(old, new, target)
     return {
         "share_before": share_before,

@@ -16,9 +16,10 @@ Reading = Literal["mean_abs", "first_unit"]
 class Weights:
     """The columns of the first weight matrix W `[hidden, features]`, normalised to Σ_k abs(s_k) = 1. No data is read.
 
-    `mean_abs`: s_k = mean over units of abs(W_hk).
-    `first_unit`: s_k = W_0k, signed, the first unit alone, as Captum's tutorial 'Interpreting a regression model'
-    (Boston house prices) draws it beside the attributions; scores are its absolute values.
+    `mean_abs`: s_k = mean over units of abs(W_hk), signed_k = mean over units of W_hk, in the same unit. Of the last
+    hidden layer before one output both are the weights of that output themselves.
+    `first_unit`: signed_k = W_0k, the first unit alone, as Captum's tutorial 'Interpreting a regression model' (Boston
+    house prices) draws it beside the attributions; scores are its absolute values.
     A group's score is the sum over its columns. A network whose weights are all zero scores zero everywhere.
     """
 
@@ -32,10 +33,13 @@ class Weights:
         check_one_of(self, "reading", get_args(Reading))
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
-        """Scores of every member; `signed` for `first_unit` alone."""
+        """Scores of every member, and their signs."""
         weight = perceptrons(self, networks).first_weight
-        columns = weight.abs().mean(1) if self.reading == "mean_abs" else weight[:, 0]
-        norm = columns.abs().sum(1, keepdim=True)
-        shares = sum_groups(columns / torch.where(norm > 0, norm, 1.0), evaluation.groups)
-        signed = None if self.reading == "mean_abs" else shares
-        return Attribution(self.name, evaluation.features, shares.abs(), signed=signed)
+        if self.reading == "first_unit":
+            weight = weight[:, :1]
+        columns = weight.abs().mean(1)
+        norm = columns.sum(1, keepdim=True)
+        shares, signed = (sum_groups(values / torch.where(norm > 0, norm, 1.0), evaluation.groups)
+                          for values in (columns, weight.mean(1)))
+        return Attribution(self.name, evaluation.features, shares if self.reading == "mean_abs" else signed.abs(),
+                           signed=signed)

@@ -59,6 +59,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "share": number("s_k / Σ s", "in [0, 1]"),
         "mean_abs": number("s_k, in the units of the explained output (or the method's own)", "≥ 0"),
         "signed_mean": number("mean over rows of φ_k; NaN where the method has no sign"),
+        "signed_share": number("signed_mean / Σ abs(signed_mean) over features, as Captum's tutorials draw it; NaN "
+                               "where the method has no sign", "in [−1, 1]"),
     },
     "shifts": {
         **KEYS,
@@ -66,6 +68,10 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "applicable": flag("False where this removal cannot change what the scorer reads"),
         "share_before": number("the removed feature's share in the original network (a set's is the sum)", "in [0, 1]"),
         "share_after": number("its share after the removal; 0 is gone", "in [0, 1]"),
+        "signed_share_before": number("its signed share in the original network; NaN where the method has no sign",
+                                      "in [−1, 1]"),
+        "signed_share_after": number("its signed share after the removal: the other sign is influence that was flipped",
+                                     "in [−1, 1]"),
         "target_shift": number(
             "share_after / share_before − 1; −1 is gone, 0 unchanged; NaN if share_before is 0", "≥ −1"),
         "proxy_mass": number(

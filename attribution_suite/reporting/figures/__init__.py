@@ -11,6 +11,7 @@ from attribution_suite.reporting.figures import (
     paths,
     removals,
     scorers,
+    signs,
     units,
 )
 from attribution_suite.reporting.figures.style import LeftOut, Picture
@@ -24,7 +25,7 @@ CHAPTERS: Mapping[str, tuple[Draw, ...]] = {
     "matrix": (matrix.matrix,),
     "redistribution": (removals.redistribution,),
     "cost": (removals.cost,),
-    "scorers": (scorers.shares, scorers.agreement, scorers.xgboost),
+    "scorers": (scorers.shares, signs.signed, signs.conductance, scorers.agreement, scorers.xgboost),
     "neurons": (units.units, masking.masking, paths.paths, history.history, animation.moving),
     "data": (data.training, data.fits, data.components),
 }

@@ -11,6 +11,14 @@ from attribution_suite.conclusions.baselines import baseline_sentence
 from attribution_suite.conclusions.numbers import MINUS, percent
 from attribution_suite.conclusions.summary import rank_name
 from attribution_suite.conclusions.words import averaged, interval_words
+from attribution_suite.reporting.figures.bars import (
+    MOST_FEATURES,
+    MOST_NETWORKS,
+    PER_ROW,
+    bars,
+    in_rows,
+    mean_shares,
+)
 from attribution_suite.reporting.figures.style import (
     AGREEMENT_COLOURS,
     PALETTE,
@@ -27,10 +35,8 @@ from attribution_suite.reporting.figures.style import (
     styled,
 )
 from attribution_suite.reporting.reading import Subject
-from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
-MOST_FEATURES, PER_ROW, MOST_NETWORKS = 20, 7, 5
 TOP = 10
 
 
@@ -45,7 +51,7 @@ def shares(subject: Subject) -> Picture | None:
     colour = colours(subject.scorers, SCORER_COLOURS)
     width = max(map(len, panels.values()))
     for axes, (title, mean) in zip(rows, panels.items(), strict=True):
-        _bars(axes, mean, colour, width)
+        bars(axes, mean, colour, width, "share, %")
         axes.set_title(title if subject.layer else "")
     names = list(next(iter(panels.values())).columns)
     figure.legend([Patch(color=colour[name]) for name in names], [label(name, 30) for name in names],
@@ -62,41 +68,20 @@ def shares(subject: Subject) -> Picture | None:
 
 def _feature_panels(subject: Subject) -> tuple[dict[str, pd.DataFrame], str]:
     """The features by mean share, in rows of equal length; and what the others have together."""
-    mean = _mean_shares(subject, subject.originals)
-    rest, mean = mean[MOST_FEATURES:], mean[:MOST_FEATURES]
-    count = -(-len(mean) // PER_ROW)
-    width = -(-len(mean) // count)
+    mean = mean_shares(subject, subject.originals)
+    rest = mean[MOST_FEATURES:]
     note = (f" The other {len(rest)} features have {percent(rest.sum().median())} together (median over scorers)."
             if len(rest) else "")
-    return {str(row): mean[row * width:(row + 1) * width] for row in range(count)}, note
+    return in_rows(mean[:MOST_FEATURES]), note
 
 
 def _network_panels(subject: Subject) -> tuple[dict[str, pd.DataFrame], str]:
     """The strongest units of each network."""
-    panels = {f"network {seed}": _mean_shares(subject, rows)[:PER_ROW]
+    panels = {f"network {seed}": mean_shares(subject, rows)[:PER_ROW]
               for seed, rows in subject.originals.groupby("seed")}
     more = len(panels) - MOST_NETWORKS
     note = f" {more} more networks are not drawn: the tables have them." if more > 0 else ""
     return dict(list(panels.items())[:MOST_NETWORKS]), note
-
-
-def _mean_shares(subject: Subject, rows: pd.DataFrame) -> pd.DataFrame:
-    """`[features, scorers]`, mean over networks, features by falling mean over the scorers but the control."""
-    table = rows.groupby(["feature", "scorer"], sort=False).share.mean().unstack("scorer")
-    order = table.drop(columns=CONTROL, errors="ignore").mean(axis=1).sort_values(ascending=False, kind="stable")
-    return table.loc[order.index, [name for name in subject.scorers if name in table]]
-
-
-def _bars(axes: Any, mean: pd.DataFrame, colour: dict[str, str], width: int) -> None:
-    bar = 0.84 / len(mean.columns)
-    for i, name in enumerate(mean.columns):
-        places = np.arange(len(mean)) - 0.42 + bar * (i + 0.5)
-        axes.bar(places, 100 * mean[name].to_numpy(), width=bar * 0.92, color=colour[name])
-    axes.set_xticks(range(len(mean)), [label(name, 18) for name in mean.index], fontweight="bold")
-    axes.set_xlim(-0.55, width - 0.45)
-    axes.set_ylabel("share, %")
-    axes.grid(axis="y")
-    axes.spines["left"].set_visible(False)
 
 
 # reading → heading, what exactly is computed

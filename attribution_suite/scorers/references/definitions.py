@@ -15,12 +15,12 @@ STABILISER = 1e-9
 
 def weights(network: nn.Sequential, evaluation: Evaluation, rows: Sequence[int],
             reading: Literal["mean_abs", "first_unit"]) -> Tensor:
-    """The mean magnitude of a column's first-layer weights, or the first unit's weights, over Σ_k abs(s_k)."""
+    """Mean magnitude and mean of a column's first-layer weights, or the first unit's weights, over Σ_k abs(s_k)."""
     weight = _linears(network)[0].weight.detach()
-    columns = weight.abs().mean(0) if reading == "mean_abs" else weight[0]
-    total = columns.abs().sum()
-    shares = sum_groups(columns / total if total > 0 else columns, evaluation.groups)
-    return shares[None] if reading == "mean_abs" else torch.stack([shares.abs(), shares])
+    columns, signed = (weight.abs().mean(0), weight.mean(0)) if reading == "mean_abs" else (weight[0].abs(), weight[0])
+    total = columns.sum() if columns.any() else 1.0
+    shares, signed = (sum_groups(values / total, evaluation.groups) for values in (columns, signed))
+    return torch.stack([shares if reading == "mean_abs" else signed.abs(), signed])
 
 
 def gradient_weight(network: nn.Sequential, evaluation: Evaluation, rows: Sequence[int], batch_size: int) -> Tensor:
