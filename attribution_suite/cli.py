@@ -134,6 +134,9 @@ def _scoring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--baseline", metavar="KIND",
                          help="what scorers compare a row with: zero, mean, median, row:N of the table, or "
                               "distribution (training rows); default: each scorer's own, zero or training rows")
+    command.add_argument("--metrics", action="store_true",
+                         help="also measure infidelity and sensitivity of every scorer, and name those that say the "
+                              "same when weights are random (off by default: it costs time)")
     _running(command)
 
 
@@ -159,7 +162,7 @@ def _names(words: str) -> list[str]:
 WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
          "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning",
          "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "splits",
-         "reference", "baseline", "out", "jobs", "device", "fresh")
+         "reference", "baseline", "metrics", "out", "jobs", "device", "fresh")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -182,12 +185,15 @@ def _words(arguments: argparse.Namespace) -> dict[str, Any]:
 def _told(result: "Audit", removed: bool) -> int:
     """Prints what a run found; the exit status."""
     from attribution_suite.conclusions.checks import reference_problems
+    from attribution_suite.conclusions.metrics import randomisation_sentences
     from attribution_suite.reporting.summary import format_summary
 
     if removed:
         print(format_summary(result.summary, result.verdicts, result.record["spec"]["rules"]))
     for sentence in reference_problems(result.table("checks")):
         print(f"reference: {sentence}")
+    for sentence in randomisation_sentences(result.table("randomisation")):
+        print(f"random weights: {sentence}")
     print(f"report: {result.path / 'report.html'}")
     for failure in result.failed:
         _complain(f"failed: {failure}", 1)

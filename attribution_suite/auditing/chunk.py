@@ -11,12 +11,13 @@ from typing import ClassVar
 import pandas as pd
 import torch
 
-from attribution_suite.auditing import frames
+from attribution_suite.auditing import frames, metric_frames
 from attribution_suite.auditing.code_digest import plug_in_digest
 from attribution_suite.auditing.store import Arrays, Store, Stored, content_key
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.edit import EDITED, EXAMINED, examine_originals, remove_features
 from attribution_suite.auditing.work.look import look_inside
+from attribution_suite.auditing.work.metrics import METRICS
 from attribution_suite.auditing.work.sham import TUNED, tune_sham
 from attribution_suite.auditing.work.train import score_originals, stored_names, weight_names
 from attribution_suite.datasets.table import TabularDataset
@@ -65,6 +66,9 @@ class TrainOriginals:
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
         """Rows of attributions, agreement, training, failures and outcomes."""
         yield from frames.scored(self.subject, dataset, arrays, self.members)
+        if self.subject.metrics:
+            yield "metrics", metric_frames.metrics(self.subject, arrays, None, self.members)
+            yield "randomisation", metric_frames.randomisation(self.subject, arrays, self.members)
         yield "outcomes", frames.original_outcomes(dataset, arrays, self.members)
 
 
@@ -203,7 +207,8 @@ class RemoveFeatures:
     @property
     def outputs(self) -> frozenset[str]:
         """What a finished chunk holds."""
-        return frozenset((*EDITED, *weight_names(self.subject)))
+        metrics = METRICS if self.subject.metrics else ()
+        return frozenset((*EDITED, *metrics, *weight_names(self.subject)))
 
     def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
         """The edited networks' scores, losses and effects."""
@@ -218,6 +223,8 @@ class RemoveFeatures:
         reference = load(twin, store) if twin in chunks else None
         retrained = None if reference is None else reference.arrays
         yield "shifts", frames.shifts(self.subject, dataset, arrays, originals, retrained, members)
+        if self.subject.metrics:
+            yield "metrics", metric_frames.metrics(self.subject, arrays, originals, members)
         yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
         tuned: bool = REMOVALS.load(self.removal).traits.tuned
         yield "outcomes", frames.outcomes(arrays, retrained, originals, tuned, members)

@@ -96,7 +96,7 @@ def plan_originals(spec: Spec, dataset: TabularDataset, given: Given | None, dev
     preset = dataset.preset if given is None else replace(
         GENERIC, name=dataset.preset.name, training=given.training)
     subject = Subject(dataset.name, fingerprint(dataset), preset, spec.profile, spec.scorers, spec.layer, device.type,
-                      spec.rules, given, dataset.split, spec.reference, spec.baseline)
+                      spec.rules, given, dataset.split, spec.reference, spec.baseline, spec.metrics)
     if spec.inside is None or given is not None or dataset.split:
         return TrainOriginals(subject)
     return TrainOriginals(subject, record_every(preset.training.epochs, spec.profile.seeds,

@@ -58,7 +58,8 @@ class Spec:
     how results are judged, fixed before the run. `splits`: on how many splits of its rows each data set is audited.
     `reference`: 'sample' holds every scorer that has a reference against it on a few rows of a few networks, 'all'
     takes the reference's own numbers, 'off' does neither. `baseline`: what scorers compare a row with, as in
-    `scorers.baselines`; None for each scorer's own. Raises InputError for unknown names.
+    `scorers.baselines`; None for each scorer's own. `metrics`: whether infidelity and sensitivity of every scorer are
+    measured, and what it says of networks with random weights. Raises InputError for unknown names.
     """
 
     requests: tuple[DatasetRequest, ...]
@@ -71,6 +72,7 @@ class Spec:
     splits: int = 1
     reference: str = "sample"
     baseline: str | None = None
+    metrics: bool = False
 
     def __post_init__(self) -> None:
         if not self.requests:
@@ -89,6 +91,8 @@ class Spec:
                 raise InputError(reason)  # the catalogue's are left out where they do not apply: all of it is asked
         word("reference", self.reference, REFERENCE)
         check_baseline(self.baseline, scorers_at(self.scorers, self.layer))
+        if not isinstance(self.metrics, bool):
+            raise InputError(f"option 'metrics' is True or False, got {self.metrics!r}")
         for option, least in NUMBERS.items():
             whole_number(option, getattr(self.profile, option), least)
         positive("tuning", self.profile.tuning)
@@ -127,7 +131,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
               information: str | None = None, information_margin: float | None = None,
               conditional_on: Sequence[str] = (), favourable: str | None = None, splits: int = 1,
-              reference: str = "sample", baseline: str | None = None,
+              reference: str = "sample", baseline: str | None = None, metrics: bool = False,
               **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
@@ -161,5 +165,5 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),
         Rules(delta, delta_absolute, information or profile, information_margin,
               names("conditional_on", conditional_on), favourable),
-        splits, reference, baseline,
+        splits, reference, baseline, metrics,
     )

@@ -67,6 +67,9 @@ MEASURES: Mapping[str, Measure] = {
     **_by("worst_case.measure", {
         "worst_case": "max abs(f(x) - f(x with x_j moved)) over rows and what training has shown of x_j, and its bound",
     }),
+    **_in("attributions", {
+        "signed_share": "mean phi of a feature over the sum of all features' abs(mean phi): which way it moves f",
+    }),
     **_in("shifts", {
         "target_shift": "share after / share before - 1 of the removed feature; -1 is gone, 0 unchanged",
         "proxy_mass": "how much of the share that others gained went to features that predict the removed one",
@@ -83,6 +86,14 @@ MEASURES: Mapping[str, Measure] = {
         "rank_correlation": "Spearman of two scorers' rankings of all features by magnitude",
         "pairwise_rank_agreement": "share of all pairs of features that two scorers put in the same order",
     }, "agreement.value"),
+    **_by("explanations", {  # in the column `value`, where `measure` is the name
+        "infidelity": "how far phi of a set of features is from what f does without them; 1 is that of phi = 0",
+        "infidelity_normalised": "the same after the best factor for each row, for scorers in other units",
+        "sensitivity_max": "largest relative change of phi when the inputs move a little",
+    }, "metrics.value"),
+    **_by("explanations", {
+        "unchanged": "does a scorer rank the features alike when all weights are random?",
+    }, "randomisation.unchanged"),
     **_in("outcomes", {
         "recoverability": "R2 of a ridge probe for a removed unit from what the next layer is given",
     }),

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
-from attribution_suite.conclusions import baselines, checks, error_rates, inside, numbers, words
+from attribution_suite.conclusions import baselines, checks, error_rates, inside, metrics, numbers, words
 from attribution_suite.conclusions.summary import edits, summary_table, unit_ranks
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import figures
@@ -181,6 +181,7 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     unlearned = list(filter(None, (words.unlearned_sentence(part.subject.title, part.subject.tables)
                                    for part in sections)))
     held, how = run.table("checks"), run.info["spec"]["reference"]
+    explained, drawn = (run.table(name) for name in ("metrics", "randomisation"))
     looks = any(part.subject.neurons for part in sections) and not removals
     return environment.get_template("report.html").render(
         run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
@@ -191,7 +192,8 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         networks_words=words.networks_words, looks=looks,
         reference=checks.reference_sentence(held, how), unlike=checks.reference_problems(held),
         held=checks.reference_table(held), baseline=baselines.baseline_sentence(
-            {name: kind for part in sections for name, kind in part.subject.baselines.items()}))
+            {name: kind for part in sections for name, kind in part.subject.baselines.items()}),
+        randomised=metrics.randomisation_sentences(drawn), metrics=metrics.metrics_table(explained, drawn))
 
 
 def data_uri(picture: Picture) -> str:

@@ -193,6 +193,31 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "training_loss": number("mean over the epoch's batches"),
         "validation_loss": number("after the epoch, on what the removal trains on"),
     },
+    "metrics": {
+        **KEYS,
+        "scorer": text("an attribution method with a value for each row; empty but for runs that ask (--metrics)"),
+        "measure": text("'infidelity': Σ(I·φ − (f(x) − f(x − I)))² / Σ(f(x) − f(x − I))², I a random set of features "
+                        "put at the baseline; 'infidelity_normalised': the same after the best factor for each row; "
+                        "'sensitivity_max': the largest relative change of φ when the inputs move by a tenth of their "
+                        "standard deviation, mean over rows (Yeh et al. 2019)"),
+        "value": number("of this network, on the first 20 rows; 0 is best, and 1 is the infidelity of φ = 0", "≥ 0"),
+        "before": number("of its original on the same rows and draws; NaN in its own row", "≥ 0"),
+    },
+    "randomisation": {
+        **{name: KEYS[name] for name in ("dataset", "split", "seed", "layer")},
+        "scorer": text("an attribution method; empty but for runs that ask (--metrics)"),
+        "draw": whole("which new initial weights"),
+        "stage": whole("how many Linears have them, from the output down; the others keep their trained weights",
+                       "≥ 1"),
+        "layers": whole("how many Linears there are, from `layer` up: all are random at the last stage; 1 of a module, "
+                        "whose layers are not known", "≥ 1"),
+        "correlation": number("Spearman's, over features, of the scorer's mean magnitudes with those of the trained "
+                              "network (Adebayo et al. 2018)", "in [−1, 1]"),
+        "limit": number("one-sided 95 % lower limit of the mean over the networks and draws of the stage, the same in "
+                        "each row", "≤ 1"),
+        "unchanged": flag("limit above 0.9 at the last stage: the scorer ranks the features alike whatever the weights "
+                          "are, the same in each row"),
+    },
     "checks": {
         **{name: column for name, column in KEYS.items() if name not in ("seed", "removed", "rank")},
         "scorer": text("an attribution method that has a reference; a row for each chunk of the run that scored"),

@@ -11,6 +11,7 @@ from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.direct import WORST_CASE, absolute_delta, worst_cases
 from attribution_suite.auditing.work.information import INFORMATION, information, nothing_asked
+from attribution_suite.auditing.work.metrics import explanation_metrics
 from attribution_suite.auditing.work.nulls import NULLS, null_scores
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES, measure, moves, require_measured
 from attribution_suite.auditing.work.performance import performed
@@ -92,6 +93,9 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     labels = refitted(subject, case.seen, case.nodes, method)
     arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows,
                        subject.seeds, subject.reference, removal)
+    if subject.metrics:
+        arrays |= explanation_metrics(subject.choices, after, case.seen, subject.layer, subject.seeds,
+                                      arrays["measured"])
     members = np.arange(len(after)).reshape(len(features), -1)
     arrays |= null_scores(subject.choices, arrays["mean_abs"], after, case.seen, subject.layer, features, members)
     arrays |= good | curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
