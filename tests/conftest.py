@@ -30,6 +30,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(config.stash[HOME], ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Following lines takes a third of a test's time: where many short tests run them too, they are not counted."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker("no_cover")
+
+
 @pytest.fixture(scope="module")
 def plain() -> Iterator[None]:
     """No figures on the pages that the rest of the module makes."""

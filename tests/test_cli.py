@@ -273,6 +273,7 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert found.returncode == 1 and found.stderr == "attribution-suite: output: No space left on device\n"
 
 
+@pytest.mark.no_cover
 def test_a_report_is_drawn_again_and_says_what_is_left_out(suite: Call, tmp_path: Path) -> None:
     """Rows that are gone are not drawn, nor those of another table, or of a stand-in, in their place."""
     from attribution_suite.datasets.boston import SOURCE

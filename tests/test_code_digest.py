@@ -84,6 +84,7 @@ def keys(*paths: Path, changed: tuple[Path, ...]) -> list[str]:
     return found.stdout.split()
 
 
+@pytest.mark.no_cover
 def test_the_key_follows_the_code_of_the_package_and_of_a_plug_in(package: Path, tmp_path: Path) -> None:
     packages = add_scorer(tmp_path / "packages", "even", "pass")
     plug_in = packages / "even_module.py"

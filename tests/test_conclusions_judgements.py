@@ -129,6 +129,7 @@ def test_what_does_not_apply_is_told_from_what_failed() -> None:
     assert state(None, applicable=False, failed=["retrain"]) == "not applicable"  # it failed elsewhere
 
 
+@pytest.mark.no_cover
 def test_the_control_is_never_judged() -> None:
     found = run(SEEN, scorer="random")
     assert judgements(found, direct(found)).empty

@@ -75,6 +75,7 @@ def test_a_removal_is_the_same_on_both_devices(name: str, case: str) -> None:
 @pytest.mark.parametrize("words", [
     {"layer": 0, "inside": "all", "scorers": ["integrated_gradients", "lime", "permutation", "xgboost_gain", "random"]},
     {"layer": 1, "scorers": ["deep_lift", "lime", "permutation", "unit_significance"]}], ids=["inputs", "hidden layer"])
+@pytest.mark.no_cover
 def test_an_audit_is_the_same_on_both_devices(words: dict, tmp_path: Path) -> None:
     iris = load_dataset("iris")
     brief = replace(iris, preset=replace(iris.preset, training=replace(iris.preset.training, epochs=4)))

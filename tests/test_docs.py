@@ -111,6 +111,7 @@ def apply(patch: str, folder: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.no_cover
 def test_column_patch_adds_the_column_that_was_tried_outside(tmp_path: Path) -> None:
     found = runpy.run_path(str(EXAMPLES / "column.py"), run_name="__main__")["found"]
     shutil.copytree(ROOT / "attribution_suite", tmp_path / "attribution_suite",
@@ -151,6 +152,7 @@ PLUGIN_RUN = ("run", "two_moons", "--remove", "x", "--removals", "damp,constant"
               *SMALL, *BRIEF, "--jobs", "1", "--out", "run")
 
 
+@pytest.mark.no_cover
 def test_plugin_adds_a_scorer_a_removal_and_a_data_set(tmp_path: Path) -> None:
     (site := tmp_path / "site").mkdir()
     installed(site)

@@ -59,6 +59,7 @@ def masked_curves(layer: int = 1):
         *by_significance(torch.from_numpy(tests.significant)), by_score(score)])
 
 
+@pytest.mark.no_cover
 def test_every_figure_is_a_picture_and_leaves_no_style_behind() -> None:
     data, networks = rows(), network()
     values = networks.activations(data.inputs)[1]

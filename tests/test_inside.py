@@ -164,6 +164,7 @@ def test_the_page_tells_and_shows_it(run: Path) -> None:
     assert moving.is_animated and (run / "figures" / "iris-history.gif").stat().st_size < 2_000_000
 
 
+@pytest.mark.no_cover
 def test_the_tables_alone_draw_the_same_and_a_long_page_links_its_animations(run: Path) -> None:
     whole = Run(run)
     iris = pages.section(whole.subjects(None)[0])
@@ -212,6 +213,7 @@ def test_one_layer_and_what_is_there_already(run: Path, tmp_path: Path, monkeypa
     assert status == 2 and "hidden layers 1 to 1" in err
 
 
+@pytest.mark.no_cover
 def test_the_full_profile_looks_inside_and_the_quick_one_does_not(tmp_path: Path) -> None:
     words = {"remove": "petal_width", "removals": ["constant"], "scorers": ["saliency", "random"], "seeds": 1,
              "rows": 12, "jobs": 1, "say": lambda line: None}

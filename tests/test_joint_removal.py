@@ -215,6 +215,7 @@ def test_a_figure_marks_every_feature_that_went(run: Audit) -> None:
         assert bold == name.split("+")
 
 
+@pytest.mark.no_cover
 def test_units_are_removed_together(dataset: TabularDataset, tmp_path: Path) -> None:
     found = audit(dataset, remove=[["unit:3", "unit:5"], "unit:3"], layer=1, out=tmp_path,
                   scorers=["saliency", "layer_conductance", "random"], **WORDS)

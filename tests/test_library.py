@@ -203,6 +203,7 @@ def test_an_audit_of_given_modules(table: TabularDataset, tmp_path: Path) -> Non
     assert "decoy" not in record["groups"] and (tmp_path / "report.html").exists()
 
 
+@pytest.mark.no_cover
 def test_the_store_knows_the_networks_by_their_weights(table: TabularDataset, tmp_path: Path) -> None:
     models = members(Branching, 2)
     first, lines = run(table, tmp_path, models)

@@ -309,6 +309,7 @@ print(*(name for name in ("captum", "lime") if name in sys.modules))
 """
 
 
+@pytest.mark.no_cover
 def test_a_run_calls_captum_and_lime(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", RUN, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["captum", "lime"]

@@ -117,6 +117,7 @@ def test_killed_at_any_moment_the_same_command_finishes(whole: Path, tmp_path: P
     assert_same_tables(run, whole)
 
 
+@pytest.mark.no_cover
 def test_what_is_finished_is_not_repeated_unless_asked(whole: Path, tmp_path: Path) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in (whole / "chunks").iterdir()}
     status, out, err = call_main(*RUN, "--jobs", 1, "--out", whole, cwd=tmp_path)
@@ -127,6 +128,7 @@ def test_what_is_finished_is_not_repeated_unless_asked(whole: Path, tmp_path: Pa
     assert all(path.stat().st_mtime_ns > stamp for path, stamp in stamps.items())
 
 
+@pytest.mark.no_cover
 def test_a_damaged_chunk_alone_is_made_again(whole: Path, tmp_path: Path) -> None:
     path = sorted((whole / "chunks").glob("*.safetensors"))[2]
     before = {name: (whole / f"{name}.parquet").read_bytes() for name in ("attributions", "shifts", "agreement")}
@@ -217,6 +219,7 @@ def test_a_run_that_ignores_interrupts_ignores_one_while_workers_start() -> None
 SOME = ("run", "iris", *SMALL, *BRIEF, "--remove", "petal_length", "--removals", "retrain,fold,constant", "--jobs", 1)
 
 
+@pytest.mark.no_cover
 def test_a_failing_scorer_is_named_and_everything_else_finishes(tmp_path: Path) -> None:
     """The scorer of another package fails on edited networks that do not read the feature, unless they were folded."""
     body = ("gone = (networks.weights[0] == 0).all(1).any()\n"
