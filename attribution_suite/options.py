@@ -57,6 +57,14 @@ def check_one_of(method: object, option: str, known: Sequence[str]) -> None:
         _refuse(option, value, f"one of {', '.join(known)}", _of(method))
 
 
+def check_number_or_word(method: object, option: str, word: str) -> None:
+    """Raises InputError for an option of `method` that is neither a finite number of at least 0 nor the word."""
+    value = getattr(method, option)
+    number = isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+    if not number and value != word:
+        _refuse(option, value, f"a finite number of at least 0, or {word}", _of(method))
+
+
 def check_flags(method: object, *options: str) -> None:
     """Raises InputError for an option of `method` that is neither True nor False."""
     for option in options:

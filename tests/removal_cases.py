@@ -19,7 +19,9 @@ from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.removals import REMOVALS
+from attribution_suite.removals.concept_scrubbing import ConceptScrubbing
 from attribution_suite.removals.constant import Constant
+from attribution_suite.removals.fold_tuning import Fold
 from attribution_suite.removals.inversion_tuning import InversionTuning
 from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, edited
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
@@ -52,8 +54,21 @@ class RemovalCase:
         """One member's training inputs, `[rows, features]`."""
         inputs = self.setting.train.inputs
         # Contiguous: a product of the same numbers in another layout may differ in its last bit.
-        return inputs if inputs.dim() == 2 else inputs[member // (len(self.networks) // len(SEEDS))].contiguous()
+        return inputs if inputs.dim() == 2 else inputs[member // self.variants].contiguous()
 
+    @property
+    def variants(self) -> int:
+        """How many members a seed has."""
+        return len(self.groups) // len(SEEDS)
+
+    def for_method(self, method: Removal) -> "RemovalCase":
+        """Without the groups that the method does not apply to in some seed."""
+        if method.traits.refusals is None:
+            return self
+        refused = [reason for member, group in enumerate(self.groups) for reason in method.traits.refusals(
+            Split(self.inputs(member), self.setting.train.targets), self.setting.task, [group])]
+        kept = [member for member in range(len(self.groups)) if not any(refused[member % self.variants::self.variants])]
+        return replace(self, networks=self.networks.select(kept), groups=tuple(self.groups[member] for member in kept))
 
     def briefly(self) -> "RemovalCase":
         """With 60 steps of training, for what holds of any budget."""
@@ -113,7 +128,7 @@ class Untouched:
 METHODS: list[Removal] = [
     *(REMOVALS.load(name)() for name in REMOVALS.names), SubsetFold(2), SubsetFold(2, "exhaustive"),
     SubsetFoldDynamicProgramme(2), Constant("zero"), Constant("best"), StochasticTuning(published=True),
-    InversionTuning(published=True), Untouched()]
+    InversionTuning(published=True), Fold(0), Fold("validation"), ConceptScrubbing("last"), Untouched()]
 EXACT = [method for method in METHODS if method.traits.exact]
 REPLACING = [method for method in METHODS if method.replacement() is not None]
 by_case = pytest.mark.parametrize("case", NAMES)

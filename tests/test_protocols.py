@@ -4,13 +4,17 @@ import pytest
 
 from attribution_suite.registry import Registry
 from attribution_suite.removals import REFERENCE, REMOVALS, SHAM
+from attribution_suite.removals.concept_scrubbing import ConceptScrubbing
 from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.fold_tuning import Fold, FoldTuning
 from attribution_suite.removals.inversion_tuning import InversionTuning
+from attribution_suite.removals.leace import Leace
 from attribution_suite.removals.removal import Removal
+from attribution_suite.removals.residualise import Residualise
 from attribution_suite.removals.retrain import Retrain
 from attribution_suite.removals.sham import Sham
 from attribution_suite.removals.shuffle_tuning import ShuffleTuning
+from attribution_suite.removals.splince import Splince
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 from attribution_suite.removals.subset_fold import SubsetFold
 from attribution_suite.removals.subset_fold_dp import SubsetFoldDynamicProgramme
@@ -39,7 +43,7 @@ SCORING: tuple[type[Scorer], ...] = (
     XGBoostGain, XGBoostGainSurrogate, XGBoostShap, XGBoostShapSurrogate, Weights, UnitSignificance, Random)
 REMOVING: tuple[type[Removal], ...] = (
     Retrain, StochasticTuning, InversionTuning, ShuffleTuning, FoldTuning, Fold, SubsetFold,
-    SubsetFoldDynamicProgramme, Constant, Sham)
+    SubsetFoldDynamicProgramme, Constant, Residualise, Leace, ConceptScrubbing, Splince, Sham)
 
 
 @pytest.mark.parametrize(("family", "classes"), [(SCORERS, SCORING), (REMOVALS, REMOVING)])

@@ -8,7 +8,6 @@ import pytest
 import torch
 from removal_cases import (
     EXACT,
-    GROUPS,
     METHODS,
     NAMES,
     SEEDS,
@@ -78,7 +77,7 @@ def test_a_run_does_the_default_removals_or_every_one() -> None:
 @by_case
 @by_method(METHODS)
 def test_leaves_everything_as_it_was_and_repeats_itself(method: Removal, case: str) -> None:
-    given_case = removal_case(case).briefly()
+    given_case = removal_case(case).briefly().for_method(method)
     data = (given_case.setting.train.inputs, given_case.setting.validation.inputs, given_case.nodes.index)
     before = [tensor.clone() for tensor in (*given_case.networks.tensors, *data)]
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the global one
@@ -95,18 +94,18 @@ def test_leaves_everything_as_it_was_and_repeats_itself(method: Removal, case: s
     assert first.steps.shape == (len(given_case.networks),)
     if not first.steps.any():  # nothing is trained: nothing but the first layer is edited, and no data are replaced
         assert method.replacement() is None
-        assert all(torch.equal(a, b) for a, b in
+        assert method.traits.layers or all(torch.equal(a, b) for a, b in
                    zip(first.networks.weights[1:], given_case.networks.weights[1:], strict=True))
 
 
 @pytest.mark.parametrize("case", [NAMES[0], NAMES[-1]])
 @by_method(METHODS)
 def test_a_member_does_not_depend_on_the_ensemble_it_is_in(method: Removal, case: str) -> None:
-    given_case = removal_case(case).briefly()
+    given_case = removal_case(case).briefly().for_method(method)
     together = remove(method, given_case)
-    probe = given_case.inputs(len(GROUPS))
-    for variant in range(len(GROUPS)):  # of the second seed, alone: another width of the padded groups too
-        member = len(GROUPS) + variant
+    probe = given_case.inputs(given_case.variants)
+    for variant in range(given_case.variants):  # of the second seed, alone: another width of the padded groups too
+        member = given_case.variants + variant
         nodes, setting = Nodes.of([given_case.groups[member]]), one_seed(given_case, member)
         alone = method.remove(given_case.networks.select([member]), nodes, setting)
         torch.testing.assert_close(together.outputs(probe)[member], alone.networks.outputs(probe)[0],
@@ -116,7 +115,7 @@ def test_a_member_does_not_depend_on_the_ensemble_it_is_in(method: Removal, case
 @by_case
 @by_method(EXACT)
 def test_the_output_no_longer_depends_on_the_node(method: Removal, case: str) -> None:
-    given_case = removal_case(case).briefly()
+    given_case = removal_case(case).briefly().for_method(method)
     edited = remove(method, given_case)
     assert (direct_effects(given_case, edited) == 0).all()
     for member, group in enumerate(given_case.groups):
@@ -132,9 +131,9 @@ def test_the_output_no_longer_depends_on_the_node(method: Removal, case: str) ->
 @by_method(METHODS)
 def test_the_worst_case_of_every_edit_is_what_its_method_claims(method: Removal, case: str) -> None:
     """Of an exact method nothing is left by algebra; else what two numbers together move is found by a search."""
-    given_case = removal_case(case).briefly()
+    given_case = removal_case(case).briefly().for_method(method)
     edited, rows = remove(method, given_case), given_case.setting.validation.inputs
-    variants = len(GROUPS)
+    variants = given_case.variants
     training = given_case.setting.train.inputs
     if rows.dim() == 3:  # a hidden layer: each seed's networks have rows of their own
         rows, training = rows.repeat_interleave(variants, 0), training.repeat_interleave(variants, 0)
@@ -252,7 +251,7 @@ def test_the_best_constant_is_the_best_of_its_grid(case: str) -> None:
 
 def one_seed(case: RemovalCase, member: int) -> Setting:
     """The setting of one member alone."""
-    setting, seed = case.setting, member // len(GROUPS)
+    setting, seed = case.setting, member // case.variants
     train, validation = (split if split.inputs.dim() == 2 else Split(split.inputs[seed].contiguous(), split.targets)
                          for split in (setting.train, setting.validation))
     return replace(setting, train=train, validation=validation, seeds=SEEDS[seed:seed + 1])

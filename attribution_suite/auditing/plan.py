@@ -28,7 +28,7 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.removals import REMOVALS
-from attribution_suite.removals.removal import inapplicable
+from attribution_suite.removals.removal import RemovalTraits, inapplicable
 from attribution_suite.scorers.choice import traits_of
 
 # What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
@@ -124,10 +124,11 @@ def plan_look(original: TrainOriginals, dataset: TabularDataset, layer: str,
 
 
 def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOriginals], dataset: TabularDataset,
-               store: Store) -> list[Chunk]:
+               store: Store, say: Callable[[str], None]) -> list[Chunk]:
     """The chunks that examine and edit one data set's originals, whose own chunk is finished.
 
-    `splits`: the finished originals of all its splits, that one among them.
+    `splits`: the finished originals of all its splits, that one among them; `say` is told of the features that a
+    method does not apply to, which are left out for it.
     """
     subject = original.subject
     if spec.top is None:
@@ -138,13 +139,39 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
         ranks = list(range(1, len(features[0]) + 1))
     if not spec.removals:
         return []
-    pieces = [(tuple(names[start:start + FEATURES_AT_ONCE] for names in features),
-               tuple(ranks[start:start + FEATURES_AT_ONCE])) for start in range(0, len(ranks), FEATURES_AT_ONCE)]
-    first: list[Chunk] = [ExamineOriginals(original, *piece) for piece in pieces]
+    first: list[Chunk] = [ExamineOriginals(original, *piece) for piece in in_pieces(features, ranks)]
     removals = removals_for(spec, subject.given)
     if any(REMOVALS.load(removal).traits.tuned for removal in removals):
         first.append(TuneSham(original))
-    return first + [RemoveFeatures(original, removal, *piece) for removal in removals for piece in pieces]
+    edits: list[Chunk] = []
+    for removal in removals:
+        refused = refusals(removal, subject, dataset, features[0])
+        for name, reason in refused.items():
+            say(f"{dataset.name}: not applicable: {removal} to {name}: {reason}")
+        edits += [RemoveFeatures(original, removal, *piece) for piece in in_pieces(features, ranks, refused)]
+    return first + edits
+
+
+def in_pieces(features: Sequence[tuple[str, ...]], ranks: Sequence[int],
+              refused: Collection[str] = ()) -> list[tuple[tuple[tuple[str, ...], ...], tuple[int, ...]]]:
+    """`features` `[seeds][variants]` and `ranks` `[variants]` in chunks' worths, without those that are refused."""
+    kept = [place for place, name in enumerate(features[0]) if name not in refused]
+    return [(tuple(tuple(names[place] for place in places) for names in features),
+             tuple(ranks[place] for place in places))
+            for start in range(0, len(kept), FEATURES_AT_ONCE) if (places := kept[start:start + FEATURES_AT_ONCE])]
+
+
+def refusals(removal: str, subject: Subject, dataset: TabularDataset, names: Sequence[str]) -> dict[str, str]:
+    """Which of the features `names` a method does not apply to, and why.
+
+    Of hidden units, which are each network's own, that is known when it runs.
+    """
+    traits: RemovalTraits = REMOVALS.load(removal).traits
+    if traits.refusals is None or subject.layer:
+        return {}
+    removable = nodes_of(subject, dataset)
+    reasons = traits.refusals(dataset.train, dataset.task, [removable.named(name).columns for name in names])
+    return {name: reason for name, reason in zip(names, reasons, strict=True) if reason is not None}
 
 
 def removals_for(spec: Spec, given: Given | None) -> list[str]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attribution_suite.auditing.chunk import Chunk, RemoveFeatures, TrainOriginals, load
+from attribution_suite.auditing.chunk import Chunk, ExamineOriginals, RemoveFeatures, TrainOriginals, load
 from attribution_suite.auditing.code_digest import VERSIONS, code_digest
 from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.machine import available_cores, describe_machine
-from attribution_suite.auditing.plan import architecture_for
+from attribution_suite.auditing.plan import architecture_for, refusals
 from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.work.train import weight_names
 from attribution_suite.datasets.columns import columns_of
@@ -62,6 +62,8 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
     architecture = architecture_for(subject, dataset)
     removed = dict.fromkeys(name for chunk in chunks if isinstance(chunk, RemoveFeatures) and
                             chunk.originals == original for name in chunk.removed)
+    asked = list(dict.fromkeys(name for chunk in chunks if isinstance(chunk, ExamineOriginals) and
+                               chunk.originals == original for name in chunk.features[0]))
     networks = {} if subject.given is None else {"networks": subject.given.describe() | {
         "not_applicable": removal.inapplicable(spec.removals, subject.given.networks) | inapplicable(
             subject.scorers, subject.given.networks)}}
@@ -74,6 +76,8 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
         "features": dataset.features, "groups": {name: len(columns) for name, columns in dataset.groups.items()},
         "task": dataset.task, "target": dataset.target_name, "classes": list(dataset.classes),
         "notes": list(dataset.notes), "removals": list(removed),
+        "refused": [[name, feature, reason] for name in spec.removals
+                    for feature, reason in refusals(name, subject, dataset, asked).items()],
         "architecture": str(architecture), "stacked": asdict(architecture) if list(weight_names(subject)) else None,
         "columns": columns_of(dataset),
         "training": asdict(subject.preset.training), "tuning": asdict(subject.tuning),

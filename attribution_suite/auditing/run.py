@@ -110,7 +110,8 @@ def carry_out(spec: Spec, plan: Plan, context: RunContext) -> tuple[list[Chunk],
         if original in trained:
             splits = [other for other in plan.originals if other in trained
                       and other.subject.name == original.subject.name]
-            after += plan_edits(spec, original, splits, context.dataset(original.subject), context.store)
+            after += plan_edits(spec, original, splits, context.dataset(original.subject), context.store,
+                                context.say)
     after += [look for look in plan.looks if look.originals in trained]
     progress.expect(len(after))
     done += run_chunks(after, context, progress.done)

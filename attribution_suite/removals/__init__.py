@@ -14,6 +14,10 @@ REMOVALS = Registry("removal", {
     "subset_fold": f"{_HERE}.subset_fold:SubsetFold",
     "subset_fold_dp": f"{_HERE}.subset_fold_dp:SubsetFoldDynamicProgramme",
     "constant": f"{_HERE}.constant:Constant",
+    "residualise": f"{_HERE}.residualise:Residualise",
+    "leace": f"{_HERE}.leace:Leace",
+    "concept_scrubbing": f"{_HERE}.concept_scrubbing:ConceptScrubbing",
+    "splince": f"{_HERE}.splince:Splince",
     "sham": f"{_HERE}.sham:Sham",
 })
 

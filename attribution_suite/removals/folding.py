@@ -12,14 +12,17 @@ from attribution_suite.removals.removal import Setting
 DAMPING = 1e-6  # of the mean variance: keeps one-hot groups, whose columns sum to a constant, solvable
 
 
-def covariance(inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean `[…, features]` and damped covariance `[…, features, features]` of inputs `[…, rows, features]`, float64."""
+def covariance(inputs: Tensor, damping: float = DAMPING) -> tuple[Tensor, Tensor]:
+    """Mean `[…, features]` and damped covariance `[…, features, features]` of inputs `[…, rows, features]`, float64.
+
+    `damping`: what is added to the variances, as a part of their mean.
+    """
     rows = inputs.double()
     mean = rows.mean(-2)
     centred = rows - mean[..., None, :]
     matrix = centred.transpose(-1, -2) @ centred / rows.shape[-2]
     scale = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
-    return mean, matrix + DAMPING * scale * torch.eye(matrix.shape[-1]).to(matrix)
+    return mean, matrix + damping * scale * torch.eye(matrix.shape[-1]).to(matrix)
 
 
 def regress(matrix: Tensor, removed: Tensor, peers: Tensor) -> Tensor:
@@ -30,6 +33,14 @@ def regress(matrix: Tensor, removed: Tensor, peers: Tensor) -> Tensor:
     coefficients = matrix.new_zeros(len(matrix), len(removed))
     if len(peers):
         coefficients[peers] = torch.linalg.solve(matrix[peers][:, peers], matrix[peers][:, removed])
+    return coefficients
+
+
+def least_squares(matrix: Tensor, removed: Tensor, peers: Tensor) -> Tensor:
+    """As `regress`, for a covariance that is not damped: where peers depend on each other, the least coefficients."""
+    coefficients = matrix.new_zeros(len(matrix), len(removed))
+    among_peers, with_removed = matrix[peers][:, peers], matrix[peers][:, removed]
+    coefficients[peers] = torch.linalg.pinv(among_peers, rtol=1e-10, hermitian=True) @ with_removed
     return coefficients
 
 
@@ -49,9 +60,9 @@ def fold(networks: Ensemble, nodes: Nodes, mean: Tensor, coefficients: Tensor) -
 
 
 def fold_each(networks: Ensemble, nodes: Nodes, setting: Setting,
-              fit: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Ensemble:
+              fit: Callable[[Tensor, Tensor, Tensor], Tensor], damping: float = DAMPING) -> Ensemble:
     """Every member folded by `fit(covariance, removed, peers)`; members that lose the same nodes share a fit."""
-    means, matrices = covariance(setting.train.inputs)
+    means, matrices = covariance(setting.train.inputs, damping)
     variants, features = len(networks) // len(setting.seeds), networks.architecture.features
     fits: dict[tuple[int, ...], Tensor] = {}
     coefficients = matrices.new_zeros(len(networks), features, nodes.index.shape[1])

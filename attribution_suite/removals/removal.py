@@ -84,7 +84,9 @@ class RemovalTraits:
     `Setting.tuning`, so that its cost is read net of the sham's. `control`: it removes nothing; an
     audit runs it by itself, not as one of `removals`. `default`: an audit that names no removals does it. `published`:
     the options under which it is what its source published, where the default corrects that; an audit with the preset
-    'published' takes them.
+    'published' takes them. `layers`: it edits layers behind the first one, so that they must be known. `refusals`: why
+    it does not apply to groups of columns of a split `[rows, features]`, one answer each, None where it does; None: it
+    applies to all.
     """
 
     aims: Literal["direct", "marginal"] = "direct"
@@ -93,6 +95,8 @@ class RemovalTraits:
     tuned: bool = False
     control: bool = False
     default: bool = True
+    layers: bool = False
+    refusals: Callable[[Split, Task, Sequence[Sequence[int]]], list[str | None]] | None = None
     published: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -133,9 +137,14 @@ def asked(removals: object) -> tuple[str, ...]:
 
 
 def inapplicable(removals: Sequence[str], networks: Ensemble) -> dict[str, str]:
-    """Which removals cannot be done to these networks, and why: fine-tuning needs gradients."""
-    reason = networks.refusal("gradients")
-    return {name: reason for name in removals if reason and REMOVALS.load(name).traits.tuned}
+    """Which removals cannot be done to these networks, and why: fine-tuning needs gradients, and some the layers."""
+    needs = {"gradients": networks.refusal("gradients"), "layers": networks.refusal("layers")}
+    reasons = {}
+    for name in removals:
+        traits: RemovalTraits = REMOVALS.load(name).traits
+        if reason := (traits.tuned and needs["gradients"]) or (traits.layers and needs["layers"]):
+            reasons[name] = reason
+    return reasons
 
 
 def edited(networks: Ensemble, started: float) -> Trained:
