@@ -59,7 +59,8 @@ def test_a_scorer_is_the_same_on_both_devices(name: str, case: Case) -> None:
 @pytest.mark.parametrize("case", NAMES)
 @pytest.mark.parametrize("name", REMOVALS.names)
 def test_a_removal_is_the_same_on_both_devices(name: str, case: str) -> None:
-    given, method = removal_case(case), REMOVALS.load(name)()
+    method = REMOVALS.load(name)()
+    given = removal_case(case).for_method(method)
     setting = replace(given.setting, training=BRIEF, tuning=BRIEF)
     expected = method.remove(given.networks, given.nodes, setting)
     with second_device():

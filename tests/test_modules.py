@@ -43,7 +43,7 @@ from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.probe import RESCALED, deep_lift_problem
 from attribution_suite.networks.storage import save_networks
 from attribution_suite.removals import REMOVALS
-from attribution_suite.removals.removal import Setting
+from attribution_suite.removals.removal import Setting, inapplicable
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.choice import traits_of
@@ -149,7 +149,8 @@ def test_a_wrapped_perceptron_is_the_perceptron() -> None:
 
 @pytest.mark.parametrize("stacked", [True, False])
 # Not what trains a clamped network: the clamp is on W in front of a module, on the first layer itself of a perceptron.
-@pytest.mark.parametrize("method", [name for name in REMOVALS.names if name not in ("retrain", "fold_tuning")])
+@pytest.mark.parametrize("method", [name for name in REMOVALS.names if name not in ("retrain", "fold_tuning")
+                                    and not REMOVALS.load(name).traits.layers])
 def test_removals_of_a_wrapped_perceptron_are_the_perceptrons(method: str, stacked: bool) -> None:
     plain = perceptrons()
     fast, wrapped = Perceptrons.from_modules(plain), replace(Modules.wrap(plain, BACKGROUND), stacked=stacked)
@@ -165,7 +166,8 @@ def test_removals_of_a_wrapped_perceptron_are_the_perceptrons(method: str, stack
     assert not torch.allclose(found.networks.outputs(ROWS), wrapped.select(variants).outputs(ROWS), atol=1e-2)
 
 
-@pytest.mark.parametrize("method", [name for name in REMOVALS.names if REMOVALS.load(name).traits.exact])
+@pytest.mark.parametrize("method", [name for name in REMOVALS.names
+                                    if REMOVALS.load(name).traits.exact and not REMOVALS.load(name).traits.layers])
 @pytest.mark.parametrize("kind", [Residual, Branching])
 def test_a_removed_input_is_gone_exactly(method: str, kind: type) -> None:
     modules = members(kind, 2)
@@ -181,6 +183,16 @@ def test_a_removed_input_is_gone_exactly(method: str, kind: type) -> None:
     torch.testing.assert_close(networks.outputs(ROWS), own(modules, ROWS))  # and the original is as it was
     shares = SCORERS.load("integrated_gradients")().attribute(after, evaluation(after)).shares
     assert shares[0, 0] == 0 and shares[1, 0] > 0
+
+
+def test_a_removal_that_edits_hidden_layers_does_not_apply() -> None:
+    networks = as_ensemble(members(Residual, 2), TABLE)
+    edits_layers = [name for name in REMOVALS.names if REMOVALS.load(name).traits.layers]
+    reasons = inapplicable(REMOVALS.names, networks)
+    assert list(reasons) == edits_layers == ["concept_scrubbing"] and "Residual" in reasons["concept_scrubbing"]
+    assert not inapplicable(REMOVALS.names, Perceptrons.from_modules(perceptrons()))
+    with pytest.raises(InputError, match="concept_scrubbing does not apply: it reads the layers of a chain"):
+        REMOVALS.load("concept_scrubbing")().remove(networks, Nodes.of([(0,), (0,)]), setting())
 
 
 def test_retraining_starts_anew_and_learns() -> None:

@@ -41,6 +41,9 @@ BOUNDS: list[tuple[Registry, str, str, tuple, tuple, str]] = [
     (REMOVALS, "stochastic_tuning", "deviation", (0, -1.0, INF, NAN), (0.1,), "finite number above 0"),
     (REMOVALS, "subset_fold", "nodes", (0, 2.0), (1,), "whole number of at least 1"),
     (REMOVALS, "subset_fold", "search", ("greedy",), ("exhaustive",), "one of omp, exhaustive"),
+    (REMOVALS, "fold", "damping", (-1e-6, INF, NAN, True), (0, 1e-3, "validation"),
+     "finite number of at least 0, or validation"),
+    (REMOVALS, "concept_scrubbing", "layers", ("first",), ("last",), "one of all, last"),
     (REMOVALS, "subset_fold_dp", "nodes", (0,), (1,), "whole number of at least 1"),
 ]
 CATALOGUE = [(family, name) for family in (SCORERS, REMOVALS) for name in family.names]

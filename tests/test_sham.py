@@ -87,7 +87,7 @@ def test_seeds_batches_and_budget_are_those_of_the_tuned_methods(case: str) -> N
 @by_method(METHODS)
 def test_a_method_that_says_tuned_trains_on_from_the_original(method: Removal, case: str) -> None:
     """Measured: it takes the steps of the tuning budget, and with no epoch its upper layers are the original's."""
-    given = removal_case(case)
+    given = removal_case(case).for_method(method)
     budgets = {name: replace(getattr(given.setting, name), keep="last", max_steps=steps)
                for name, steps in (("training", 3), ("tuning", 5))}
     spent = set(method.remove(given.networks, given.nodes, replace(given.setting, **budgets)).steps.tolist())

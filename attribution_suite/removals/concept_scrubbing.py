@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from attribution_suite.errors import InputError
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import Trained
@@ -21,11 +22,11 @@ Layers = Literal["all", "last"]
 class ConceptScrubbing:
     """LEACE of x_j from what enters each layer in turn, the input first, each map folded into the layer that it enters.
 
-    The layers before are edited when the next one is asked: h becomes μ + P(h − μ), P = I − W⁺ U Uᵀ W, W = Σ_hh^(−1/2), U
-    an orthonormal basis of W Σ_hz (Belrose et al. 2023). On the training rows no linear probe finds x_j in any of these
-    places, and the output, linear in what enters the last layer, does not covary with it. `layers` 'last': only there,
-    with x_j folded onto its peers at the input: as much for the output, at less change. A nonlinear probe may still
-    find x_j. Column j is exactly zero; nothing is trained.
+    The layers before are edited when the next one is asked: h becomes μ + P(h − μ), P = I − W⁺ U Uᵀ W, W = Σ_hh^(−1/2),
+    U an orthonormal basis of W Σ_hz (Belrose et al. 2023). On the training rows no linear probe finds x_j in any of
+    these places, and the output, linear in what enters the last layer, does not covary with it. `layers` 'last': only
+    there, with x_j folded onto its peers at the input: as much for the output, at less change. A nonlinear probe may
+    still find x_j. Column j is exactly zero; nothing is trained.
     """
 
     layers: Layers = "all"
@@ -39,6 +40,8 @@ class ConceptScrubbing:
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """The closed form. Raises InputError where the layers are not known."""
         started = time.perf_counter()
+        if reason := networks.refusal("layers"):
+            raise InputError(f"{self.name} does not apply: {reason}")
         inputs, depth = setting.train.inputs, networks.architecture.depth
         entering = Entering.of(inputs, len(networks), nodes)
         taken, read = directions(entering.across, entering.regression, entering.within)

@@ -59,7 +59,7 @@ def _validated(networks: Ensemble, nodes: Nodes, setting: Setting) -> Ensemble:
     for damping in GRID:
         mean, matrix = (per_member(values if setting.train.inputs.dim() == 3 else values[None], len(networks))
                         for values in covariance(setting.train.inputs, damping))
-        folded = fold(networks, nodes, mean, _on_peers(matrix, nodes))
+        folded = fold(networks, nodes, mean, by_inverse(matrix, nodes))
         loss = backward_for(folded, setting.task, seeds).loss(batch)
         better = ~(loss >= least)  # of losses that are not finite too: the original is never handed back
         best = best.with_first_layer(torch.where(better[:, None, None], folded.first_weight, best.first_weight),
@@ -68,8 +68,11 @@ def _validated(networks: Ensemble, nodes: Nodes, setting: Setting) -> Ensemble:
     return best
 
 
-def _on_peers(matrix: Tensor, nodes: Nodes) -> Tensor:
-    """Coefficients `[members, features, group]` of each member's nodes on all others, by the inverse: as `regress`."""
+def by_inverse(matrix: Tensor, nodes: Nodes) -> Tensor:
+    """The coefficients of `regress` `[members, features, group]`, each member's nodes on all others: −Θ_:J (Θ_JJ)⁻¹.
+
+    `matrix` `[members, features, features]`, the damped covariance; Θ is its inverse.
+    """
     removed = unit_columns(nodes, matrix[:, 0])
     across = (matrix @ removed) * (1 - removed.sum(2, keepdim=True))
     return solve_without(torch.linalg.inv(matrix), removed, across)
