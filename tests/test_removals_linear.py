@@ -46,9 +46,9 @@ by_group = pytest.mark.parametrize("group", GROUPS, ids=str)
 
 
 def entering(method: Removal, group: tuple[int, ...], data: Split = DATA, task: str = "regression") -> np.ndarray:
-    """What enters the first layer after the removal, `[rows, features]`: the outputs of a network that is the identity."""
-    features = data.inputs.shape[1]
-    identity = Perceptrons(Architecture(features, (), features), (torch.eye(features)[None],), (torch.zeros(1, features),))
+    """What enters the first layer after the removal, `[rows, features]`: the outputs of the identity as a network."""
+    count = data.inputs.shape[1]
+    identity = Perceptrons(Architecture(count, (), count), (torch.eye(count)[None],), (torch.zeros(1, count),))
     setting = Setting(data, data, task, (0,), BUDGET, BUDGET)
     return method.remove(identity, Nodes.of([group]), setting).networks.outputs(data.inputs)[0].double().numpy()
 
@@ -139,7 +139,7 @@ def test_a_fold_is_least_squares_of_its_damping(group: tuple[int, ...], damping:
 
 
 def test_one_inverse_of_the_gram_matrix_folds_every_node() -> None:
-    """Optimal Brain Surgeon's update, by the Gram matrix of [h, 1] itself, to 1e-10; a group, and several, by blocks."""
+    """Optimal Brain Surgeon's update, by the Gram matrix of [h, 1] itself, to 1e-10; groups, and several, by blocks."""
     _, matrix = covariance(DATA.inputs)
     numbers, groups = [(0,), (4,), (5,)], [*GROUPS, (0,)]
     rows = DATA.inputs[:, [0, 1, 2, 4, 5]].double()  # of the category two columns: without damping Σ has an inverse
@@ -210,7 +210,7 @@ def test_on_gaussian_data_every_coefficient_is_known(r: float) -> None:
 @pytest.mark.parametrize("method", MARGINAL, ids=str)
 @by_group
 def test_no_linear_probe_finds_what_went(group: tuple[int, ...], method: Removal) -> None:
-    others, gone, rest = parts(group)
+    others, gone, _ = parts(group)
     edited = entering(method, group)
     assert recovered(edited, gone) < 1e-9
     # Before, one did, in what stays, as it does after the fold.
