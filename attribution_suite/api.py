@@ -173,8 +173,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
           information: str | None = None, information_margin: float | None = None, conditional_on: Sequence[str] = (),
           favourable: str | None = None, splits: int = 1, reference: str = "sample", baseline: str | None = None,
-          metrics: bool = False, out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto",
-          fresh: bool = False, say: Callable[[str], None] = print) -> "Audit":
+          metrics: bool = False, proxies: str = "keep", out: str | Path = DEFAULT_OUT, jobs: int | None = None,
+          device: str = "auto", fresh: bool = False, say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
     `datasets`: names of the catalogue (default: the four of the main job), CSV files (with `target`, and `task` instead
@@ -204,6 +204,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     the target too; the profile's, if not given. `information_margin`: what counts as none, R² of a number (0.02) or AUC
     above 0.5 of a category (0.07). `conditional_on`: columns given which dependence is asked as well. `favourable`: the
     class whose rates per group of a categorical feature are told (class 1 of two, if not given).
+    `proxies`: 'drop' takes, with each removed feature, those that predict it (at most five, chosen on training rows
+    until the best of the rest adds less than the margin of `information_margin`); what is measured is the feature.
     `splits`: on how many splits of its rows into training, validation and test rows each data set is audited: 1, or at
     least 3, which give intervals over splits; each has networks of its own, and the first is that of a single one.
     `reference`: 'sample' holds every scorer against the package's own call (Captum's, LIME's, scikit-learn's; for our
@@ -246,7 +248,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning, delta=delta,
         delta_absolute=delta_absolute, information=information, information_margin=information_margin,
         conditional_on=conditional_on, favourable=favourable, splits=splits, reference=reference, baseline=baseline,
-        metrics=metrics)
+        metrics=metrics, proxies=proxies)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
                        outputs=outputs, output=output, fit=fit, say=say)

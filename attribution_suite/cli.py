@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     _scoring(run)
     run.add_argument("--remove", action="append", metavar="a,b+c|top:K|all",
                      help="what to remove, b+c together (default: what the data set declares); may be repeated")
+    run.add_argument("--proxies", choices=["keep", "drop"], default="keep",
+                     help="drop: with each removed feature go those that predict it, its proxies")
     run.add_argument("--removals", type=_names, metavar="A,B?opt=1",
                      help="removal methods, with options if you like (default: the main job's; all: every one)")
     run.add_argument("--tuning", type=float, metavar="F", help="fine-tuning epochs as a fraction of the full budget")
@@ -162,7 +164,7 @@ def _names(words: str) -> list[str]:
 WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
          "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning",
          "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "splits",
-         "reference", "baseline", "metrics", "out", "jobs", "device", "fresh")
+         "reference", "baseline", "metrics", "proxies", "out", "jobs", "device", "fresh")
 
 
 def _run(arguments: argparse.Namespace) -> int:

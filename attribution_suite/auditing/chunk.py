@@ -170,13 +170,14 @@ class RemoveFeatures:
     """Removes features (or hidden units) from the originals by one method, then scores and measures what is left.
 
     `features` `[seeds][variants]`: what each network loses, one network a variant. `ranks` `[variants]`: the places
-    of 'top:K', 0 for what was named.
+    of 'top:K', 0 for what was named. `proxies` `[variants]`: the inputs that go with each.
     """
 
     originals: TrainOriginals
     removal: str
     features: tuple[tuple[str, ...], ...]
     ranks: tuple[int, ...]
+    proxies: tuple[tuple[str, ...], ...]
 
     @property
     def subject(self) -> Subject:
@@ -187,7 +188,7 @@ class RemoveFeatures:
     def key(self) -> str:
         """The chunk's name in the store."""
         return content_key([type(self).__name__, self.originals.key, self.removal,
-                            plug_in_digest(REMOVALS, self.removal), self.features])
+                            plug_in_digest(REMOVALS, self.removal), self.features, self.proxies])
 
     @property
     def members(self) -> pd.DataFrame:
@@ -213,7 +214,8 @@ class RemoveFeatures:
     def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
         """The edited networks' scores, losses and effects."""
         originals = finished(self.originals, store)
-        return remove_features(self.subject, dataset, device, originals.arrays, self.removal, self.features)
+        return remove_features(self.subject, dataset, device, originals.arrays, self.removal, self.features,
+                               self.proxies)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
         """Rows of attributions, agreement, training, failures, shifts, nulls, outcomes, information and proxies."""

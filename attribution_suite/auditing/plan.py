@@ -1,6 +1,6 @@
 """From a spec to its chunks: what is known before anything runs, and what follows from the trained originals."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,11 +20,13 @@ from attribution_suite.auditing.rules import Rules
 from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.store import Store
 from attribution_suite.auditing.subject import Subject, fingerprint
+from attribution_suite.auditing.work.information import proxies_of
 from attribution_suite.auditing.work.train import record_every
 from attribution_suite.datasets.preset import GENERIC
 from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import DECOY, TabularDataset
 from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.measures.information.targets import Target
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.removals import REMOVALS
@@ -53,7 +55,9 @@ def make_plan(spec: Spec, datasets: Collection[TabularDataset], given: Given | N
     originals = [plan_originals(spec, dataset, given, device) for dataset in datasets]
     check_questions(spec.rules, datasets)
     for original, dataset in zip(originals, datasets, strict=True):
-        named_nodes(spec, original.subject, dataset)
+        names = named_nodes(spec, original.subject, dataset)
+        if spec.top is None and spec.removals:
+            proxies_gone(spec, dataset, names)
         check_scorers(original.subject, dataset)
     if spec.removals and not removals_for(spec, given):
         raise InputError(f"option 'removals': none of {', '.join(spec.removals)} can be done to the given networks: "
@@ -144,11 +148,15 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
     if any(REMOVALS.load(removal).traits.tuned for removal in removals):
         first.append(TuneSham(original))
     edits: list[Chunk] = []
+    gone = proxies_gone(spec, dataset, features[0])
+    for name, proxies in gone.items():
+        say(f"{dataset.name}: with {name} go its proxies: {', '.join(proxies) or 'it has none'}")
     for removal in removals:
-        refused = refusals(removal, subject, dataset, features[0])
+        refused = refusals(removal, subject, dataset, features[0], gone)
         for name, reason in refused.items():
             say(f"{dataset.name}: not applicable: {removal} to {name}: {reason}")
-        edits += [RemoveFeatures(original, removal, *piece) for piece in in_pieces(features, ranks, refused)]
+        edits += [RemoveFeatures(original, removal, *piece, tuple(gone.get(name, ()) for name in piece[0][0]))
+                  for piece in in_pieces(features, ranks, refused)]
     return first + edits
 
 
@@ -161,8 +169,26 @@ def in_pieces(features: Sequence[tuple[str, ...]], ranks: Sequence[int],
             for start in range(0, len(kept), FEATURES_AT_ONCE) if (places := kept[start:start + FEATURES_AT_ONCE])]
 
 
-def refusals(removal: str, subject: Subject, dataset: TabularDataset, names: Sequence[str]) -> dict[str, str]:
-    """Which of the features `names` a method does not apply to, and why.
+def proxies_gone(spec: Spec, dataset: TabularDataset, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The proxies that go with each of the features `names`: those of the ledger, but for the decoy.
+
+    Empty where proxies stay. Raises InputError where nothing would be left.
+    """
+    if spec.proxies == "keep":
+        return {}
+    removable, gone = Removable.of(dataset), {}
+    for name in names:
+        lost = removable.named(name)
+        target = Target.of(dataset.test.inputs[:, list(lost.columns)].numpy())
+        chosen = proxies_of(dataset, lost.columns, target, spec.rules).names
+        gone[name] = tuple(proxy for proxy in chosen if proxy != DECOY)
+        removable.together([*lost.features, *gone[name]])
+    return gone
+
+
+def refusals(removal: str, subject: Subject, dataset: TabularDataset, names: Sequence[str],
+             gone: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Which of the features `names`, with the proxies that go with each, a method does not apply to, and why.
 
     Of hidden units, which are each network's own, that is known when it runs.
     """
@@ -170,7 +196,9 @@ def refusals(removal: str, subject: Subject, dataset: TabularDataset, names: Seq
     if traits.refusals is None or subject.layer:
         return {}
     removable = nodes_of(subject, dataset)
-    reasons = traits.refusals(dataset.train, dataset.task, [removable.named(name).columns for name in names])
+    reasons = traits.refusals(dataset.train, dataset.task, [
+        (*removable.named(name).columns, *(column for proxy in gone.get(name, ()) for column in dataset.columns(proxy)))
+        for name in names])
     return {name: reason for name, reason in zip(names, reasons, strict=True) if reason is not None}
 
 

@@ -12,7 +12,7 @@ from attribution_suite.auditing.chunk import Chunk, ExamineOriginals, RemoveFeat
 from attribution_suite.auditing.code_digest import VERSIONS, code_digest
 from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.machine import available_cores, describe_machine
-from attribution_suite.auditing.plan import architecture_for, refusals
+from attribution_suite.auditing.plan import architecture_for, proxies_gone, refusals
 from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.work.train import weight_names
 from attribution_suite.datasets.columns import columns_of
@@ -64,6 +64,7 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
                             chunk.originals == original for name in chunk.removed)
     asked = list(dict.fromkeys(name for chunk in chunks if isinstance(chunk, ExamineOriginals) and
                                chunk.originals == original for name in chunk.features[0]))
+    gone = proxies_gone(spec, dataset, asked)
     networks = {} if subject.given is None else {"networks": subject.given.describe() | {
         "not_applicable": removal.inapplicable(spec.removals, subject.given.networks) | inapplicable(
             subject.scorers, subject.given.networks)}}
@@ -77,7 +78,8 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
         "task": dataset.task, "target": dataset.target_name, "classes": list(dataset.classes),
         "notes": list(dataset.notes), "removals": list(removed),
         "refused": [[name, feature, reason] for name in spec.removals
-                    for feature, reason in refusals(name, subject, dataset, asked).items()],
+                    for feature, reason in refusals(name, subject, dataset, asked, gone).items()],
+        "proxies_gone": {name: list(proxies) for name, proxies in gone.items()},
         "architecture": str(architecture), "stacked": asdict(architecture) if list(weight_names(subject)) else None,
         "columns": columns_of(dataset),
         "training": asdict(subject.preset.training), "tuning": asdict(subject.tuning),

@@ -20,6 +20,7 @@ NUMBERS = {"seeds": 1, "rows": 2, "lime_rows": 1, "lime_samples": 10, "backgroun
 
 
 REFERENCE = ("sample", "all", "off")
+PROXIES = ("keep", "drop")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Spec:
     `reference`: 'sample' holds every scorer that has a reference against it on a few rows of a few networks, 'all'
     takes the reference's own numbers, 'off' does neither. `baseline`: what scorers compare a row with, as in
     `scorers.baselines`; None for each scorer's own. `metrics`: whether infidelity and sensitivity of every scorer are
-    measured, and what it says of networks with random weights. Raises InputError for unknown names.
+    measured, and what it says of networks with random weights. `proxies` 'drop': with each removed feature go those
+    that predict it. Raises InputError for unknown names.
     """
 
     requests: tuple[DatasetRequest, ...]
@@ -72,6 +74,7 @@ class Spec:
     reference: str = "sample"
     baseline: str | None = None
     metrics: bool = False
+    proxies: str = "keep"
 
     def __post_init__(self) -> None:
         if not self.requests:
@@ -92,6 +95,8 @@ class Spec:
         check_baseline(self.baseline, scorers_at(self.scorers, self.layer))
         if not isinstance(self.metrics, bool):
             raise InputError(f"option 'metrics' is True or False, got {self.metrics!r}")
+        if word("proxies", self.proxies, PROXIES) == "drop" and self.layer:
+            raise InputError("option 'proxies': hidden units have no proxies that could go with them: leave it out")
         for option, least in NUMBERS.items():
             whole_number(option, getattr(self.profile, option), least)
         positive("tuning", self.profile.tuning)
@@ -130,7 +135,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
               information: str | None = None, information_margin: float | None = None,
               conditional_on: Sequence[str] = (), favourable: str | None = None, splits: int = 1,
-              reference: str = "sample", baseline: str | None = None, metrics: bool = False,
+              reference: str = "sample", baseline: str | None = None, metrics: bool = False, proxies: str = "keep",
               **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
@@ -164,5 +169,5 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),
         Rules(delta, delta_absolute, information or profile, information_margin,
               names("conditional_on", conditional_on), favourable),
-        splits, reference, baseline, metrics,
+        splits, reference, baseline, metrics, proxies,
     )

@@ -80,17 +80,21 @@ def examine_originals(subject: Subject, dataset: TabularDataset, device: torch.d
 
 
 def remove_features(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays, removal: str,
-                    features: Features) -> Arrays:
+                    features: Features, proxies: Features) -> Arrays:
     """Removes each of `features` `[seeds][variants]` from its original by one method; scores and measures the result.
 
-    `originals`: the arrays of the chunk that trained the originals.
+    `originals`: the arrays of the chunk that trained the originals. `proxies` `[variants]`: the inputs that go with
+    each feature; what is measured is the feature.
     """
     case = Case.of(subject, dataset, device, originals, features)
+    taken = case.nodes if not any(proxies) else Nodes.of([
+        (*dict.fromkeys(group), *(column for name in names for column in dataset.columns(name)))
+        for group, names in zip(case.nodes.index.tolist(), proxies * len(features), strict=True)]).to(device)
     method: Removal = REMOVALS.make(removal, **published_options(subject, removal))
-    trained = method.remove(case.before.tail(subject.layer), case.nodes, case.setting)
+    trained = method.remove(case.before.tail(subject.layer), taken, case.setting)
     after = case.before.with_tail(trained.networks)
     good = performed(after, dataset, case.seen)  # first of all: it refuses outputs that are not finite
-    labels = refitted(subject, case.seen, case.nodes, method)
+    labels = refitted(subject, case.seen, taken, method)
     arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows,
                        subject.seeds, subject.reference, removal)
     if subject.metrics:

@@ -15,7 +15,7 @@ from attribution_suite.measures.information.conditional import generalised_covar
 from attribution_suite.measures.information.dependence import dependence_test, target_strata
 from attribution_suite.measures.information.limits import NOT_MEASURED, R2_MARGIN, Limits
 from attribution_suite.measures.information.probes import FEWEST_ROWS, boosted_probe, margins, ridge_probe, unmeasured
-from attribution_suite.measures.information.proxies import forward_selection, parts
+from attribution_suite.measures.information.proxies import Proxies, forward_selection, parts
 from attribution_suite.measures.information.rates import group_rates
 from attribution_suite.measures.information.targets import Target
 from attribution_suite.networks.network import Ensemble
@@ -154,8 +154,7 @@ def group_labels(dataset: TabularDataset, columns: Sequence[int]) -> list[str]:
 
 def proxies(asked: Asked, dataset: TabularDataset, rows: Tensor, rules: Rules) -> pd.DataFrame:
     """The ledger: who predicts x_j, how much each adds, and its part in what each network's output tells."""
-    r2 = margins(asked.target, rules.information_margin)[2] if asked.target.values.shape[1] else R2_MARGIN
-    chosen = forward_selection(dataset.train.inputs[:TRAINING_ROWS].numpy(), dataset.groups, asked.columns, r2)
+    chosen = proxies_of(dataset, asked.columns, asked.target, rules)
     members, count = len(asked.members), len(chosen.names)
     part = np.empty((members, 0)) if not count else parts(
         lambda inputs: asked.networks.outputs(inputs).double().cpu(), rows,
@@ -164,6 +163,12 @@ def proxies(asked: Asked, dataset: TabularDataset, rows: Tensor, rules: Rules) -
         "member": np.repeat(asked.members, count), "proxy": np.tile(np.array(chosen.names, dtype=object), members),
         "order": np.tile(np.arange(1, count + 1), members), "r2_added": np.tile(chosen.added, members),
         "part": part.ravel()})
+
+
+def proxies_of(dataset: TabularDataset, columns: Sequence[int], target: Target, rules: Rules) -> Proxies:
+    """Who predicts x_j, whose `columns` these are, by at least the margin; chosen on training rows."""
+    r2 = margins(target, rules.information_margin)[2] if target.values.shape[1] else R2_MARGIN
+    return forward_selection(dataset.train.inputs[:TRAINING_ROWS].numpy(), dataset.groups, columns, r2)
 
 
 def framed(where: str, measure: str, limits: Limits, given: str = "", members: int | None = None) -> pd.DataFrame:
