@@ -125,7 +125,8 @@ def _scoring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scorers", type=_names, metavar="A,B?opt=1,captum:C",
                          help="attribution methods, Captum's by captum:NAME (default: the main job's; all: all but "
                               "Captum's)")
-    command.add_argument("--layer", type=int, default=0, metavar="L", help="0 the input, l > 0 a hidden layer's units")
+    command.add_argument("--layer", type=_layer, default=0, metavar="L",
+                         help="0 the input, l > 0 a hidden layer's units")
     for name, meaning in (("lime-rows", "test rows explained by LIME"), ("lime-samples", "LIME's samples a row")):
         command.add_argument(f"--{name}", type=int, metavar="N", help=meaning)
     command.add_argument("--reference", choices=["sample", "all", "off"], default="sample",
@@ -151,6 +152,11 @@ def _running(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto",
                          help="where networks train and are scored (auto: a GPU if there is one)")
     command.add_argument("--fresh", action="store_true", help="repeat what is finished in --out")
+
+
+def _layer(word: str) -> int | str:
+    """A layer's number, or its name."""
+    return int(word) if word.removeprefix("-").isdecimal() else word
 
 
 def _names(words: str) -> list[str]:

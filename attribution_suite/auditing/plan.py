@@ -73,7 +73,7 @@ def check_scorers(subject: Subject, dataset: TabularDataset) -> None:
     for name in subject.scorers:
         unit, most = traits_of(name).unit, traits_of(name).most_features
         architecture = architecture_for(subject, dataset)
-        if unit is not None and (subject.given is None or subject.given.networks.refusal("layers") is None):
+        if unit is not None and (subject.given is None or subject.given.networks.refusal("units") is None):
             Removable.units(architecture.tail(unit[0]).features, f"{name}: unit of {dataset.name} at layer {unit[0]}"
                             ).named(f"unit:{unit[1]}")
         if most is not None and (count := len(nodes_of(subject, dataset).groups)) > most:
@@ -95,6 +95,7 @@ def plan_originals(spec: Spec, dataset: TabularDataset, given: Given | None, dev
     """The chunk that trains a data set's originals; their weights are recorded where the run looks inside."""
     preset = dataset.preset if given is None else replace(
         GENERIC, name=dataset.preset.name, training=given.training)
+    assert isinstance(spec.layer, int)  # a name has become a number where the networks were given
     subject = Subject(dataset.name, fingerprint(dataset), preset, spec.profile, spec.scorers, spec.layer, device.type,
                       spec.rules, given, dataset.split, spec.reference, spec.baseline, spec.metrics)
     if spec.inside is None or given is not None or dataset.split:

@@ -64,7 +64,7 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
                             chunk.originals == original for name in chunk.removed)
     networks = {} if subject.given is None else {"networks": subject.given.describe() | {
         "not_applicable": removal.inapplicable(spec.removals, subject.given.networks) | inapplicable(
-            subject.scorers, subject.given.networks)}}
+            subject.scorers, subject.given.networks, subject.layer)}}
     return {
         **networks,
         **asdict(dataset.provenance), "simulated": dataset.provenance.simulated, "fingerprint": subject.data,

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,6 +61,9 @@ def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), n
         raise InputError("option 'splits': networks that are given were trained on one split: leave it out")
     if networks is None and fit is not None:
         raise InputError("option 'fit' retrains networks of your own: give these as 'networks'")
+    if networks is None and isinstance(spec.layer, str):
+        raise InputError(f"option 'layer': '{spec.layer}' is a name, and networks that are trained here have numbered "
+                         "layers: 1 is the first hidden one")
     datasets, computer = load_all(spec, tables), choose(device)
     for dataset in datasets.values():
         baseline_row(dataset, spec.baseline)  # a row that one of them does not have is refused before anything runs
@@ -68,6 +71,8 @@ def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), n
         say(without)
     given = None if networks is None else given_networks(
         networks, spec, datasets.values(), training, outputs, output, fit, say)
+    if given is not None:
+        spec = replace(spec, layer=given.layer)
     plan = make_plan(spec, list(datasets.values()), given, computer, say)
     for dataset in first_splits(datasets).values():
         for note in dataset.notes:
@@ -138,9 +143,9 @@ def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularD
         raise InputError(f"networks belong to one data set, {len(datasets)} are named: audit them one by one")
     dataset = next(iter(datasets))
     given = Given.of(networks, dataset, spec.profile.seeds, training, outputs, output, fit, spec.layer)
-    given.networks.tail(spec.layer)
+    given.networks.tail(given.layer)
     reasons = removal.inapplicable(spec.removals, given.networks) | inapplicable(
-        scorers_at(spec.scorers, spec.layer), given.networks)
+        scorers_at(spec.scorers, given.layer), given.networks, given.layer)
     lines = [f"not applicable: {', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"
              for reason in dict.fromkeys(reasons.values())]
     for line in (*given.sentences(), *lines):

@@ -13,23 +13,32 @@ from attribution_suite.networks.network import Ensemble
 
 @dataclass(frozen=True)
 class ModuleArchitecture(Architecture):
-    """Of a module only its ends are known, and the most numbers that one of its submodules makes of a row, `widest`."""
+    """Of a module its ends are known, and the most numbers that one of its submodules makes of a row, `widest`.
+
+    `place`: the name of the one layer of it that is known, whose units are `hidden`; '' where there is none.
+    """
 
     title: str = "module"
     widest: int = 1
+    place: str = ""
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Input, the widest place inside (what memory is planned by), output."""
-        return self.features, max(self.features, self.widest, self.outputs), self.outputs
+        """Input, units of the known layer, and last the widest place inside (what memory is planned by) or the output.
+
+        Of no known layer: input, the widest place, output.
+        """
+        widest = max(self.features, self.widest, self.outputs)
+        return (self.features, *self.hidden, widest) if self.hidden else (self.features, widest, self.outputs)
 
     @property
     def depth(self) -> int:
-        """One: it is not known what layers there are."""
-        return 1
+        """How many parts there are: one, or two where a layer is known."""
+        return 1 + len(self.hidden)
 
     def __str__(self) -> str:
-        return f"{self.title} ({self.features} inputs, {self.outputs} outputs)"
+        known = f"; layer 1 is '{self.place}', {self.hidden[0]} units" if self.hidden else ""
+        return f"{self.title} ({self.features} inputs, {self.outputs} outputs{known})"
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Fronted(Ensemble):
     What follows, a module or an estimator, is the subclass's own. There are no layers below or between.
     """
 
-    architecture: Architecture
+    architecture: ModuleArchitecture
     weight: Tensor
     bias: Tensor
 
@@ -53,7 +62,7 @@ class Fronted(Ensemble):
         """b, `[E, features]`."""
         return self.bias
 
-    def tail(self, layer: int) -> Self:
+    def tail(self, layer: int) -> "Fronted":
         """The networks themselves. Raises InputError for a hidden layer."""
         if layer != 0:
             raise InputError(f"layer {layer} cannot be audited: {self.refusal('layers')}")

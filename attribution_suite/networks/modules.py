@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,7 @@ class Modules(Fronted):
         how = "stacked by torch.vmap" if self.stacked else f"one at a time ({self.reason})"
         return how + f"; {self.note}" * bool(self.note)
 
-    def fresh(self, seeds: Sequence[int]) -> "Modules":
+    def fresh(self, seeds: Sequence[int]) -> Self:
         """Untrained copies, one a seed: `reset_parameters` of every submodule, W, b, scale and shift as of a new one.
 
         Parameters that require no gradient stay. Raises InputError for a submodule that cannot be reset.
@@ -109,26 +110,34 @@ class Modules(Fronted):
 
     def member_module(self, member: int) -> nn.Module:
         """A member's module with its state, without the layer in front; an `OutputScale` behind it if it needs one."""
+        module = self.loaded(member)
+        scaled = (self.scale, self.shift) != (1.0, 0.0)
+        return nn.Sequential(module, OutputScale(self.scale, self.shift).to(self.device)) if scaled else module
+
+    def loaded(self, member: int) -> nn.Module:
+        """A copy of a member's template that holds its state."""
         module = copy.deepcopy(self.templates[member]).to(self.device)
         with torch.no_grad():
             for name, tensor in tensors(module).items():
                 tensor.copy_(self.state[name][member])
-        scaled = (self.scale, self.shift) != (1.0, 0.0)
-        return nn.Sequential(module, OutputScale(self.scale, self.shift).to(self.device)) if scaled else module
+        return module
 
     def refusal(self, reads: str) -> str | None:
-        """Why a method that reads 'layers' or 'activations' cannot be asked of these networks; None if it can."""
+        """Why a method that reads layers, units or activations cannot be asked of these networks; None if it can."""
+        if reads in ("units", "unit activations"):
+            return (f"it reads the units of a layer, and none of {title(self.templates[0])} is known: name one, as in "
+                    "layer='encoder.2'")
         if reads == "layers":
             return (f"it reads the layers of a chain of Linear and one kind of activation, and the network is a "
                     f"{title(self.templates[0])}" + f" ({self.note})" * bool(self.note))
         return self.deep_lift if reads == "activations" else None
 
-    def to(self, device: torch.device) -> "Modules":
+    def to(self, device: torch.device) -> Self:
         """The same networks on another device; the templates, of which only the code is called, stay."""
         state = {name: value.to(device) for name, value in self.state.items()}
         return replace(self, weight=self.weight.to(device), bias=self.bias.to(device), state=state)
 
-    def select(self, members: Tensor | Sequence[int] | slice) -> "Modules":
+    def select(self, members: Tensor | Sequence[int] | slice) -> Self:
         """The members at these positions, in this order (repeats allowed)."""
         pick = members if isinstance(members, slice | Tensor) else torch.as_tensor(members)
         positions = torch.arange(len(self))[pick].tolist()
@@ -136,11 +145,11 @@ class Modules(Fronted):
         return replace(self, weight=self.weight[pick], bias=self.bias[pick], templates=templates,
                        state={name: value[pick] for name, value in self.state.items()})
 
-    def with_outputs_scaled(self, scale: float, shift: float) -> "Modules":
+    def with_outputs_scaled(self, scale: float, shift: float) -> Self:
         """The networks whose outputs are scale · f + shift."""
         return replace(self, scale=self.scale * scale, shift=self.shift * scale + shift)
 
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Modules":
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
         """The same code with some parameters `[E, …]` replaced."""
         return replace(self, state={**self.state, **parameters})
 

@@ -57,7 +57,11 @@ class Ensemble(ABC):
 
     @abstractmethod
     def refusal(self, reads: str) -> str | None:
-        """Why a method that reads 'gradients', 'layers' or 'activations' cannot be asked of these; None if it can."""
+        """Why a method cannot be asked of these; None if it can.
+
+        It reads 'gradients', 'layers' (a perceptron's), 'activations' (modules, through hooks), the 'units' of a known
+        layer, or its 'unit activations', through hooks.
+        """
 
     @abstractmethod
     def to(self, device: torch.device) -> Self:
@@ -72,7 +76,7 @@ class Ensemble(ABC):
         """Untrained networks of this architecture, one a seed."""
 
     @abstractmethod
-    def tail(self, layer: int) -> Self:
+    def tail(self, layer: int) -> "Ensemble":
         """The rest of the networks from layer `layer` on: its inputs are that layer's activations.
 
         Raises InputError for a layer that they do not have.
@@ -100,6 +104,10 @@ class Ensemble(ABC):
     @abstractmethod
     def to_module(self, member: int = 0) -> nn.Module:
         """One member as a module of its own, from encoded inputs to outputs."""
+
+    def to_sequential(self, member: int = 0) -> nn.Module:
+        """One member as steps, where layers are known: step 2l − 1 returns the units of layer l."""
+        return self.to_module(member)
 
     @abstractmethod
     def finish(self, first: Tensor) -> Tensor:

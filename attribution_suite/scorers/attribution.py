@@ -17,7 +17,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.baselines import DISTRIBUTION, baseline_row, drawn_rows
 
-Reads = Literal["network", "gradients", "layers", "activations", "labels"]
+Reads = Literal["network", "gradients", "layers", "activations", "units", "unit activations", "labels"]
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,8 @@ class ScorerTraits:
     """What a scorer declares of itself.
 
     `reads`: 'network', the outputs alone; 'gradients', these and their gradients; 'layers', a perceptron's weights;
-    'activations', its activation modules, through hooks; 'labels', the training rows (of a hidden layer their
+    'activations', its activation modules, through hooks; 'units', those of a known hidden layer, a module's too, and
+    'unit activations' these and activation modules, through hooks; 'labels', the training rows (of a hidden layer their
     activations) and their labels, never the network that is explained: a baseline, which no edit of weights changes.
     What a model does not have (an estimator's gradients) makes a scorer that reads it 'not applicable'.
     `below`: it needs the layers below the one it scores (conductance), so it takes whole networks and an option
