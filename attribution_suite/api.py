@@ -71,8 +71,8 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: in
         whole_number(option, value, least)
     table = _table(dataset)
     choice = Choice(written(scorer), options)
-    ensemble, layer = _at_layer(as_ensemble(networks, table, outputs, output), table,
-                                layer_of(choice.name) if layer is None else layer)
+    ensemble, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table,
+                                       layer_of(choice.name) if layer is None else layer)
     original = ensemble if explained_by is None else as_ensemble(explained_by, table, outputs, output)
     original = original.to(ensemble.device)
     if len(original) != len(ensemble):
@@ -109,7 +109,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     from attribution_suite.removals.removal import Removal, Setting
 
     table = _table(dataset, preset)
-    original, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
+    original, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
     numbers = seed_numbers(len(original) if seeds is None else seeds)
     if len(numbers) != len(original):
         raise InputError(f"{len(original)} networks need as many seeds, got {len(numbers)}")
@@ -153,12 +153,13 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
 
     rows, delta = whole_number("rows", rows, 1), positive("delta", delta)
     table = _table(dataset)
-    ensemble, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
+    ensemble, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
     nodes = Nodes.of([_feature_set(table, ensemble, feature, layer).columns]).repeat(len(ensemble))
     test, training = (split.inputs.to(ensemble.device) for split in (table.test, table.train))
     spread, seen = delta * output_spread(ensemble, test), test[:rows]
     if layer == 0:
-        return measure(ensemble, seen, training, nodes, table.task, spread).named(table.feature_names, *table.scaler)
+        return measure(ensemble, seen, training, nodes, table.task, spread, index=table.index).named(
+            table.feature_names, *table.scaler)
     seen, training = (ensemble.activations(inputs)[layer] for inputs in (seen, training))
     return measure(ensemble.tail(layer), seen, training, nodes, table.task, spread, flags=False).named_units()
 
@@ -175,9 +176,10 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           background: int | None = None, lime_rows: int | None = None, lime_samples: int | None = None,
           tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
           information: str | None = None, information_margin: float | None = None, conditional_on: Sequence[str] = (),
-          favourable: str | None = None, splits: int = 1, reference: str = "sample", baseline: str | None = None,
-          metrics: bool = False, out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto",
-          fresh: bool = False, say: Callable[[str], None] = print) -> "Audit":
+          favourable: str | None = None, splits: int = 1, index_columns: Sequence[str] = (),
+          reference: str = "sample", baseline: str | None = None, metrics: bool = False, out: str | Path = DEFAULT_OUT,
+          jobs: int | None = None, device: str = "auto", fresh: bool = False,
+          say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
     `datasets`: names of the catalogue (default: the four of the main job), CSV files (with `target`, and `task` instead
@@ -210,6 +212,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     class whose rates per group of a categorical feature are told (class 1 of two, if not given).
     `splits`: on how many splits of its rows into training, validation and test rows each data set is audited: 1, or at
     least 3, which give intervals over splits; each has networks of its own, and the first is that of a single one.
+    `index_columns`: features of one column that holds a category's number, left as it is: it is replaced only by
+    numbers that occur in training. Those that an `nn.Embedding` of given networks reads are found without.
     `reference`: 'sample' holds every scorer against the package's own call (Captum's, LIME's, scikit-learn's; for our
     own a loop) on a few rows of a few networks, and one that differs fails; 'all' takes the packages' own numbers,
     slowly; 'off' does neither.
@@ -249,8 +253,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         in_memory=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows,
         background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning, delta=delta,
         delta_absolute=delta_absolute, information=information, information_margin=information_margin,
-        conditional_on=conditional_on, favourable=favourable, splits=splits, reference=reference, baseline=baseline,
-        metrics=metrics)
+        conditional_on=conditional_on, favourable=favourable, splits=splits, index_columns=index_columns,
+        reference=reference, baseline=baseline, metrics=metrics)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
                        outputs=outputs, output=output, fit=fit, say=say)
@@ -331,13 +335,18 @@ def _table(dataset: "Data", preset: str | None = None) -> "TabularDataset":
     return dataset
 
 
-def _at_layer(networks: "Ensemble", table: "TabularDataset", layer: int | str) -> tuple["Ensemble", int]:
-    """The networks with a layer that is named, and its number. Raises InputError for a layer that cannot be."""
+def _at_layer(networks: "Ensemble", table: "TabularDataset",
+              layer: int | str) -> tuple["Ensemble", "TabularDataset", int]:
+    """The networks with a layer that is named, the table with the index columns that they have, the layer's number.
+
+    Raises InputError for a layer that cannot be.
+    """
+    from attribution_suite.networks.indexed import told_of_index
     from attribution_suite.networks.layered import at_layer
     from attribution_suite.options import whole_number
 
     networks, number = at_layer(networks, layer, table.train.inputs)
-    return networks, whole_number("layer", number, 0)
+    return networks, told_of_index(table, networks), whole_number("layer", number, 0)
 
 
 def _no_data(value: object) -> InputError:

@@ -147,7 +147,7 @@ def test_the_worst_case_of_a_unit_is_that_of_the_users_module() -> None:
 
 @pytest.mark.parametrize("method", ["fold_tuning", "retrain"])
 def test_what_lies_before_the_layer_stays_as_it_was(method: str) -> None:
-    edited = remove(PAIR, TABLE, "unit:3", method, layer="encoder.2", training=Training(2, 16, 1e-2))
+    edited = remove(PAIR, TABLE, "unit:3", method, layer="encoder.2", training=Training(2, 16, 1e-2), tuning=0.01)
     for member, net in enumerate(PAIR):
         module = edited.to_module(member)
         inner = module[1] if isinstance(module[1], Net) else module[1][0]
@@ -169,7 +169,7 @@ def test_the_layer_can_be_asked_of_a_network_edited_at_its_inputs() -> None:
     zeroed[:, 0] = TABLE.train.inputs[:, 0].mean()
     torch.testing.assert_close(at.activations(TEST)[1][1], units_of(PAIR[1], zeroed), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(at.to_sequential(1)(TEST), at.outputs(TEST)[1])
-    tuned = remove(at, TABLE, "x1", "shuffle_tuning", training=Training(1, 16, 1e-2))  # at layer 0 it is one network
+    tuned = remove(at, TABLE, "x1", "shuffle_tuning", training=Training(1, 16, 1e-2), tuning=0.01)  # at the inputs
     torch.testing.assert_close(tuned.tail(1).outputs(tuned.activations(TEST)[1]), tuned.outputs(TEST))
     assert not torch.equal(tuned.outputs(TEST), at.outputs(TEST))
 
@@ -192,7 +192,7 @@ def test_a_layer_that_cannot_be_had_is_named(name: str) -> None:
 
 
 def test_a_layer_with_a_way_around_it_is_refused() -> None:
-    with pytest.raises(InputError, match=r"'second' \(Linear\) does not decide .* alone.*first, last, relu, norm, drop"):
+    with pytest.raises(InputError, match=r"'second' \(Linear\) does not decide .* alone.*last, relu, norm, drop"):
         attribute(Residual(), TABLE, "saliency", layer="second")
     found = attribute(Residual(), TABLE, "saliency", layer="drop")  # what comes after the skip connection has joined
     assert found.scores.shape == (1, 8)
@@ -233,7 +233,7 @@ def test_what_a_user_passes_is_left_as_it_was(layer: str) -> None:
     state = {key: value.clone() for key, value in net.state_dict().items()}
     generator = torch.get_rng_state()
     try:
-        remove(net, TABLE, "unit:0", "shuffle_tuning", layer=layer, training=Training(1, 16, 1e-2))
+        remove(net, TABLE, "unit:0", "shuffle_tuning", layer=layer, training=Training(1, 16, 1e-2), tuning=0.01)
         attribute(net, TABLE, "captum:LayerDeepLift", layer=layer, rows=5)
     except InputError:
         assert layer == "split"
@@ -249,7 +249,7 @@ def test_an_audit_at_a_named_layer(tmp_path: Path, plain: None) -> None:
     lines: list[str] = []
     result = audit(TABLE, networks=PAIR, layer="encoder.2", remove=["unit:3"], removals=["constant"],
                    scorers=["captum:LayerConductance", "layer_conductance", "random"], out=tmp_path, jobs=1, rows=10,
-                   say=lines.append)
+                   information="off", reference="off", say=lines.append)
     assert not result.failed and result.record["spec"]["layer"] == 1
     assert result.record["datasets"]["table"]["architecture"] == \
         "Net (6 inputs, 1 outputs; layer 1 is 'encoder.2', 5 units)"

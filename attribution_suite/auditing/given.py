@@ -1,6 +1,7 @@
 """Networks that a user trained, in the place of those that an audit would train."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.predictors import Predictors
 from attribution_suite.networks.refit import Refit
+from attribution_suite.removals import removal
+from attribution_suite.scorers.choice import inapplicable
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,16 @@ class Given:
         return {"count": len(self.networks), "digest": self.digest, "training": asdict(self.training),
                 "architecture": str(self.networks.architecture), "how": self.networks.how,
                 "retraining": self.retraining}
+
+    def not_applicable(self, removals: Sequence[str], scorers: Sequence[str],
+                       dataset: TabularDataset) -> dict[str, str]:
+        """Which methods cannot be asked of the networks, or of a column of indices ('fold of city'), and why."""
+        columns = {} if self.layer else {
+            f"{name} of {feature}": reasons[place[0]]
+            for name, reasons in removal.refused_columns(removals, self.networks).items()
+            for feature, place in dataset.groups.items() if place[0] in reasons}
+        return removal.inapplicable(removals, self.networks) | columns | inapplicable(
+            scorers, self.networks, self.layer)
 
     @property
     def retraining(self) -> str:

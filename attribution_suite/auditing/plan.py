@@ -28,7 +28,7 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.removals import REMOVALS
-from attribution_suite.removals.removal import inapplicable
+from attribution_suite.removals.removal import inapplicable, refused_columns
 from attribution_suite.scorers.choice import traits_of
 
 # What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
@@ -139,13 +139,29 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
         ranks = list(range(1, len(features[0]) + 1))
     if not spec.removals:
         return []
-    pieces = [(tuple(names[start:start + FEATURES_AT_ONCE] for names in features),
-               tuple(ranks[start:start + FEATURES_AT_ONCE])) for start in range(0, len(ranks), FEATURES_AT_ONCE)]
-    first: list[Chunk] = [ExamineOriginals(original, *piece) for piece in pieces]
+    first: list[Chunk] = [ExamineOriginals(original, *piece) for piece in pieces(features, ranks, set())]
     removals = removals_for(spec, subject.given)
     if any(REMOVALS.load(removal).traits.tuned for removal in removals):
         first.append(TuneSham(original))
-    return first + [RemoveFeatures(original, removal, *piece) for removal in removals for piece in pieces]
+    return first + [RemoveFeatures(original, removal, *piece) for removal in removals
+                    for piece in pieces(features, ranks, left_out(removal, features, subject, dataset))]
+
+
+def pieces(features: Sequence[Sequence[str]], ranks: Sequence[int],
+           without: Collection[str]) -> list[tuple[tuple[tuple[str, ...], ...], tuple[int, ...]]]:
+    """What a chunk takes of `features` `[seeds][variants]` and their `ranks`, but for those named in `without`."""
+    kept = [place for place in range(len(ranks)) if not {names[place] for names in features} & set(without)]
+    parts = [kept[start:start + FEATURES_AT_ONCE] for start in range(0, len(kept), FEATURES_AT_ONCE)]
+    return [(tuple(tuple(names[place] for place in part) for names in features), tuple(ranks[place] for place in part))
+            for part in parts]
+
+
+def left_out(removal: str, features: Sequence[Sequence[str]], subject: Subject, dataset: TabularDataset) -> set[str]:
+    """The features that a removal cannot take out of given networks: columns of indices that it has no mean for."""
+    if subject.given is None or subject.layer:
+        return set()
+    refused, removable = refused_columns([removal], subject.given.networks)[removal], Removable.of(dataset)
+    return {name for names in features for name in names if refused.keys() & set(removable.named(name).columns)}
 
 
 def removals_for(spec: Spec, given: Given | None) -> list[str]:

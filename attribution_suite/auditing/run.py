@@ -30,10 +30,10 @@ from attribution_suite.devices import choose
 from attribution_suite.errors import InputError
 from attribution_suite.files import exclusive, prove_writable, sweep, write_atomically, writing
 from attribution_suite.networks.given import Networks
+from attribution_suite.networks.indexed import told_of_index
 from attribution_suite.options import whole_number
-from attribution_suite.removals import removal
 from attribution_suite.scorers.baselines import baseline_row
-from attribution_suite.scorers.choice import check_baseline, inapplicable, scorers_at
+from attribution_suite.scorers.choice import check_baseline, scorers_at
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), n
         networks, spec, datasets.values(), training, outputs, output, fit, say)
     if given is not None:
         spec = replace(spec, layer=given.layer)
+        datasets = {key: told_of_index(dataset, given.networks) for key, dataset in datasets.items()}
     plan = make_plan(spec, list(datasets.values()), given, computer, say)
     for dataset in first_splits(datasets).values():
         for note in dataset.notes:
@@ -144,8 +145,7 @@ def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularD
     dataset = next(iter(datasets))
     given = Given.of(networks, dataset, spec.profile.seeds, training, outputs, output, fit, spec.layer)
     given.networks.tail(given.layer)
-    reasons = removal.inapplicable(spec.removals, given.networks) | inapplicable(
-        scorers_at(spec.scorers, given.layer), given.networks, given.layer)
+    reasons = given.not_applicable(spec.removals, scorers_at(spec.scorers, given.layer), dataset)
     lines = [f"not applicable: {', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"
              for reason in dict.fromkeys(reasons.values())]
     for line in (*given.sentences(), *lines):

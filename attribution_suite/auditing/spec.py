@@ -136,7 +136,8 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
               information: str | None = None, information_margin: float | None = None,
               conditional_on: Sequence[str] = (), favourable: str | None = None, splits: int = 1,
-              reference: str = "sample", baseline: str | None = None, metrics: bool = False,
+              index_columns: Sequence[str] = (), reference: str = "sample", baseline: str | None = None,
+              metrics: bool = False,
               **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
@@ -158,7 +159,8 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
     if remove is not None:
         numbers["remove"] = (remove,) if isinstance(remove, str) else name_sets("remove", remove)
     requests = tuple(DatasetRequest.of(name, target=target, task=task, preset=preset, pca=pca, data_dir=data_dir,
-                                      real_only=real_only, in_memory=name in in_memory, decoy=decoy)
+                                      real_only=real_only, index_columns=index_columns,
+                                      in_memory=name in in_memory, decoy=decoy)
                     for name in datasets or MAIN_JOB)
     return Spec(
         requests,

@@ -45,7 +45,10 @@ class Layered(Modules):
         architecture = replace(networks.architecture, hidden=(units.shape[2],), place=name)
         known = {field.name: getattr(whole, field.name) for field in fields(Modules)} | {
             name: getattr(networks, name) for name in ("weight", "bias", "scale", "shift", "note")}
-        return cls(**{**known, "architecture": architecture}, path=path, below=below, above=above).to(device)
+        index = tuple(replace(column, embedding=column.embedding.replace(f"{path}.", f"{path}.0.", 1))
+                      if column.embedding.startswith(f"{path}.") else column for column in networks.index)
+        return cls(**{**known, "architecture": architecture, "index": index}, path=path, below=below,
+                   above=above).to(device)
 
     def refusal(self, reads: str) -> str | None:
         """As of any modules, but that the units of the layer are known."""

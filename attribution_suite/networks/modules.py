@@ -12,6 +12,7 @@ from torch.func import functional_call
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import linear
 from attribution_suite.networks.fronted import Fronted, ModuleArchitecture
+from attribution_suite.networks.nodes import IndexColumn
 from attribution_suite.networks.probe import check_modules, copied, deep_lift_problem, probe, reset
 from attribution_suite.networks.target_scale import OutputScale
 from attribution_suite.networks.wrapped import title
@@ -152,6 +153,37 @@ class Modules(Fronted):
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
         """The same code with some parameters `[E, …]` replaced."""
         return replace(self, state={**self.state, **parameters})
+
+    def with_embedding_at_mean(self, column: IndexColumn, members: Tensor) -> Self:
+        """The mean over the training rows, in the bias of the Linear behind it, or in the row that is read."""
+        assert column.read is not None
+        table = self.state[column.embedding][members].double()
+        shares = column.shares.to(table)
+        mean = torch.einsum("k,ekd->ed", shares, table[:, column.read.to(table.device)])
+        if column.linear is None:
+            stands = torch.zeros(table.shape[1], dtype=torch.bool, device=table.device)
+            stands[column.read[column.stands]] = True
+            return self.with_values(column.embedding, members, torch.where(stands[:, None], mean[:, None], table))
+        name, start = column.linear
+        weight, bias = (self.state[f"{name}.{kind}"][members].double() for kind in ("weight", "bias"))
+        part = slice(start, start + mean.shape[1])
+        bias = bias + torch.einsum("eod,ed->eo", weight[..., part], mean)
+        weight[..., part] = 0.0
+        return self.with_values(f"{name}.weight", members, weight).with_values(f"{name}.bias", members, bias)
+
+    def with_values(self, name: str, members: Tensor, values: Tensor) -> Self:
+        """The same code with a parameter of some `members` (bool `[E]`, or positions) at `values` `[members, …]`."""
+        state = self.state[name].clone()
+        state[members] = values.to(state)
+        return self.with_parameters({name: state})
+
+    def entering(self, name: str, member: int, inputs: Tensor) -> Tensor:
+        """What one member's submodule is given for inputs `[rows, features]`: `[rows, …]`."""
+        module, given = self.loaded(member), list[Tensor]()
+        module.get_submodule(name).register_forward_pre_hook(lambda _, arguments: given.append(arguments[0].clone()))
+        with torch.no_grad():
+            module(self.select([member]).first(inputs)[0])
+        return given[0]
 
     def finish(self, first: Tensor) -> Tensor:
         """What the modules make of their inputs `[E, rows, features]`: `[E, rows, outputs]`."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.nodes import IndexColumn, Nodes
 
 # Values that one batched product may hold at once (4 bytes each): its operands stay in a core's cache, memory bounded.
 VALUES_AT_ONCE = 1_000_000
@@ -26,6 +26,8 @@ class Ensemble(ABC):
     architecture: Architecture
     # May the first pre-activation of a changed row be had by adding what changed? Not where the last bit decides.
     additive: ClassVar[bool] = True
+    # The input columns that hold a category's number, where that matters: stacked weights take any number.
+    index: tuple[IndexColumn, ...] = ()
 
     def __len__(self) -> int:
         return len(self.first_weight)
@@ -155,6 +157,10 @@ class Ensemble(ABC):
         constant = constants.new_zeros(mask.shape).scatter_(1, nodes.index, constants)
         bias = self.first_bias + torch.einsum("ehf,ef->eh", self.first_weight, constant)
         return self.with_first_layer(self.first_weight.masked_fill(mask[:, None], 0.0), bias)
+
+    def with_nodes_at_mean(self, nodes: Nodes, means: Tensor) -> Self:
+        """Replaces the members' nodes by their `means` `[E, group]` over the training rows, as `with_nodes_folded`."""
+        return self.with_nodes_folded(nodes, means)
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """The raw outputs (logits for a classifier), `[E, rows, outputs]`, in pieces of bounded size."""

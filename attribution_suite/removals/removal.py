@@ -13,10 +13,11 @@ from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, TabularDataset, Task
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.network import Ensemble
-from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.nodes import IndexColumn, Nodes
 from attribution_suite.networks.refit import Refit
 from attribution_suite.networks.target_scale import cold_start
 from attribution_suite.networks.training import Trained, train
+from attribution_suite.registry import options_in
 from attribution_suite.removals import REMOVALS
 
 
@@ -80,7 +81,8 @@ class RemovalTraits:
     that only trains the dependence down says False. `tuned`: it fine-tunes from the original's weights within
     `Setting.tuning`, so that its cost is read net of the sham's. `control`: it removes nothing; an
     audit runs it by itself, not as one of `removals`. `published`: the options under which it is what its source
-    published, where the default corrects that; an audit with the preset 'published' takes them.
+    published, where the default corrects that; an audit with the preset 'published' takes them. `of_index`: what a
+    column that holds a category's number must offer: the 'mean' of its embedding, or a 'linear' layer behind it.
     """
 
     aims: Literal["direct", "marginal"] = "direct"
@@ -89,6 +91,7 @@ class RemovalTraits:
     tuned: bool = False
     control: bool = False
     published: Mapping[str, Any] = field(default_factory=dict)
+    of_index: Literal["", "mean", "linear"] = ""
 
 
 class Removal(Protocol):
@@ -110,6 +113,23 @@ def inapplicable(names: Sequence[str], networks: Ensemble) -> dict[str, str]:
     """Which removals cannot be done to these networks, and why: fine-tuning needs gradients."""
     reason = networks.refusal("gradients")
     return {name: reason for name in names if reason and REMOVALS.load(name).traits.tuned}
+
+
+def refused_columns(names: Sequence[str], networks: Ensemble) -> dict[str, dict[int, str]]:
+    """For each removal the columns of indices that it cannot remove, and why."""
+    return {name: {column.column: reason for column in networks.index if (reason := refusal_of(name, column))}
+            for name in names}
+
+
+def refusal_of(name: str, column: IndexColumn) -> str | None:
+    """Why a removal cannot be done to a column of indices; None if it can."""
+    needs: str = REMOVALS.load(name).traits.of_index
+    if needs == "mean" and options_in(name).get("constant", "mean") == "mean" and column.reason:
+        return f"it holds an index, whose mean is none: {column.reason}"
+    if needs == "linear" and column.linear is None:
+        return ("it holds an index, and what a regression on the other columns gives is none: a fold needs a Linear "
+                "that takes the column's embedding beside other inputs")
+    return None
 
 
 def edited(networks: Ensemble, started: float) -> Trained:

@@ -34,7 +34,8 @@ class Evaluation:
     `pre_activations` `[members, background rows, units]`: of a hidden layer, what its units' activations on the
     background rows are made of; None at the input.
     `explained` `[members, rows]` is the class whose logit is explained, None where there is one output.
-    `groups` maps a feature's name to its columns; `seed` fixes every random draw.
+    `groups` maps a feature's name to its columns; `seed` fixes every random draw. `index`: the columns that hold a
+    category's number.
     """
 
     inputs: Tensor
@@ -48,6 +49,7 @@ class Evaluation:
     seed: int = 0
     pre_activations: Tensor | None = None
     baseline_kind: str | None = None
+    index: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, dataset: TabularDataset, networks: Ensemble, rows: int, background: int,
@@ -61,7 +63,7 @@ class Evaluation:
         explained = networks.outputs(inputs).argmax(2) if dataset.task == "multiclass" else None
         return cls(inputs, test.targets[:rows], training.inputs[:background], training.targets[:background],
                    baseline_row(dataset, baseline).to(inputs), dataset.groups, dataset.task, explained,
-                   baseline_kind=baseline)
+                   baseline_kind=baseline, index=dataset.index)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -136,6 +138,7 @@ class Evaluation:
             pre_activations=background.leaving[layer - 1],
             baseline=networks.activations(baseline[:, None])[layer][:, 0],
             groups={f"unit:{unit}": (unit,) for unit in range(networks.architecture.widths[layer])},
+            index=(),
         )
 
 
