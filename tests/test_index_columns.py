@@ -11,7 +11,11 @@ from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attribution_suite import attribute, audit, from_arrays, load_dataset, remove, worst_case
+from attribution_suite import attribute, from_arrays, load_dataset, remove, worst_case
+from attribution_suite.auditing.chunk import RemoveFeatures, finished
+from attribution_suite.auditing.record import describe
+from attribution_suite.auditing.run import carry_out, open_run, prepare
+from attribution_suite.auditing.spec import make_spec
 from attribution_suite.auditing.work.nulls import with_phantoms
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
@@ -321,17 +325,22 @@ def test_a_declared_column_of_a_file_is_left_as_it_is(tmp_path: Path) -> None:
     torch.testing.assert_close(known.train.inputs[:, 0], scaled.train.inputs[:, 0])
 
 
-def test_an_audit_leaves_out_what_does_not_apply(tmp_path: Path, plain: None) -> None:
+def test_an_audit_leaves_out_what_does_not_apply(tmp_path: Path) -> None:
     said: list[str] = []
-    result = audit(TABLE, networks=made(Tokens), remove=["city", "a"], removals=["constant", "fold"],
-                   scorers=["permutation", "saliency"], out=tmp_path, jobs=1, rows=20, information="off",
-                   reference="off", say=said.append)
-    assert not result.failed
+    spec = make_spec(["table"], in_memory=["table"], decoy=False, remove=["city", "a"], removals=["constant", "fold"],
+                     scorers=["permutation"], seeds=1, rows=20, information="off", reference="off")
+    prepared = prepare(spec, device="cpu", tables=[TABLE], networks=made(Tokens), say=said.append)
+    assert prepared.datasets["table", 0].index_columns == ("city", "kind")
     assert any(line.startswith("table: not applicable: fold of city, fold of kind: it holds an index") for line in said)
-    assert "fold of city" in result.record["datasets"]["table"]["networks"]["not_applicable"]
-    verdicts = result.verdicts.set_index(["removal", "removed"]).direct
-    assert verdicts["constant", "city"] == verdicts["fold", "a"] == "proved none"
-    assert verdicts["fold", "city"] == "not measured"
+    with open_run(prepared, tmp_path, jobs=1, say=said.append) as context:
+        chunks, ended = carry_out(spec, prepared.plan, context)
+        assert not [done.error for done in ended if done.error]
+        removed = {chunk.removal: chunk for chunk in chunks if isinstance(chunk, RemoveFeatures)}
+        assert removed["constant"].features == (("city", "a"),) and removed["fold"].features == (("a",),)
+        constant = finished(removed["constant"], context.store).arrays
+        about = describe(spec, context, chunks, [])["datasets"]["table"]["networks"]["not_applicable"]
+    assert (constant["direct_effect"] == 0).all() and (constant["direct_effect_before"] > 0.01).all()
+    assert "a fold needs a Linear" in about["fold of city"]
 
 
 def test_what_a_user_passes_is_left_as_it_was() -> None:
