@@ -19,6 +19,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.given import as_ensemble
 from attribution_suite.networks.layered import Layered, at_layer
 from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE
+from attribution_suite.units.masking import Masking, Selection
 
 ROWS = torch.randn(110, FEATURES, generator=torch.Generator().manual_seed(7))
 TABLE = from_arrays(ROWS, ROWS.sum(1), split=(range(80), range(80, 90), range(90, 110)))
@@ -143,6 +144,18 @@ def test_the_worst_case_of_a_unit_is_that_of_the_users_module() -> None:
         for end in (ends.min(), ends.max()):
             assert (by_hand(net, 1, end, TEST) - net(TEST)).abs().max() <= worst.effect[member] * (1 + 1e-4)
     assert torch.isinf(worst.bound).all()  # a search gives no bound
+
+
+def test_masking_curves_are_of_the_named_layer() -> None:
+    networks, _ = at_layer(as_ensemble(PAIR, TABLE), "encoder.2", TABLE.train.inputs)
+    order = torch.tensor([[[3, 1, 0, 2, 4]]]).expand(2, -1, -1)
+    selection = Selection("these", order, torch.tensor([UNITS, UNITS]))
+    found = Masking(1, fractions=(0.0, 0.2)).curves(networks, TABLE.test, TABLE.train.inputs, "regression", [selection])
+    for member, net in enumerate(PAIR):
+        losses = [(outputs[:, 0] - TABLE.test.targets).square().mean().detach()
+                  for outputs in (net(TEST), by_hand(net, 3, torch.zeros(()), TEST))]
+        assert found[found.member == member].loss.tolist() == pytest.approx([float(loss) for loss in losses], rel=1e-4)
+        assert losses[0] != losses[1]
 
 
 @pytest.mark.parametrize("method", ["fold_tuning", "retrain"])
