@@ -95,7 +95,7 @@ def plan_originals(spec: Spec, dataset: TabularDataset, given: Given | None, dev
     """The chunk that trains a data set's originals; their weights are recorded where the run looks inside."""
     preset = dataset.preset if given is None else replace(
         GENERIC, name=dataset.preset.name, training=given.training)
-    assert isinstance(spec.layer, int)  # a name has become a number where the networks were given
+    assert isinstance(spec.layer, int)  # a name has become a number where networks are given
     subject = Subject(dataset.name, fingerprint(dataset), preset, spec.profile, spec.scorers, spec.layer, device.type,
                       spec.rules, given, dataset.split, spec.reference, spec.baseline, spec.metrics)
     if spec.inside is None or given is not None or dataset.split:

@@ -67,13 +67,14 @@ def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), n
     datasets, computer = load_all(spec, tables), choose(device)
     for dataset in datasets.values():
         baseline_row(dataset, spec.baseline)  # a row that one of them does not have is refused before anything runs
-    if without := check_baseline(spec.baseline, scorers_at(spec.scorers, spec.layer)):
-        say(without)
     given = None if networks is None else given_networks(
         networks, spec, datasets.values(), training, outputs, output, fit, say)
     if given is not None:
         spec = replace(spec, layer=given.layer)
         datasets = {key: told_of_index(dataset, given.networks) for key, dataset in datasets.items()}
+    assert isinstance(spec.layer, int)  # a name has become a number where networks are given
+    if without := check_baseline(spec.baseline, scorers_at(spec.scorers, spec.layer)):
+        say(without)
     plan = make_plan(spec, list(datasets.values()), given, computer, say)
     for dataset in first_splits(datasets).values():
         for note in dataset.notes:

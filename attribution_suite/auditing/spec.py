@@ -86,6 +86,9 @@ class Spec:
             if REMOVALS.load(removal).traits.control:
                 raise InputError(f"option 'removals': {removal} removes nothing: it runs by itself beside every method "
                                  "that fine-tunes, as stochastic_tuning does; leave it out")
+        if not isinstance(self.layer, int | str) or isinstance(self.layer, bool):
+            raise InputError("option 'layer' is 0 for the input, or the number or name of a hidden layer, got "
+                             f"{self.layer!r}")
         for scorer in self.scorers:
             Choice.of(scorer, self.profile)
             if scorer in SCORERS.names or isinstance(self.layer, str):
@@ -93,7 +96,8 @@ class Spec:
             if reason := refusal_at(scorer, self.layer):
                 raise InputError(reason)  # the catalogue's are left out where they do not apply: all of it is asked
         word("reference", self.reference, REFERENCE)
-        check_baseline(self.baseline, scorers_at(self.scorers, self.layer))
+        check_baseline(self.baseline, scorers_at(self.scorers, self.layer) if isinstance(self.layer, int)
+                       else self.scorers)
         if not isinstance(self.metrics, bool):
             raise InputError(f"option 'metrics' is True or False, got {self.metrics!r}")
         for option, least in NUMBERS.items():
@@ -101,9 +105,6 @@ class Spec:
         positive("tuning", self.profile.tuning)
         if whole_number("splits", self.splits, 1) == 2:
             raise InputError("option 'splits': two splits give no interval: name 1, or at least 3")
-        if not isinstance(self.layer, int | str) or isinstance(self.layer, bool):
-            raise InputError("option 'layer' is 0 for the input, or the number or name of a hidden layer, got "
-                             f"{self.layer!r}")
         if all(traits_of(name).control for name in self.scorers):
             raise InputError("option 'scorers': name at least one beside the control")
         if self.inside not in (None, "all") and not (self.inside.isdecimal() and int(self.inside) > 0):
