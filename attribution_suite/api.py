@@ -46,14 +46,15 @@ def train(dataset: "Data", *, seeds: int | Sequence[int] = 5, preset: str | None
 
 @in_own_words
 def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: int = 500, background: int = 2000,
-              layer: int | None = None, explained_by: "Networks | None" = None, outputs: str | None = None,
+              layer: int | str | None = None, explained_by: "Networks | None" = None, outputs: str | None = None,
               output: int | str | None = None, baseline: str | None = None, **options: Any) -> "Attribution":
     """What one scorer says of every network: shares `[members, features]`, local values where it has them.
 
     The first `rows` test rows are explained, by the class that `explained_by` predicts (the networks themselves, if it
     is not given; give the originals to compare edited networks with). `background`: how many training rows the scorer
     may draw from; every network has draws of its own, the same at every call. `layer` 0 is the input (the default,
-    but for a scorer whose name says its layer), l > 0 a hidden one. `outputs`, `output`: as for `audit`.
+    but for a scorer whose name says its layer), l > 0 a hidden one, or its name in a module ('encoder.2'). `outputs`,
+    `output`: as for `audit`.
     `scorer`: a name of the catalogue or of Captum (`captum:KernelShap`, `captum:LayerConductance@1`), options behind it
     if you like (`integrated_gradients?steps=20`); or a class of Captum, or an object of one, whose class and settings
     are made anew for each network. `baseline`: what it compares a row with, as for `audit`. `options` are the scorer's
@@ -66,11 +67,12 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: in
     from attribution_suite.scorers.attribution import Evaluation
     from attribution_suite.scorers.choice import Choice, check_baseline, layer_of, written
 
-    for option, value, least in (("rows", rows, 2), ("background", background, 10), ("layer", layer or 0, 0)):
+    for option, value, least in (("rows", rows, 2), ("background", background, 10)):
         whole_number(option, value, least)
     table = _table(dataset)
     choice = Choice(written(scorer), options)
-    ensemble, layer = as_ensemble(networks, table, outputs, output), layer_of(choice.name) if layer is None else layer
+    ensemble, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table,
+                                       layer_of(choice.name) if layer is None else layer)
     original = ensemble if explained_by is None else as_ensemble(explained_by, table, outputs, output)
     original = original.to(ensemble.device)
     if len(original) != len(ensemble):
@@ -81,11 +83,11 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: in
 
 
 @in_own_words
-def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], method: str, *, layer: int = 0,
+def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], method: str, *, layer: int | str = 0,
            seeds: Sequence[int] | None = None, preset: str | None = None, training: "Training | None" = None,
            tuning: float = 1.0, outputs: str | None = None, output: int | str | None = None, fit: "Fit | None" = None,
            **options: Any) -> "Ensemble":
-    """Copies of the networks without a feature (at a hidden layer: without a unit, 'unit:3').
+    """Copies of the networks without a feature (at a hidden layer, by number or name: without a unit, 'unit:3').
 
     `feature`: one, or several that are removed together: 'sex+race', or a list of names.
     `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
@@ -102,18 +104,18 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     from attribution_suite.networks.given import as_ensemble
     from attribution_suite.networks.nodes import Nodes
     from attribution_suite.networks.refit import Refit
-    from attribution_suite.options import checked_options, positive, seed_numbers, whole_number
+    from attribution_suite.options import checked_options, positive, seed_numbers
     from attribution_suite.removals import REMOVALS
     from attribution_suite.removals.removal import Removal, Setting
 
     table = _table(dataset, preset)
-    original = as_ensemble(networks, table, outputs, output)
+    original, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
     numbers = seed_numbers(len(original) if seeds is None else seeds)
     if len(numbers) != len(original):
         raise InputError(f"{len(original)} networks need as many seeds, got {len(numbers)}")
     checked_options(REMOVALS, method, options)
     edit: Removal = REMOVALS.make(method, **options)
-    removed = _feature_set(table, original, feature, whole_number("layer", layer, 0))
+    removed = _feature_set(table, original, feature, layer)
     nodes = Nodes.of([removed.columns]).repeat(len(original)).to(original.device)
     cold = _budget(training) or table.preset.training
     warm = replace(cold, epochs=max(1, round(table.preset.tuning_epochs * positive("tuning", tuning))))
@@ -123,8 +125,9 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
 
 
 @in_own_words
-def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[str], layer: int = 0, *, rows: int = 500,
-               delta: float = 0.01, outputs: str | None = None, output: int | str | None = None) -> "WorstCase":
+def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[str], layer: int | str = 0, *,
+               rows: int = 500, delta: float = 0.01, outputs: str | None = None,
+               output: int | str | None = None) -> "WorstCase":
     """The most that moving a feature alone (at a hidden layer: a unit, 'unit:3') moves each network's output.
 
     `feature`: one, or several that move together: 'sex+race', or a list of names.
@@ -148,14 +151,15 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
     from attribution_suite.networks.nodes import Nodes
     from attribution_suite.options import positive, whole_number
 
-    rows, layer, delta = whole_number("rows", rows, 1), whole_number("layer", layer, 0), positive("delta", delta)
+    rows, delta = whole_number("rows", rows, 1), positive("delta", delta)
     table = _table(dataset)
-    ensemble = as_ensemble(networks, table, outputs, output)
+    ensemble, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
     nodes = Nodes.of([_feature_set(table, ensemble, feature, layer).columns]).repeat(len(ensemble))
     test, training = (split.inputs.to(ensemble.device) for split in (table.test, table.train))
     spread, seen = delta * output_spread(ensemble, test), test[:rows]
     if layer == 0:
-        return measure(ensemble, seen, training, nodes, table.task, spread).named(table.feature_names, *table.scaler)
+        return measure(ensemble, seen, training, nodes, table.task, spread, index=table.index).named(
+            table.feature_names, *table.scaler)
     seen, training = (ensemble.activations(inputs)[layer] for inputs in (seen, training))
     return measure(ensemble.tail(layer), seen, training, nodes, table.task, spread, flags=False).named_units()
 
@@ -167,14 +171,15 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           task: str | None = None, remove: str | Sequence[str | Sequence[str]] | None = None,
           removals: str | Sequence[str] | None = None,
           scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
-          pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
+          pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int | str = 0,
           inside: str | int | None = None, seeds: int | None = None, rows: int | None = None,
           background: int | None = None, lime_rows: int | None = None, lime_samples: int | None = None,
           tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
           information: str | None = None, information_margin: float | None = None, conditional_on: Sequence[str] = (),
-          favourable: str | None = None, splits: int = 1, reference: str = "sample", baseline: str | None = None,
-          metrics: bool = False, proxies: str = "keep", out: str | Path = DEFAULT_OUT, jobs: int | None = None,
-          device: str = "auto", fresh: bool = False, say: Callable[[str], None] = print) -> "Audit":
+          favourable: str | None = None, splits: int = 1, index_columns: Sequence[str] = (),
+          reference: str = "sample", baseline: str | None = None, metrics: bool = False, proxies: str = "keep",
+          out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
+          say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
     `datasets`: names of the catalogue (default: the four of the main job), CSV files (with `target`, and `task` instead
@@ -190,6 +195,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     an untrained copy (in train mode; an estimator is cloned), on `split.train` and `split.validation` (`.inputs`,
     `.targets`), where the removed columns are at their means, in place, or returns another.
     A fitted estimator of scikit-learn's kind is a network too: an MLP as stacked weights, any other by its predictions.
+    `layer`: 0 the inputs, l > 0 a hidden layer, or the name of one in networks of one's own ('encoder.2').
     `remove`: features (or 'unit:3' of a hidden `layer`), 'top:K' or 'all'; default: what each data set declares.
     Several that are removed together, from one network, are a list of their names, or 'sex+race'.
     `removals`, `scorers`: which methods, options behind a name if you like (`integrated_gradients?steps=100`); default:
@@ -208,6 +214,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     until the best of the rest adds less than the margin of `information_margin`); what is measured is the feature.
     `splits`: on how many splits of its rows into training, validation and test rows each data set is audited: 1, or at
     least 3, which give intervals over splits; each has networks of its own, and the first is that of a single one.
+    `index_columns`: features of one column that holds a category's number, left as it is: it is replaced only by
+    numbers that occur in training. Those that an `nn.Embedding` of given networks reads are found without.
     `reference`: 'sample' holds every scorer against the package's own call (Captum's, LIME's, scikit-learn's; for our
     own a loop) on a few rows of a few networks, and one that differs fails; 'all' takes the packages' own numbers,
     slowly; 'off' does neither.
@@ -247,8 +255,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         in_memory=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows,
         background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning, delta=delta,
         delta_absolute=delta_absolute, information=information, information_margin=information_margin,
-        conditional_on=conditional_on, favourable=favourable, splits=splits, reference=reference, baseline=baseline,
-        metrics=metrics, proxies=proxies)
+        conditional_on=conditional_on, favourable=favourable, splits=splits, index_columns=index_columns,
+        reference=reference, baseline=baseline, metrics=metrics, proxies=proxies)
     folder = _folder("out", out)
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
                        outputs=outputs, output=output, fit=fit, say=say)
@@ -327,6 +335,20 @@ def _table(dataset: "Data", preset: str | None = None) -> "TabularDataset":
         raise InputError(f"'{dataset.name}' is a table with the preset '{dataset.preset.name}': option 'preset' is for "
                          "what is yet to be loaded")
     return dataset
+
+
+def _at_layer(networks: "Ensemble", table: "TabularDataset",
+              layer: int | str) -> tuple["Ensemble", "TabularDataset", int]:
+    """The networks with a layer that is named, the table with the index columns that they have, the layer's number.
+
+    Raises InputError for a layer that cannot be.
+    """
+    from attribution_suite.networks.indexed import told_of_index
+    from attribution_suite.networks.layered import at_layer
+    from attribution_suite.options import whole_number
+
+    networks, number = at_layer(networks, layer, table.train.inputs)
+    return networks, told_of_index(table, networks), whole_number("layer", number, 0)
 
 
 def _no_data(value: object) -> InputError:

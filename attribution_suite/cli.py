@@ -127,7 +127,10 @@ def _scoring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scorers", type=_names, metavar="A,B?opt=1,captum:C",
                          help="attribution methods, Captum's by captum:NAME (default: the main job's; all: all but "
                               "Captum's)")
-    command.add_argument("--layer", type=int, default=0, metavar="L", help="0 the input, l > 0 a hidden layer's units")
+    command.add_argument("--layer", type=_layer, default=0, metavar="L",
+                         help="0 the input, l > 0 a hidden layer's units")
+    command.add_argument("--index-columns", type=_names, default=(), metavar="a,b",
+                         help="columns that hold a category's number, which are replaced only by others that occur")
     for name, meaning in (("lime-rows", "test rows explained by LIME"), ("lime-samples", "LIME's samples a row")):
         command.add_argument(f"--{name}", type=int, metavar="N", help=meaning)
     command.add_argument("--reference", choices=["sample", "all", "off"], default="sample",
@@ -155,6 +158,11 @@ def _running(command: argparse.ArgumentParser) -> None:
     command.add_argument("--fresh", action="store_true", help="repeat what is finished in --out")
 
 
+def _layer(word: str) -> int | str:
+    """A layer's number, or its name."""
+    return int(word) if word.removeprefix("-").isdecimal() else word
+
+
 def _names(words: str) -> list[str]:
     """A list in one word: a comma in brackets, as in the option of a scorer, belongs to the name."""
     return [word.strip() for word in re.split(r",(?![^(]*\))", words) if word.strip()]
@@ -162,7 +170,8 @@ def _names(words: str) -> list[str]:
 
 # What a command hands on to the library, by the library's names.
 WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
-         "real_only", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples", "tuning",
+         "real_only", "index_columns", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples",
+         "tuning",
          "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "splits",
          "reference", "baseline", "metrics", "proxies", "out", "jobs", "device", "fresh")
 

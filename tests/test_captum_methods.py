@@ -22,7 +22,7 @@ from attribution_suite.scorers.choice import Choice, traits_of, written
 
 PERCEPTRONS, MODULES = perceptrons(), modules()
 METHODS = ROOT / "docs" / "methods.md"
-AT_INPUTS = [name for name in ASKED if traits_of(name).reads != "layers"]
+AT_INPUTS = [name for name in ASKED if not traits_of(name).reads.startswith("unit")]
 NO_RULE = {"captum:LRP": "module"}  # Captum's LRP has none for BatchNorm1d, and says so
 SHARED = [name for name in ASKED if SCORERS.make(name).shared != "no"]
 
@@ -160,9 +160,9 @@ def test_where_a_name_applies(name: str, layer: int, message: str) -> None:
         Choice(name).attribute(*PERCEPTRONS["regression"], layer)
 
 
-def test_a_place_that_only_perceptrons_have() -> None:
+def test_a_place_that_is_not_known() -> None:
     for name in ("captum:LayerLRP@1", f"captum:{next(iter(NEURONS))}@1:0"):
-        with pytest.raises(InputError, match=f"{name} does not apply: it reads the layers of .* is a Residual"):
+        with pytest.raises(InputError, match=f"{name} does not apply: it reads the units of a layer, and none of R"):
             Choice(name).attribute(*MODULES["module"], 1 if "Layer" in name else 0)
 
 

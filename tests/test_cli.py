@@ -140,6 +140,8 @@ BAD_WORDS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "pca 0": (("run", "iris", "--pca", "0"), ("option 'pca' 0", "1 to 4")),
     "pca too many": (("run", "iris", "--pca", "9"), ("option 'pca' 9", "1 to 4")),
     "layer": (("run", "iris", "--layer", "7"), ("layer 7 does not exist",)),
+    "layer's name": (("run", "iris", "--layer", "encoder.2"), ("'encoder.2' is a name", "1 is the first hidden one")),
+    "index": (("run", "iris", "--index-columns", "petal_length"), ("'petal_length' holds ", "a whole number")),
     "layer -1": (("run", "iris", "--layer", "-1"), ("layer -1 does not exist",)),
     "unit": (("run", "iris", "--layer", "1", "--remove", "unit:99"), ("'unit:99'", "did you mean unit:9")),
     "unit at the input": (("run", "iris", "--remove", "unit:0"), ("of iris 'unit:0'",)),

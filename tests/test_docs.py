@@ -89,7 +89,7 @@ def test_example_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_guides_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = [block for page in sorted(DOCS.glob("guide/*.md"))
               for block in re.findall(r"(?ms)^```python\n(.*?)^```$", page.read_text(encoding="utf-8"))]
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     for block in blocks:
         exec(compile(block, "docs/guide", "exec"), {})
     before, after = (float(line.split()[1]) for line in capsys.readouterr().out.splitlines())

@@ -1,6 +1,7 @@
 """Networks that a user trained, in the place of those that an audit would train."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,11 +12,14 @@ from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.devices import CPU
 from attribution_suite.errors import InputError
 from attribution_suite.networks.given import Networks, as_ensemble
+from attribution_suite.networks.layered import at_layer
 from attribution_suite.networks.modules import PROBE_ROWS
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.predictors import Predictors
 from attribution_suite.networks.refit import Refit
+from attribution_suite.removals import removal
+from attribution_suite.scorers.choice import inapplicable
 
 
 @dataclass(frozen=True)
@@ -23,35 +27,47 @@ class Given:
     """`networks`: one a seed. `training`: the budget of retraining, its epochs that of a warm start too (a fraction).
 
     `digest`: of every parameter and of the outputs on some training rows, so of the code as well. `refit`: the user's
-    own recipe of retraining, if there is one.
+    own recipe of retraining, if there is one. `layer`: the number of the layer that is audited.
     """
 
     networks: Ensemble
     training: Training
     digest: str
     refit: Refit | None = None
+    layer: int = 0
 
     @classmethod
     def of(cls, networks: Networks, dataset: TabularDataset, seeds: int, training: Training | None = None,
            outputs: str | None = None, output: int | str | None = None, fit: object = None,
-           layer: int = 0) -> "Given":
-        """One network a seed; `outputs` and `output` as for `as_ensemble`, `fit` as for `Refit`.
+           layer: int | str = 0) -> "Given":
+        """One network a seed; `outputs` and `output` as for `as_ensemble`, `fit` as for `Refit`, `layer` or its name.
 
         Raises InputError where they do not fit the table, each other or the seeds.
         """
-        ensemble = as_ensemble(networks, dataset, outputs, output).to(CPU)
+        ensemble, number = at_layer(as_ensemble(networks, dataset, outputs, output).to(CPU), layer,
+                                    dataset.train.inputs)
         if len(ensemble) != seeds:
             raise InputError(f"{len(ensemble)} networks are given for {seeds} seeds: leave out option 'seeds', for "
                              "each network given is one")
-        refit = Refit.of(fit, networks, outputs, output, layer)
+        refit = Refit.of(fit, networks, outputs, output, number)
         digest = _digest(ensemble, dataset.train.inputs[:PROBE_ROWS], "" if refit is None else refit.source)
-        return cls(ensemble, training or GENERIC.training, digest, refit)
+        return cls(ensemble, training or GENERIC.training, digest, refit, number)
 
     def describe(self) -> dict[str, Any]:
         """For run.json."""
         return {"count": len(self.networks), "digest": self.digest, "training": asdict(self.training),
                 "architecture": str(self.networks.architecture), "how": self.networks.how,
                 "retraining": self.retraining}
+
+    def not_applicable(self, removals: Sequence[str], scorers: Sequence[str],
+                       dataset: TabularDataset) -> dict[str, str]:
+        """Which methods cannot be asked of the networks, or of a column of indices ('fold of city'), and why."""
+        columns = {} if self.layer else {
+            f"{name} of {feature}": reasons[place[0]]
+            for name, reasons in removal.refused_columns(removals, self.networks).items()
+            for feature, place in dataset.groups.items() if place[0] in reasons}
+        return removal.inapplicable(removals, self.networks) | columns | inapplicable(
+            scorers, self.networks, self.layer)
 
     @property
     def retraining(self) -> str:

@@ -30,7 +30,7 @@ from attribution_suite.measures.information.targets import Target
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.removals import REMOVALS
-from attribution_suite.removals.removal import RemovalTraits, inapplicable
+from attribution_suite.removals.removal import RemovalTraits, inapplicable, refused_columns
 from attribution_suite.scorers.choice import traits_of
 
 # What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
@@ -77,7 +77,7 @@ def check_scorers(subject: Subject, dataset: TabularDataset) -> None:
     for name in subject.scorers:
         unit, most = traits_of(name).unit, traits_of(name).most_features
         architecture = architecture_for(subject, dataset)
-        if unit is not None and (subject.given is None or subject.given.networks.refusal("layers") is None):
+        if unit is not None and (subject.given is None or subject.given.networks.refusal("units") is None):
             Removable.units(architecture.tail(unit[0]).features, f"{name}: unit of {dataset.name} at layer {unit[0]}"
                             ).named(f"unit:{unit[1]}")
         if most is not None and (count := len(nodes_of(subject, dataset).groups)) > most:
@@ -99,6 +99,7 @@ def plan_originals(spec: Spec, dataset: TabularDataset, given: Given | None, dev
     """The chunk that trains a data set's originals; their weights are recorded where the run looks inside."""
     preset = dataset.preset if given is None else replace(
         GENERIC, name=dataset.preset.name, training=given.training)
+    assert isinstance(spec.layer, int)  # a name has become a number where networks are given
     subject = Subject(dataset.name, fingerprint(dataset), preset, spec.profile, spec.scorers, spec.layer, device.type,
                       spec.rules, given, dataset.split, spec.reference, spec.baseline, spec.metrics)
     if spec.inside is None or given is not None or dataset.split:
@@ -156,7 +157,7 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
         for name, reason in refused.items():
             say(f"{dataset.name}: not applicable: {removal} to {name}: {reason}")
         edits += [RemoveFeatures(original, removal, *piece, tuple(gone.get(name, ()) for name in piece[0][0]))
-                  for piece in in_pieces(features, ranks, refused)]
+                  for piece in in_pieces(features, ranks, {*refused, *left_out(removal, features, subject, dataset)})]
     return first + edits
 
 
@@ -200,6 +201,14 @@ def refusals(removal: str, subject: Subject, dataset: TabularDataset, names: Seq
         (*removable.named(name).columns, *(column for proxy in gone.get(name, ()) for column in dataset.columns(proxy)))
         for name in names])
     return {name: reason for name, reason in zip(names, reasons, strict=True) if reason is not None}
+
+
+def left_out(removal: str, features: Sequence[Sequence[str]], subject: Subject, dataset: TabularDataset) -> set[str]:
+    """The features that a removal cannot take out of given networks: columns of indices that it has no mean for."""
+    if subject.given is None or subject.layer:
+        return set()
+    refused, removable = refused_columns([removal], subject.given.networks)[removal], Removable.of(dataset)
+    return {name for names in features for name in names if refused.keys() & set(removable.named(name).columns)}
 
 
 def removals_for(spec: Spec, given: Given | None) -> list[str]:

@@ -17,8 +17,6 @@ from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.work.train import weight_names
 from attribution_suite.datasets.columns import columns_of
 from attribution_suite.datasets.table import TabularDataset
-from attribution_suite.removals import removal
-from attribution_suite.scorers.choice import inapplicable
 
 
 def describe(spec: Spec, context: RunContext, chunks: Sequence[Chunk],
@@ -66,8 +64,7 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
                                chunk.originals == original for name in chunk.features[0]))
     gone = proxies_gone(spec, dataset, asked)
     networks = {} if subject.given is None else {"networks": subject.given.describe() | {
-        "not_applicable": removal.inapplicable(spec.removals, subject.given.networks) | inapplicable(
-            subject.scorers, subject.given.networks)}}
+        "not_applicable": subject.given.not_applicable(spec.removals, subject.scorers, dataset)}}
     return {
         **networks,
         **asdict(dataset.provenance), "simulated": dataset.provenance.simulated, "fingerprint": subject.data,

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,10 +30,10 @@ from attribution_suite.devices import choose
 from attribution_suite.errors import InputError
 from attribution_suite.files import exclusive, prove_writable, sweep, write_atomically, writing
 from attribution_suite.networks.given import Networks
+from attribution_suite.networks.indexed import told_of_index
 from attribution_suite.options import whole_number
-from attribution_suite.removals import removal
 from attribution_suite.scorers.baselines import baseline_row
-from attribution_suite.scorers.choice import check_baseline, inapplicable, scorers_at
+from attribution_suite.scorers.choice import check_baseline, scorers_at
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,20 @@ def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), n
         raise InputError("option 'splits': networks that are given were trained on one split: leave it out")
     if networks is None and fit is not None:
         raise InputError("option 'fit' retrains networks of your own: give these as 'networks'")
+    if networks is None and isinstance(spec.layer, str):
+        raise InputError(f"option 'layer': '{spec.layer}' is a name, and networks that are trained here have numbered "
+                         "layers: 1 is the first hidden one")
     datasets, computer = load_all(spec, tables), choose(device)
     for dataset in datasets.values():
         baseline_row(dataset, spec.baseline)  # a row that one of them does not have is refused before anything runs
-    if without := check_baseline(spec.baseline, scorers_at(spec.scorers, spec.layer)):
-        say(without)
     given = None if networks is None else given_networks(
         networks, spec, datasets.values(), training, outputs, output, fit, say)
+    if given is not None:
+        spec = replace(spec, layer=given.layer)
+        datasets = {key: told_of_index(dataset, given.networks) for key, dataset in datasets.items()}
+    assert isinstance(spec.layer, int)  # a name has become a number where networks are given
+    if without := check_baseline(spec.baseline, scorers_at(spec.scorers, spec.layer)):
+        say(without)
     plan = make_plan(spec, list(datasets.values()), given, computer, say)
     for dataset in first_splits(datasets).values():
         for note in dataset.notes:
@@ -139,9 +146,8 @@ def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularD
         raise InputError(f"networks belong to one data set, {len(datasets)} are named: audit them one by one")
     dataset = next(iter(datasets))
     given = Given.of(networks, dataset, spec.profile.seeds, training, outputs, output, fit, spec.layer)
-    given.networks.tail(spec.layer)
-    reasons = removal.inapplicable(spec.removals, given.networks) | inapplicable(
-        scorers_at(spec.scorers, spec.layer), given.networks)
+    given.networks.tail(given.layer)
+    reasons = given.not_applicable(spec.removals, scorers_at(spec.scorers, given.layer), dataset)
     lines = [f"not applicable: {', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"
              for reason in dict.fromkeys(reasons.values())]
     for line in (*given.sentences(), *lines):

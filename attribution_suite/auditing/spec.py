@@ -54,8 +54,9 @@ class Spec:
     `profile.remove`: 'default' (what each data set declares), 'all', 'top:K' (by the direct effect), or
     names, each of them one feature, several of them separated by commas, or a set that is removed together ('sex+race',
     or a tuple of names, none of which is split). `layer` 0 removes inputs, l > 0 hidden units
-    (`unit:7`). `inside`: the hidden layer to look into, 'all' for every one, None not to look. `rules`:
-    how results are judged, fixed before the run. `splits`: on how many splits of its rows each data set is audited.
+    (`unit:7`), a name those of that layer in networks that are given. `inside`: the hidden layer to look into, 'all'
+    for every one, None not to look. `rules`: how results are judged, fixed before the run. `splits`: on how many splits
+    of its rows each data set is audited.
     `reference`: 'sample' holds every scorer that has a reference against it on a few rows of a few networks, 'all'
     takes the reference's own numbers, 'off' does neither. `baseline`: what scorers compare a row with, as in
     `scorers.baselines`; None for each scorer's own. `metrics`: whether infidelity and sensitivity of every scorer are
@@ -67,7 +68,7 @@ class Spec:
     removals: tuple[str, ...] = ()
     scorers: tuple[str, ...] = ()
     profile: Profile = field(default_factory=lambda: PROFILES["quick"])
-    layer: int = 0
+    layer: int | str = 0
     inside: str | None = None
     rules: Rules = field(default_factory=Rules)
     splits: int = 1
@@ -87,12 +88,18 @@ class Spec:
             if REMOVALS.load(name).traits.control:
                 raise InputError(f"option 'removals': {name} removes nothing: it runs by itself beside every method "
                                  "that fine-tunes, as stochastic_tuning does; leave it out")
+        if not isinstance(self.layer, int | str) or isinstance(self.layer, bool):
+            raise InputError("option 'layer' is 0 for the input, or the number or name of a hidden layer, got "
+                             f"{self.layer!r}")
         for scorer in self.scorers:
             Choice.of(scorer, self.profile)
-            if scorer not in SCORERS.names and (reason := refusal_at(scorer, self.layer)):
+            if scorer in SCORERS.names or isinstance(self.layer, str):
+                continue
+            if reason := refusal_at(scorer, self.layer):
                 raise InputError(reason)  # the catalogue's are left out where they do not apply: all of it is asked
         word("reference", self.reference, REFERENCE)
-        check_baseline(self.baseline, scorers_at(self.scorers, self.layer))
+        check_baseline(self.baseline, scorers_at(self.scorers, self.layer) if isinstance(self.layer, int)
+                       else self.scorers)
         if not isinstance(self.metrics, bool):
             raise InputError(f"option 'metrics' is True or False, got {self.metrics!r}")
         if word("proxies", self.proxies, PROXIES) == "drop" and self.layer:
@@ -102,8 +109,6 @@ class Spec:
         positive("tuning", self.profile.tuning)
         if whole_number("splits", self.splits, 1) == 2:
             raise InputError("option 'splits': two splits give no interval: name 1, or at least 3")
-        if not isinstance(self.layer, int) or isinstance(self.layer, bool):
-            raise InputError(f"option 'layer' is 0 for the input, or the number of a hidden layer, got {self.layer!r}")
         if all(traits_of(name).control for name in self.scorers):
             raise InputError("option 'scorers': name at least one beside the control")
         if self.inside not in (None, "all") and not (self.inside.isdecimal() and int(self.inside) > 0):
@@ -130,12 +135,14 @@ class Spec:
 def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: str | None = None,
               remove: str | Sequence[str | Sequence[str]] | None = None, removals: str | Sequence[str] | None = None,
               scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
-              pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
+              pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False,
+              layer: int | str = 0,
               inside: str | int | None = None, in_memory: Collection[str] = (), decoy: bool = True,
               tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
               information: str | None = None, information_margin: float | None = None,
               conditional_on: Sequence[str] = (), favourable: str | None = None, splits: int = 1,
-              reference: str = "sample", baseline: str | None = None, metrics: bool = False, proxies: str = "keep",
+              index_columns: Sequence[str] = (), reference: str = "sample", baseline: str | None = None,
+              metrics: bool = False, proxies: str = "keep",
               **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
@@ -158,7 +165,8 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
     if remove is not None:
         numbers["remove"] = (remove,) if isinstance(remove, str) else name_sets("remove", remove)
     requests = tuple(DatasetRequest.of(name, target=target, task=task, preset=preset, pca=pca, data_dir=data_dir,
-                                      real_only=real_only, in_memory=name in in_memory, decoy=decoy)
+                                      real_only=real_only, index_columns=index_columns,
+                                      in_memory=name in in_memory, decoy=decoy)
                     for name in datasets or MAIN_JOB)
     return Spec(
         requests,

@@ -86,4 +86,4 @@ def fingerprint(dataset: TabularDataset) -> str:
         dataset.inputs, dataset.targets, dataset.train_rows, dataset.validation_rows, dataset.test_rows,
         *dataset.scaler)]
     return content_key([digests, dataset.feature_names, dict(dataset.groups), dataset.task, dataset.classes,
-                        dataset.ordered, asdict(dataset.preset)])
+                        dataset.ordered, asdict(dataset.preset), dataset.index_columns])

@@ -18,7 +18,8 @@ Columns = Sequence[str] | Sequence[int]
 def from_arrays(inputs: Any, targets: Any, *, feature_names: Sequence[str] | None = None, task: Task | None = None,
                 groups: Mapping[str, Columns] | None = None, name: str = "table", target: str = "target",
                 scaling: Literal["none", "standard", "minmax"] = "none", ordered: bool = False,
-                split: Sequence[float] | Sequence[Sequence[int]] = (0.7, 0.15, 0.15), seed: int = 0) -> TabularDataset:
+                split: Sequence[float] | Sequence[Sequence[int]] = (0.7, 0.15, 0.15), seed: int = 0,
+                index_columns: Sequence[str] = ()) -> TabularDataset:
     """A `TabularDataset` from inputs `[rows, features]` (DataFrame, array or tensor of numbers) and targets `[rows]`.
 
     `feature_names`: those of the DataFrame, else x0, x1, …. `task`: without it, two values are 'binary', integers,
@@ -27,7 +28,8 @@ def from_arrays(inputs: Any, targets: Any, *, feature_names: Sequence[str] | Non
     columns that are not named are features of their own. `ordered`: classes are grades, in the order of their numbers
     (kappa then weighs a miss by its square). `scaling` 'none' takes the inputs as they are. `split`:
     three fractions (shuffled by `seed`, stratified for classes), or the row numbers of training, validation and test:
-    give the network's own, so that it is measured on rows that it has not seen.
+    give the network's own, so that it is measured on rows that it has not seen. `index_columns`: those that hold a
+    category's number, as an embedding reads it; where a network has an `nn.Embedding` they are found without.
 
     Raises InputError, naming the column or option, for what cannot be used.
     """
@@ -43,10 +45,11 @@ def from_arrays(inputs: Any, targets: Any, *, feature_names: Sequence[str] | Non
         _check_order(targets, chosen)
     rows = _split(split, labels, chosen, seed)
     digest = hashlib.sha256(values.tobytes() + labels.tobytes()).hexdigest()
-    return TabularDataset(
+    table = TabularDataset(
         name=name, inputs=values, targets=labels, feature_names=tuple(names), groups=_groups(groups, names),
         task=chosen, target_name=target, train_rows=rows[0], validation_rows=rows[1], test_rows=rows[2],
         provenance=Provenance("given", "arrays", digest), classes=classes, ordered=ordered, scaling=scaling)
+    return table.with_index_columns(index_columns) if index_columns else table
 
 
 def _numbers(inputs: Any, names: Sequence[str] | None) -> np.ndarray:

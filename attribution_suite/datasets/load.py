@@ -15,7 +15,8 @@ from attribution_suite.errors import InputError
 def load_dataset(name_or_path: str | Path, **options: Any) -> TabularDataset:
     """A data set of the catalogue, or a table of one's own: a path ending in .csv, .csv.gz or .zip.
 
-    `options` are those of `DatasetRequest`: target and task (of a file), preset, pca, data_dir, real_only, seed, split.
+    `options` are those of `DatasetRequest`: target and task (of a file), preset, pca, data_dir, real_only, seed, split,
+    index_columns.
     Raises InputError for an unknown name, option, preset or task, and for a file that cannot be used as it is.
     """
     return load_request(DatasetRequest.of(name_or_path, **options))
@@ -31,6 +32,7 @@ def load_request(request: DatasetRequest, table: TabularDataset | None = None) -
     if request.split:
         _check_splits(dataset)
         dataset = dataset.with_split(request.split) if request.in_memory else dataset
+    dataset = dataset.with_index_columns(request.index_columns) if request.index_columns else dataset
     dataset = dataset if dataset.split == request.split else replace(dataset, split=request.split)
     return dataset.with_decoy() if request.decoy and dataset.preset.name != "published" else dataset
 

@@ -8,7 +8,7 @@ from typing import Any
 from attribution_suite.datasets.preset import Preset
 from attribution_suite.datasets.table import Seed
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.options import whole_number
+from attribution_suite.options import names, whole_number
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class DatasetRequest:
     `data_dir`, `real_only`: where the real file is, and whether a simulated stand-in is refused (see `sources`).
     `seed` draws the split where a preset does not fix it, and the rows of the generated sets; `split` k > 0: the k-th
     other split of the same rows.
+    `index_columns`: features of one column that holds a category's number.
     `in_memory`: the table is the caller's own object, which no loader finds. `decoy`: a column of noise joins the
     inputs, unless the preset is the published one.
     """
@@ -35,6 +36,7 @@ class DatasetRequest:
     real_only: bool = False
     seed: int = 0
     split: int = 0
+    index_columns: tuple[str, ...] = ()
     in_memory: bool = False
     decoy: bool = False
 
@@ -54,6 +56,7 @@ class DatasetRequest:
                 raise unknown_name("option", option, known)
         if isinstance(directory := options.get("data_dir"), Path):
             options["data_dir"] = str(directory)
+        options["index_columns"] = names("index_columns", options.get("index_columns", ()))
         return cls(str(name), **options)
 
     @property

@@ -76,6 +76,7 @@ class TabularDataset:
     `ordered`: the classes are in the order of their index (a grade, a risk), so that a near miss is half a hit.
     `preset`: the network that belongs to the table, and its training; `GENERIC` for a table of one's own. `split`:
     which of the repeated splits of the same rows this is. `levels`: the categories of columns of text, where known.
+    `index_columns`: the features of one column, not scaled, that holds a category's number.
     """
 
     name: str
@@ -98,6 +99,7 @@ class TabularDataset:
     components: Components | None = None
     split: int = 0
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    index_columns: tuple[str, ...] = ()
 
     @property
     def features(self) -> int:
@@ -152,6 +154,32 @@ class TabularDataset:
         if feature not in self.groups:
             raise self.no_feature(feature)
         return self.groups[feature]
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        """The positions of the columns that hold a category's number."""
+        return tuple(column for name in self.index_columns for column in self.groups[name])
+
+    def with_index_columns(self, names: Sequence[str]) -> "TabularDataset":
+        """The same table that knows that these features hold a category's number, and leaves them unscaled.
+
+        Raises InputError for a feature that is not there, of several columns, or not of whole numbers.
+        """
+        for name in names:
+            columns = self.columns(name)
+            if len(columns) > 1:
+                raise InputError(f"option 'index_columns': '{name}' is {len(columns)} columns, a category already: "
+                                 "leave it out")
+            values = self.inputs[:, columns[0]]
+            if (values != values.round()).any():
+                raise InputError(f"option 'index_columns': '{name}' holds {values[values != values.round()][0]:g}: an "
+                                 "index is a whole number")
+        known = tuple(dict.fromkeys((*self.index_columns, *names)))
+        indices = {column: "none" for name in known for column in self.groups[name]}
+        if self.scaling == "none":
+            return replace(self, index_columns=known)
+        kinds = self.scaling if isinstance(self.scaling, Mapping) else dict.fromkeys(range(self.features), self.scaling)
+        return replace(self, index_columns=known, scaling={**kinds, **indices})
 
     def no_feature(self, name: str) -> InputError:
         """The error for a name that is none of its features."""

@@ -37,7 +37,7 @@ class Chain:
     """A module's Linears, float64 `[out, in]` and `[out]`, their names, and the activation of every gap between them.
 
     `ends_in_sigmoid`: a sigmoid follows the last Linear. `pending`: a BatchNorm's scale and shift that the next Linear
-    takes in.
+    takes in. `layers`: of every module that is called, by name, how many Linears came before or were it, call by call.
     """
 
     weights: list[Tensor] = field(default_factory=list)
@@ -46,6 +46,7 @@ class Chain:
     norms: list[str] = field(default_factory=list)
     gaps: list[tuple[Activation, float]] = field(default_factory=list)
     pending: tuple[Tensor, Tensor] | None = None
+    layers: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, module: nn.Module) -> "Chain":
@@ -79,7 +80,9 @@ class Chain:
         """One step, from the input on."""
         if node.op == "call_module":
             name = str(node.target)
-            self._take_module(name.removeprefix("module").removeprefix("."), root.get_submodule(name))
+            name, module = name.removeprefix("module").removeprefix("."), root.get_submodule(name)
+            self._take_module(name, module)
+            self.layers.setdefault(name, []).append(len(self.weights))
         elif node.target in FUNCTIONS:
             self._activate(FUNCTIONS[node.target], _functional_slope(node))
         elif node.target in DROPOUT:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from attribution_suite.errors import InputError
+from attribution_suite.networks.layered import Layered
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
 
@@ -30,8 +31,12 @@ class Collected:
 def collect(networks: Ensemble, inputs: Tensor) -> Collected:
     """One forward pass over `[rows, features]` or `[members, rows, features]`; it holds every value of it.
 
-    Raises InputError for networks whose layers are not known (an nn.Module that is no plain perceptron).
+    Of a module's named layer both are what the layer returns. Raises InputError for networks whose layers are not
+    known.
     """
+    if isinstance(networks, Layered):
+        rows, units, outputs = networks.activations(inputs)
+        return Collected((rows, units), (units, outputs))
     if not isinstance(networks, Perceptrons):
         raise InputError(f"units cannot be read: {networks.refusal('layers')}")
     entering, leaving = [inputs.expand(len(networks), *inputs.shape[-2:])], [networks.first(inputs)]

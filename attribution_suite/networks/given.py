@@ -12,6 +12,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.chain import NoChain
 from attribution_suite.networks.estimators import Reading, as_perceptrons, check_columns, is_estimator, private
 from attribution_suite.networks.forward import collect
+from attribution_suite.networks.indexed import with_index_columns
 from attribution_suite.networks.modules import CLOSE, PROBE_ROWS, Modules
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
@@ -37,7 +38,7 @@ def as_ensemble(networks: Networks, dataset: TabularDataset, outputs: str | None
     its `note` says why. A skorch net, a compiled module and one on several devices are taken apart; float64 is taken as
     float32 where the outputs stay. Of two logits for a binary task the second minus the first is explained.
     A fitted MLPClassifier or MLPRegressor of scikit-learn becomes stacked weights too; of any other estimator only the
-    predictions are known (`Predictors`).
+    predictions are known (`Predictors`). Columns that hold a category's number are known of modules and estimators.
 
     `outputs`: what modules return for classes, 'logit' or 'probability' (networks of this library return logits);
     without it, what looks like probabilities is refused. `output`: which of several results that they return, by index,
@@ -52,6 +53,8 @@ def as_ensemble(networks: Networks, dataset: TabularDataset, outputs: str | None
         refuse_probabilities(ensemble, dataset)
     if dataset.task == "binary" and ensemble.architecture.outputs == 2:
         ensemble = _difference(ensemble, inputs)
+    if not ready:
+        ensemble = with_index_columns(ensemble, dataset)
     count, wanted = ensemble.architecture.outputs, dataset.outputs
     if count != wanted:
         raise InputError(f"{dataset.name} is a {dataset.task} task of {wanted} output{'s' * (wanted > 1)}, the "

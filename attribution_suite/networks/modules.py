@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch.func import functional_call
 from attribution_suite.errors import InputError
 from attribution_suite.networks.architecture import linear
 from attribution_suite.networks.fronted import Fronted, ModuleArchitecture
+from attribution_suite.networks.nodes import IndexColumn
 from attribution_suite.networks.probe import check_modules, copied, deep_lift_problem, probe, reset
 from attribution_suite.networks.target_scale import OutputScale
 from attribution_suite.networks.wrapped import title
@@ -83,7 +85,7 @@ class Modules(Fronted):
         how = "stacked by torch.vmap" if self.stacked else f"one at a time ({self.reason})"
         return how + f"; {self.note}" * bool(self.note)
 
-    def fresh(self, seeds: Sequence[int]) -> "Modules":
+    def fresh(self, seeds: Sequence[int]) -> Self:
         """Untrained copies, one a seed: `reset_parameters` of every submodule, W, b, scale and shift as of a new one.
 
         Parameters that require no gradient stay. Raises InputError for a submodule that cannot be reset.
@@ -109,26 +111,34 @@ class Modules(Fronted):
 
     def member_module(self, member: int) -> nn.Module:
         """A member's module with its state, without the layer in front; an `OutputScale` behind it if it needs one."""
+        module = self.loaded(member)
+        scaled = (self.scale, self.shift) != (1.0, 0.0)
+        return nn.Sequential(module, OutputScale(self.scale, self.shift).to(self.device)) if scaled else module
+
+    def loaded(self, member: int) -> nn.Module:
+        """A copy of a member's template that holds its state."""
         module = copy.deepcopy(self.templates[member]).to(self.device)
         with torch.no_grad():
             for name, tensor in tensors(module).items():
                 tensor.copy_(self.state[name][member])
-        scaled = (self.scale, self.shift) != (1.0, 0.0)
-        return nn.Sequential(module, OutputScale(self.scale, self.shift).to(self.device)) if scaled else module
+        return module
 
     def refusal(self, reads: str) -> str | None:
-        """Why a method that reads 'layers' or 'activations' cannot be asked of these networks; None if it can."""
+        """Why a method that reads layers, units or activations cannot be asked of these networks; None if it can."""
+        if reads in ("units", "unit activations"):
+            return (f"it reads the units of a layer, and none of {title(self.templates[0])} is known: name one, as in "
+                    "layer='encoder.2'")
         if reads == "layers":
             return (f"it reads the layers of a chain of Linear and one kind of activation, and the network is a "
                     f"{title(self.templates[0])}" + f" ({self.note})" * bool(self.note))
         return self.deep_lift if reads == "activations" else None
 
-    def to(self, device: torch.device) -> "Modules":
+    def to(self, device: torch.device) -> Self:
         """The same networks on another device; the templates, of which only the code is called, stay."""
         state = {name: value.to(device) for name, value in self.state.items()}
         return replace(self, weight=self.weight.to(device), bias=self.bias.to(device), state=state)
 
-    def select(self, members: Tensor | Sequence[int] | slice) -> "Modules":
+    def select(self, members: Tensor | Sequence[int] | slice) -> Self:
         """The members at these positions, in this order (repeats allowed)."""
         pick = members if isinstance(members, slice | Tensor) else torch.as_tensor(members)
         positions = torch.arange(len(self))[pick].tolist()
@@ -136,13 +146,44 @@ class Modules(Fronted):
         return replace(self, weight=self.weight[pick], bias=self.bias[pick], templates=templates,
                        state={name: value[pick] for name, value in self.state.items()})
 
-    def with_outputs_scaled(self, scale: float, shift: float) -> "Modules":
+    def with_outputs_scaled(self, scale: float, shift: float) -> Self:
         """The networks whose outputs are scale · f + shift."""
         return replace(self, scale=self.scale * scale, shift=self.shift * scale + shift)
 
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> "Modules":
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
         """The same code with some parameters `[E, …]` replaced."""
         return replace(self, state={**self.state, **parameters})
+
+    def with_embedding_at_mean(self, column: IndexColumn, members: Tensor) -> Self:
+        """The mean over the training rows, in the bias of the Linear behind it, or in the row that is read."""
+        assert column.read is not None
+        table = self.state[column.embedding][members].double()
+        shares = column.shares.to(table)
+        mean = torch.einsum("k,ekd->ed", shares, table[:, column.read.to(table.device)])
+        if column.linear is None:
+            stands = torch.zeros(table.shape[1], dtype=torch.bool, device=table.device)
+            stands[column.read[column.stands]] = True
+            return self.with_values(column.embedding, members, torch.where(stands[:, None], mean[:, None], table))
+        name, start = column.linear
+        weight, bias = (self.state[f"{name}.{kind}"][members].double() for kind in ("weight", "bias"))
+        part = slice(start, start + mean.shape[1])
+        bias = bias + torch.einsum("eod,ed->eo", weight[..., part], mean)
+        weight[..., part] = 0.0
+        return self.with_values(f"{name}.weight", members, weight).with_values(f"{name}.bias", members, bias)
+
+    def with_values(self, name: str, members: Tensor, values: Tensor) -> Self:
+        """The same code with a parameter of some `members` (bool `[E]`, or positions) at `values` `[members, …]`."""
+        state = self.state[name].clone()
+        state[members] = values.to(state)
+        return self.with_parameters({name: state})
+
+    def entering(self, name: str, member: int, inputs: Tensor) -> Tensor:
+        """What one member's submodule is given for inputs `[rows, features]`: `[rows, …]`."""
+        module, given = self.loaded(member), list[Tensor]()
+        module.get_submodule(name).register_forward_pre_hook(lambda _, arguments: given.append(arguments[0].clone()))
+        with torch.no_grad():
+            module(self.select([member]).first(inputs)[0])
+        return given[0]
 
     def finish(self, first: Tensor) -> Tensor:
         """What the modules make of their inputs `[E, rows, features]`: `[E, rows, outputs]`."""

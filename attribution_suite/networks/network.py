@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.nodes import IndexColumn, Nodes
 
 # Values that one batched product may hold at once (4 bytes each): its operands stay in a core's cache, memory bounded.
 VALUES_AT_ONCE = 1_000_000
@@ -26,6 +26,8 @@ class Ensemble(ABC):
     architecture: Architecture
     # May the first pre-activation of a changed row be had by adding what changed? Not where the last bit decides.
     additive: ClassVar[bool] = True
+    # The input columns that hold a category's number, where that matters: stacked weights take any number.
+    index: tuple[IndexColumn, ...] = ()
 
     def __len__(self) -> int:
         return len(self.first_weight)
@@ -57,7 +59,11 @@ class Ensemble(ABC):
 
     @abstractmethod
     def refusal(self, reads: str) -> str | None:
-        """Why a method that reads 'gradients', 'layers' or 'activations' cannot be asked of these; None if it can."""
+        """Why a method cannot be asked of these; None if it can.
+
+        It reads 'gradients', 'layers' (a perceptron's), 'activations' (modules, through hooks), the 'units' of a known
+        layer, or its 'unit activations', through hooks.
+        """
 
     @abstractmethod
     def to(self, device: torch.device) -> Self:
@@ -72,7 +78,7 @@ class Ensemble(ABC):
         """Untrained networks of this architecture, one a seed."""
 
     @abstractmethod
-    def tail(self, layer: int) -> Self:
+    def tail(self, layer: int) -> "Ensemble":
         """The rest of the networks from layer `layer` on: its inputs are that layer's activations.
 
         Raises InputError for a layer that they do not have.
@@ -100,6 +106,10 @@ class Ensemble(ABC):
     @abstractmethod
     def to_module(self, member: int = 0) -> nn.Module:
         """One member as a module of its own, from encoded inputs to outputs."""
+
+    def to_sequential(self, member: int = 0) -> nn.Module:
+        """One member as steps, where layers are known: step 2l − 1 returns the units of layer l."""
+        return self.to_module(member)
 
     @abstractmethod
     def finish(self, first: Tensor) -> Tensor:
@@ -147,6 +157,10 @@ class Ensemble(ABC):
         constant = constants.new_zeros(mask.shape).scatter_(1, nodes.index, constants)
         bias = self.first_bias + torch.einsum("ehf,ef->eh", self.first_weight, constant)
         return self.with_first_layer(self.first_weight.masked_fill(mask[:, None], 0.0), bias)
+
+    def with_nodes_at_mean(self, nodes: Nodes, means: Tensor) -> Self:
+        """Replaces the members' nodes by their `means` `[E, group]` over the training rows, as `with_nodes_folded`."""
+        return self.with_nodes_folded(nodes, means)
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """The raw outputs (logits for a classifier), `[E, rows, outputs]`, in pieces of bounded size."""

@@ -47,3 +47,24 @@ class Nodes:
         first = self.index == self.index[:, :1]
         first[:, 0] = False
         return first
+
+
+@dataclass(frozen=True)
+class IndexColumn:
+    """An input column that holds a category's number.
+
+    `values` `[K]`: those that occur in training, rising; `shares` `[K]`: how often. `embedding`: the name of the
+    weights that it reads, value k row `read[k]` of them, and `stands`: the number of the value whose row no other
+    column reads, so that it may hold the mean; `linear`: the Linear that takes the embedding beside other inputs, and
+    where it begins among them.
+    `reason`: why there is no mean embedding.
+    """
+
+    column: int
+    values: Tensor
+    shares: Tensor
+    embedding: str = ""
+    read: Tensor | None = None
+    stands: int = 0
+    linear: tuple[str, int] | None = None
+    reason: str = ""

@@ -1,8 +1,8 @@
 """Writes edited weights back into the user's modules that they were read from."""
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ class Origin:
 
     `linears` are the names of the Linear modules, `norms` of the BatchNorms that were folded into these. `two_logits`:
     of the last Linear's two outputs the network is the difference, the second minus the first. `note`: what a reader
-    of the numbers is to know.
+    of the numbers is to know. `layers`: the hidden layer that each module is, or follows on, by the user's own names.
     """
 
     modules: tuple[nn.Module, ...]
@@ -24,6 +24,7 @@ class Origin:
     norms: tuple[str, ...]
     two_logits: bool = False
     note: str = ""
+    layers: Mapping[str, int] = field(default_factory=dict)
 
     def select(self, positions: Sequence[int]) -> "Origin":
         """Of the members at these positions."""

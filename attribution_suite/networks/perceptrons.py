@@ -13,6 +13,7 @@ from attribution_suite.networks.chain import Chain, NoChain
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.origin import Origin
 from attribution_suite.networks.probe import copied
+from attribution_suite.networks.wrapped import prefix
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ class Perceptrons(Ensemble):
         architecture = Architecture(first.weights[0].shape[1], tuple(reversed(hidden)), outputs, *first.activation)
         weights, biases = (tuple(torch.stack(layer).float() for layer in zip(*parts, strict=True)) for parts in (
             [chain.weights for chain in chains], [chain.biases for chain in chains]))
-        origin = Origin(tuple(copies), tuple(first.linears), tuple(first.norms))
+        layers = {name.removeprefix(prefix(copies[0])): numbers[0] for name, numbers in first.layers.items()
+                  if len(numbers) == 1 and 1 <= numbers[0] < len(first.weights)}
+        origin = Origin(tuple(copies), tuple(first.linears), tuple(first.norms), layers=layers)
         return cls(architecture, weights, biases, origin), first.ends_in_sigmoid
 
     def to_module(self, member: int = 0) -> nn.Module:

@@ -64,9 +64,10 @@ class Predictors(Fronted):
         return f"by predictions alone, one at a time: no gradients; outputs are {HOW[self.readings[0].method]}"
 
     def refusal(self, reads: str) -> str | None:
-        """Why a method that reads 'gradients', 'layers' or 'activations' cannot be asked; None for outputs, labels."""
-        needs = {"gradients": "it needs gradients", "layers": "it reads the layers of a network",
-                 "activations": "it reads a network's activations"}
+        """Why a method that reads more than outputs or labels cannot be asked; None for these."""
+        layers, activations = "it reads the layers of a network", "it reads a network's activations"
+        needs = {"gradients": "it needs gradients", "layers": layers, "units": layers,
+                 "activations": activations, "unit activations": activations}
         return f"{needs[reads]}, and a {self._title} only predicts" if reads in needs else None
 
     @property

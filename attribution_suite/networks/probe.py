@@ -170,7 +170,11 @@ def deep_lift_problem(module: nn.Module, rows: Tensor) -> str | None:
         (name, operation), place = next(iter(watch.bent.items()))
         return (f"{_named(name, place)} computes '{operation}' outside an activation module that DeepLIFT knows: "
                 "use a module such as nn.ReLU(), made in __init__ and called once")
-    gap = _incompleteness(module, rows)
+    try:
+        gap = _incompleteness(module, rows)
+    except Exception as error:  # Captum's hooks meet the user's code
+        return (f"Captum's DeepLIFT fails on {title(module)}: "
+                f"{(str(error).strip() or type(error).__name__).splitlines()[0]}")
     if gap > INCOMPLETE:
         return (f"the values of {title(module)} miss f(x) − f(0) by {gap:.1%}: something in forward is not "
                 "linear between its activation modules (a product of two values, for one)")
@@ -188,7 +192,7 @@ class _Watch(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         (name, part), operation = self.inside[-1], getattr(function, "__name__", str(function)).strip("_")
-        if type(part) not in RESCALED and operation not in LINEAR:
+        if type(part) not in RESCALED and operation not in LINEAR and _varies((args, kwargs)):
             self.bent.setdefault((name, operation), part)
         return function(*args, **(kwargs or {}))
 
@@ -201,6 +205,15 @@ class _Watch(TorchFunctionMode):
     def leave(self, *_: object) -> None:
         """It returns."""
         self.inside.pop()
+
+
+def _varies(values: Any) -> bool:
+    """Does anything among the arguments carry a gradient? What is made of constants alone bends nothing."""
+    if isinstance(values, dict):
+        values = tuple(values.values())
+    if isinstance(values, list | tuple):
+        return any(map(_varies, values))
+    return isinstance(values, Tensor) and values.requires_grad
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from attribution_suite.networks.layered import Layered
 from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
@@ -58,12 +59,16 @@ class Copies(nn.Module):
 
 
 def wide_view(networks: Ensemble) -> Wide:
-    """From the inputs. Of perceptrons `body[2l − 1]` is the activation of hidden layer l, `[rows, members, units]`."""
+    """From the inputs. Where layers are known `body[2l − 1]` returns those of layer l, `[rows, members, units]`."""
     if isinstance(networks, Perceptrons):
         steps: list[nn.Module] = []
         for weight, bias in zip(networks.weights, networks.biases, strict=True):
             steps += [StackedLinear(weight, bias), networks.architecture.nonlinearity.module()]
         return Wide(nn.Sequential(*steps[:-1]))
+    if isinstance(networks, Layered):
+        parts = (networks.head, networks.tail(1))
+        return Wide(nn.Sequential(*(step for part in parts for step in (
+            StackedLinear(part.weight, part.bias), Copies(part)))))
     if isinstance(networks, Modules):
         return Wide(nn.Sequential(StackedLinear(networks.first_weight, networks.first_bias), Copies(networks)))
     raise TypeError(f"{type(networks).__name__} has no wide view")

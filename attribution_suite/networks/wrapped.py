@@ -87,6 +87,14 @@ def unwrapped(module: nn.Module) -> nn.Module:
     return module
 
 
+def prefix(module: nn.Module) -> str:
+    """What stands before the user's own names of submodules."""
+    before = ""
+    while isinstance(module, Wrapped):
+        module, before = module.module, before + "module."
+    return before
+
+
 def title(module: nn.Module) -> str:
     """The name of the user's own class."""
     return type(unwrapped(module)).__name__

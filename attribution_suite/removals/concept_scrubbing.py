@@ -32,7 +32,7 @@ class ConceptScrubbing:
     layers: Layers = "all"
     name: ClassVar[str] = "concept_scrubbing"
     traits: ClassVar[RemovalTraits] = RemovalTraits(
-        aims="marginal", reads="in training", layers=True, default=False)
+        aims="marginal", reads="in training", layers=True, default=False, of_index="never")
 
     def __post_init__(self) -> None:
         check_one_of(self, "layers", get_args(Layers))

@@ -27,11 +27,13 @@ class Constant:
 
     The output no longer depends on x_j; nothing is trained. `constant`: 'mean' (default), 'zero', or 'best': of the
     mean and the node's quantiles, the one with the least training loss (a group takes the values of one training row).
+    The mean of a column of indices is the mean of what its embedding returns, over the training rows: it is folded into
+    the bias of the Linear behind it, or stands in the embedding's row that the column reads from now on.
     """
 
     constant: Kind = "mean"
     name: ClassVar[str] = "constant"
-    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training")
+    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training", of_index="mean")
 
     def __post_init__(self) -> None:
         check_one_of(self, "constant", get_args(Kind))
@@ -43,7 +45,7 @@ class Constant:
         if self.constant == "zero":
             return edited(networks.with_nodes_folded(nodes, torch.zeros_like(means)), started)
         if self.constant == "mean":
-            return edited(networks.with_nodes_folded(nodes, means), started)
+            return edited(networks.with_nodes_at_mean(nodes, means), started)
         return edited(networks.with_nodes_folded(nodes, _best(networks, nodes, setting, means)), started)
 
     def replacement(self) -> Replacement | None:

@@ -34,7 +34,7 @@ class Fold:
 
     damping: float | Literal["validation"] = DAMPING
     name: ClassVar[str] = "fold"
-    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training")
+    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training", of_index="linear")
 
     def __post_init__(self) -> None:
         check_number_or_word(self, "damping", "validation")
@@ -86,7 +86,7 @@ class FoldTuning:
     """
 
     name: ClassVar[str] = "fold_tuning"
-    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training", tuned=True)
+    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training", tuned=True, of_index="linear")
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes from the closed form."""

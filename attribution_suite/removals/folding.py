@@ -5,8 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from attribution_suite.errors import InputError
+from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.network import Ensemble
-from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.nodes import IndexColumn, Nodes
 from attribution_suite.removals.removal import Setting
 
 DAMPING = 1e-6  # of the mean variance: keeps one-hot groups, whose columns sum to a constant, solvable
@@ -61,12 +63,24 @@ def fold(networks: Ensemble, nodes: Nodes, mean: Tensor, coefficients: Tensor) -
 
 def fold_each(networks: Ensemble, nodes: Nodes, setting: Setting,
               fit: Callable[[Tensor, Tensor, Tensor], Tensor], damping: float = DAMPING) -> Ensemble:
-    """Every member folded by `fit(covariance, removed, peers)`; members that lose the same nodes share a fit."""
+    """Every member folded by `fit(covariance, removed, peers)`; members that lose the same nodes share a fit.
+
+    What is fitted of a column of indices is its embedding, on the other inputs of the Linear behind it: folded there.
+    Raises InputError for one that has no such Linear, and for one that is removed together with others.
+    """
     means, matrices = covariance(setting.train.inputs, damping)
     variants, features = len(networks) // len(setting.seeds), networks.architecture.features
+    mean = means.repeat(len(networks), 1) if means.dim() == 1 else means.repeat_interleave(variants, 0)
     fits: dict[tuple[int, ...], Tensor] = {}
     coefficients = matrices.new_zeros(len(networks), features, nodes.index.shape[1])
+    behind: list[tuple[int, IndexColumn]] = []
     for member, index in enumerate(nodes.index.tolist()):
+        for column in networks.index:
+            if column.column in index:
+                behind.append((member, _alone(column, index)))
+                mean[member, column.column] = float(column.values[column.stands])
+        if behind and behind[-1][0] == member:
+            continue  # from now on the column is that value, whose embedding is what is folded
         seed = 0 if matrices.dim() == 2 else member // variants
         removed = tuple(dict.fromkeys(index))
         if (seed, *removed) not in fits:
@@ -74,5 +88,41 @@ def fold_each(networks: Ensemble, nodes: Nodes, setting: Setting,
             matrix = matrices if matrices.dim() == 2 else matrices[seed]
             fits[(seed, *removed)] = fit(matrix, *(nodes.index.new_tensor(columns) for columns in (removed, peers)))
         coefficients[member, :, :len(removed)] = fits[(seed, *removed)]
-    mean = means.expand(len(networks), -1) if means.dim() == 1 else means.repeat_interleave(variants, 0)
-    return fold(networks, nodes, mean, coefficients)
+    folded = fold(networks, nodes, mean, coefficients)
+    for member, column in behind:
+        assert isinstance(folded, Modules)
+        assert isinstance(networks, Modules)
+        folded = _folded_behind(folded, member, column, networks, setting, fit)
+    return folded
+
+
+def _alone(column: IndexColumn, nodes: list[int]) -> IndexColumn:
+    if column.linear is None:
+        raise InputError(f"a fold of column {column.column} does not apply: it holds an index, and there is no Linear "
+                         "that takes its embedding beside other inputs")
+    if set(nodes) != {column.column}:
+        raise InputError(f"a fold of column {column.column} together with others does not apply: it holds an index, "
+                         "whose embedding is folded behind it: remove them one after the other")
+    return column
+
+
+def _folded_behind(folded: Modules, member: int, column: IndexColumn, networks: Modules, setting: Setting,
+                   fit: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Modules:
+    """`folded` with the embedding of a member's column replaced by its fit, in the weights of the Linear behind it.
+
+    `networks`: as they were, for what enters that Linear on the training rows.
+    """
+    assert column.linear is not None
+    name, start = column.linear
+    size = networks.state[column.embedding].shape[2]
+    mean, matrix = covariance(networks.entering(name, member, setting.train.inputs))
+    every = torch.arange(len(mean), device=mean.device)
+    removed = every[start:start + size]
+    coefficients = fit(matrix, removed, every[(every < start) | (every >= start + size)])
+    weight, bias = (networks.state[f"{name}.{kind}"][member].double() for kind in ("weight", "bias"))
+    lost = weight[:, removed]
+    bias = bias + lost @ (mean[removed] - coefficients.T @ mean)
+    weight = weight + lost @ coefficients.T
+    weight[:, removed] = 0.0
+    place = removed.new_tensor([member])
+    return folded.with_values(f"{name}.weight", place, weight[None]).with_values(f"{name}.bias", place, bias[None])

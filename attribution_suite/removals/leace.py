@@ -22,7 +22,8 @@ class Leace:
     """
 
     name: ClassVar[str] = "leace"
-    traits: ClassVar[RemovalTraits] = RemovalTraits(aims="marginal", reads="in training", default=False)
+    traits: ClassVar[RemovalTraits] = RemovalTraits(
+        aims="marginal", reads="in training", default=False, of_index="never")
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """The closed form."""

@@ -13,12 +13,12 @@ from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, TabularDataset, Task
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.network import Ensemble
-from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.nodes import IndexColumn, Nodes
 from attribution_suite.networks.refit import Refit
 from attribution_suite.networks.target_scale import cold_start
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.options import names
-from attribution_suite.registry import canonical
+from attribution_suite.registry import canonical, options_in
 from attribution_suite.removals import REMOVALS
 
 
@@ -86,7 +86,8 @@ class RemovalTraits:
     the options under which it is what its source published, where the default corrects that; an audit with the preset
     'published' takes them. `layers`: it edits layers behind the first one, so that they must be known. `refusals`: why
     it does not apply to groups of columns of a split `[rows, features]`, one answer each, None where it does; None: it
-    applies to all.
+    applies to all. `of_index`: what a column that holds a category's number must offer: the 'mean' of its embedding, or
+    a 'linear' layer behind it; 'never': the method reads the number as an amount.
     """
 
     aims: Literal["direct", "marginal"] = "direct"
@@ -98,6 +99,7 @@ class RemovalTraits:
     layers: bool = False
     refusals: Callable[[Split, Task, Sequence[Sequence[int]]], list[str | None]] | None = None
     published: Mapping[str, Any] = field(default_factory=dict)
+    of_index: Literal["", "mean", "linear", "never"] = ""
 
     def __str__(self) -> str:
         """What the method declares, in words: for `attribution-suite list removals` and the reference."""
@@ -145,6 +147,25 @@ def inapplicable(removals: Sequence[str], networks: Ensemble) -> dict[str, str]:
         if reason := (traits.tuned and needs["gradients"]) or (traits.layers and needs["layers"]):
             reasons[name] = reason
     return reasons
+
+
+def refused_columns(names: Sequence[str], networks: Ensemble) -> dict[str, dict[int, str]]:
+    """For each removal the columns of indices that it cannot remove, and why."""
+    return {name: {column.column: reason for column in networks.index if (reason := refusal_of(name, column))}
+            for name in names}
+
+
+def refusal_of(name: str, column: IndexColumn) -> str | None:
+    """Why a removal cannot be done to a column of indices; None if it can."""
+    needs: str = REMOVALS.load(name).traits.of_index
+    if needs == "mean" and options_in(name).get("constant", "mean") == "mean" and column.reason:
+        return f"it holds an index, whose mean is none: {column.reason}"
+    if needs == "never":
+        return "it holds an index: a category's number, which this method would read as an amount"
+    if needs == "linear" and column.linear is None:
+        return ("it holds an index, and what a regression on the other columns gives is none: a fold needs a Linear "
+                "that takes the column's embedding beside other inputs")
+    return None
 
 
 def edited(networks: Ensemble, started: float) -> Trained:

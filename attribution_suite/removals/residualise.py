@@ -23,7 +23,7 @@ class Residualise:
 
     name: ClassVar[str] = "residualise"
     traits: ClassVar[RemovalTraits] = RemovalTraits(
-        aims="marginal", reads="at inference", exact=False, default=False)
+        aims="marginal", reads="at inference", exact=False, default=False, of_index="never")
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """The closed form."""

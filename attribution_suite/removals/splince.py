@@ -64,7 +64,7 @@ class Splince:
 
     name: ClassVar[str] = "splince"
     traits: ClassVar[RemovalTraits] = RemovalTraits(
-        aims="marginal", reads="in training", default=False, refusals=refusals)
+        aims="marginal", reads="in training", default=False, refusals=refusals, of_index="never")
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """The closed form. Raises InputError where it does not apply to the nodes of some member."""

@@ -17,7 +17,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.baselines import DISTRIBUTION, baseline_row, drawn_rows
 
-Reads = Literal["network", "gradients", "layers", "activations", "labels"]
+Reads = Literal["network", "gradients", "layers", "activations", "units", "unit activations", "labels"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Evaluation:
     `pre_activations` `[members, background rows, units]`: of a hidden layer, what its units' activations on the
     background rows are made of; None at the input.
     `explained` `[members, rows]` is the class whose logit is explained, None where there is one output.
-    `groups` maps a feature's name to its columns; `seed` fixes every random draw.
+    `groups` maps a feature's name to its columns; `seed` fixes every random draw. `index`: the columns that hold a
+    category's number.
     """
 
     inputs: Tensor
@@ -48,6 +49,7 @@ class Evaluation:
     seed: int = 0
     pre_activations: Tensor | None = None
     baseline_kind: str | None = None
+    index: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, dataset: TabularDataset, networks: Ensemble, rows: int, background: int,
@@ -61,7 +63,7 @@ class Evaluation:
         explained = networks.outputs(inputs).argmax(2) if dataset.task == "multiclass" else None
         return cls(inputs, test.targets[:rows], training.inputs[:background], training.targets[:background],
                    baseline_row(dataset, baseline).to(inputs), dataset.groups, dataset.task, explained,
-                   baseline_kind=baseline)
+                   baseline_kind=baseline, index=dataset.index)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -136,6 +138,7 @@ class Evaluation:
             pre_activations=background.leaving[layer - 1],
             baseline=networks.activations(baseline[:, None])[layer][:, 0],
             groups={f"unit:{unit}": (unit,) for unit in range(networks.architecture.widths[layer])},
+            index=(),
         )
 
 
@@ -203,7 +206,8 @@ class ScorerTraits:
     """What a scorer declares of itself.
 
     `reads`: 'network', the outputs alone; 'gradients', these and their gradients; 'layers', a perceptron's weights;
-    'activations', its activation modules, through hooks; 'labels', the training rows (of a hidden layer their
+    'activations', its activation modules, through hooks; 'units', those of a known hidden layer, a module's too, and
+    'unit activations' these and activation modules, through hooks; 'labels', the training rows (of a hidden layer their
     activations) and their labels, never the network that is explained: a baseline, which no edit of weights changes.
     What a model does not have (an estimator's gradients) makes a scorer that reads it 'not applicable'.
     `below`: it needs the layers below the one it scores (conductance), so it takes whole networks and an option

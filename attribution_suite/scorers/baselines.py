@@ -27,19 +27,24 @@ def baseline_row(dataset: TabularDataset, kind: str | None) -> Tensor:
     """The row `[features]`, scaled as the networks' inputs are; zero for None, and where the rows are yet to be drawn.
 
     'mean' and 'median' are those of the training rows, column by column; 'row:N' is row N of the whole table, 0 the
-    first, whichever part of the split it is in. Raises InputError for a row that the table does not have.
+    first, whichever part of the split it is in. A column that holds a category's number has no zero, mean or median: it
+    takes the number that is most frequent in training. Raises InputError for a row that the table does not have.
     """
     check_kind(kind)
-    if kind == "mean":
-        return dataset.train.inputs.mean(0)
-    if kind == "median":
-        return torch.from_numpy(np.median(dataset.train.inputs.numpy(force=True), axis=0))
+    training = dataset.train.inputs
     if kind is not None and kind.startswith("row:"):
         number = int(kind.removeprefix("row:"))
         if number >= len(dataset.inputs):
             raise InputError(f"option 'baseline' {kind}: {dataset.name} has the rows 0 to {len(dataset.inputs) - 1}")
         return dataset.rows(np.array([number])).inputs[0]
-    return torch.zeros(dataset.features)
+    row = torch.zeros(dataset.features)
+    if kind == "mean":
+        row = training.mean(0)
+    elif kind == "median":
+        row = torch.from_numpy(np.median(training.numpy(force=True), axis=0))
+    for column in dataset.index:
+        row[column] = training[:, column].mode().values
+    return row
 
 
 def drawn_rows(rows: int, seed: int) -> Tensor:

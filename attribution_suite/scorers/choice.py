@@ -53,8 +53,8 @@ class Choice:
         """
         if reason := refusal_at(self.name, layer):
             raise InputError(reason)
-        scorer, through = self.scorer(layer), 0 if traits_of(self.name).below else layer
-        check_applies(scorer, networks)
+        scorer, through = self.scorer(layer), seen_from(self.name, layer)
+        check_applies(scorer, networks.tail(through))
         limited = evaluation if self.rows is None else evaluation.with_rows(self.rows)
         attribution = scorer.attribute(networks.tail(through), limited.at_layer(networks, through))
         if not isinstance(attribution, Attribution):  # a plug-in may return anything
@@ -123,6 +123,11 @@ def layer_of(name: str) -> int:
     return at.start if len(at) == 1 else 0
 
 
+def seen_from(name: str, layer: int) -> int:
+    """The layer from which on a scorer of a layer's nodes is given the networks: 0 if it needs what lies below."""
+    return 0 if traits_of(name).below else layer
+
+
 def refusal_at(name: str, layer: int) -> str | None:
     """Why a scorer does not score the nodes of a layer, and which it does; None if it does."""
     at = traits_of(name).at
@@ -159,7 +164,7 @@ def asked(scorers: Sequence[object] | None) -> Sequence[object]:
     return SCORERS.names if list(scorers) == ["all"] else list(map(written, scorers))
 
 
-def inapplicable(names: Sequence[str], networks: Ensemble) -> dict[str, str]:
-    """Which scorers cannot be asked of these networks, and why, in one line each."""
-    reasons = {name: networks.refusal(traits_of(name).reads) for name in names}
+def inapplicable(names: Sequence[str], networks: Ensemble, layer: int = 0) -> dict[str, str]:
+    """Which scorers cannot be asked of these networks at a layer, and why, in one line each."""
+    reasons = {name: networks.tail(seen_from(name, layer)).refusal(traits_of(name).reads) for name in names}
     return {name: reason for name, reason in reasons.items() if reason}

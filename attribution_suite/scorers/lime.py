@@ -1,6 +1,6 @@
 """LIME for tables, for all members of an ensemble at once (Ribeiro, Singh & Guestrin 2016)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import ClassVar
@@ -74,8 +74,8 @@ class Lime:
             raise InputError("lime needs every column in exactly one feature: check the groups")
         tables, count = (evaluation.background, evaluation.inputs), min(self.neighbourhoods, len(evaluation.inputs))
         known, neighbours = made_once(
-            "lime", tables, (groups, self.published, self.samples, count, evaluation.seed),
-            lambda: self._draw(*tables, groups, count, evaluation.seed), size=_size)
+            "lime", tables, (groups, self.published, self.samples, count, evaluation.seed, evaluation.index),
+            lambda: self._draw(*tables, groups, evaluation.index, count, evaluation.seed), size=_size)
         row_places = torch.from_numpy(known).to(networks.device)
         values = torch.empty(len(networks), *row_places.shape, dtype=torch.float64, device=row_places.device)
         for number, (drawn, places) in enumerate(neighbours):
@@ -86,11 +86,12 @@ class Lime:
                 networks, drawn.to(inputs.device), places.to(row_places), inputs, row_places[chosen], explained)
         return values
 
-    def _draw(self, training: Tensor, explained: Tensor, groups: Sequence[list[int]], count: int,
-              seed: int) -> tuple[np.ndarray, list[tuple[Tensor, Tensor]]]:
+    def _draw(self, training: Tensor, explained: Tensor, groups: Sequence[list[int]], index: Collection[int],
+              count: int, seed: int) -> tuple[np.ndarray, list[tuple[Tensor, Tensor]]]:
         """The places of the explained rows `[rows, features]`, and `count` neighbourhoods as `_neighbours` has them."""
         background, rows = (part.double().numpy(force=True) for part in (training, explained))
-        marginals = [_marginal(background[:, columns], rows[:, columns], self.published) for columns in groups]
+        marginals = [_marginal(background[:, columns], rows[:, columns], self.published, columns[0] in index)
+                     for columns in groups]
         generators = [np.random.RandomState([seed, number]) for number in range(count)]
         drawn = [_neighbours(marginals, groups, self.samples, generator) for generator in generators]
         return (np.stack([marginal.row_places for marginal in marginals], 1),
@@ -120,11 +121,11 @@ def _size(made: tuple[np.ndarray, list[tuple[Tensor, Tensor]]]) -> int:
     return known.nbytes + sum(part.nbytes for pair in neighbours for part in pair)
 
 
-def _marginal(background: np.ndarray, rows: np.ndarray, published: bool) -> Marginal:
-    """A group, or a single column of at most two values, is a category; any other column is cut into quarters."""
+def _marginal(background: np.ndarray, rows: np.ndarray, published: bool, index: bool) -> Marginal:
+    """A group, a column of indices or one of at most two values is a category; any other column is in quarters."""
     low, high = background.min(0), background.max(0)
     few = bool(((background == low) | (background == high)).all())
-    if background.shape[1] > 1 or (few and not published):
+    if background.shape[1] > 1 or index or (few and not published):
         return _categories(background, rows)
     return _quarters(background[:, 0], rows[:, 0], published)
 

@@ -20,7 +20,7 @@ KEYS: Mapping[str, Column] = {
     "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing"),
     "removed": text("the feature (or hidden unit) removed, 'sex+race' for several together; '' for 'original' and "
                     "'sham'"),
-    "layer": whole("0 is the input, l is what enters Linear l + 1"),
+    "layer": whole("0 is the input, l is what enters Linear l + 1; of a module layer 1 is the one that was named"),
     "rank": whole("with top:K the place of the removed node, 1 the strongest (of a hidden layer in its own network: "
                   "units have no identity across networks); 0 if it was named, and for 'original'"),
 }

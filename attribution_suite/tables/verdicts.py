@@ -10,7 +10,7 @@ from attribution_suite.tables.column import Column, number, text, whole
 
 VERDICTS: Mapping[str, Column] = {
     "dataset": text("the data set's name"),
-    "layer": whole("0 is the input, l is what enters Linear l + 1"),
+    "layer": whole("0 is the input, l is what enters Linear l + 1; of a module layer 1 is the one that was named"),
     "removal": text("the removal method, or 'original'"),
     "removed": text("the feature or joint set removed; of hidden units that each network picked, their rank"),
     "splits": whole("of the rows: the networks are those of all of them"),

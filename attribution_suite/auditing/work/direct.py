@@ -46,7 +46,7 @@ def worst_cases(networks: Ensemble, nodes: Nodes, seen: Evaluation, setting: Set
         rows, training = (inputs, setting.train.inputs) if layer == 0 else (
             inputs[members.start], setting.train.inputs[seed])
         worst = worst_case(tail.select(members), rows, training, Nodes(nodes.index[members]), dataset.task,
-                           delta[members], flags=layer == 0)
+                           delta[members], flags=layer == 0, index=dataset.index if layer == 0 else ())
         frames.append((worst.named_units() if layer else worst.named(dataset.feature_names, *dataset.scaler))
                       .to_frame())
     table = pd.concat(frames, ignore_index=True)[list(COLUMNS)].rename(columns=COLUMNS)

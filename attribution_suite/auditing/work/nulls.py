@@ -191,6 +191,7 @@ def with_phantoms(evaluation: Evaluation, features: Sequence[str], each: int) ->
     groups, removable = dict(evaluation.groups), Removable(evaluation.groups)
     places = Removable.places(evaluation.groups)
     inputs, background, baseline = [evaluation.inputs], [evaluation.background], [evaluation.baseline]
+    index = list(evaluation.index)
     width = evaluation.inputs.shape[-1]
     for name in features:
         removed = removable.named(name)
@@ -205,9 +206,11 @@ def with_phantoms(evaluation: Evaluation, features: Sequence[str], each: int) ->
             for feature in removed.features:
                 last = width + len(evaluation.groups[feature])
                 groups[f"{PHANTOM}{number} of {name}: {feature}"] = tuple(range(width, last))
+                index += [width] if evaluation.groups[feature][0] in evaluation.index else []
                 width = last
     return replace(evaluation, inputs=torch.cat(inputs, -1), background=torch.cat(background, -1),
-                   baseline=torch.cat(baseline, -1), groups=groups, pre_activations=None)
+                   baseline=torch.cat(baseline, -1), groups=groups, pre_activations=None,
+                   index=tuple(index))
 
 
 def severed(networks: Ensemble, nodes: Nodes) -> Tensor:

@@ -131,7 +131,7 @@ def moves(networks: Ensemble, nodes: Nodes, rows: Evaluation) -> Arrays:
     before = explained_output(native, explained)
     grid = torch.stack([
         explained_output(networks.outputs_with(inputs, nodes, values[:, None].expand(-1, count, -1)), explained)
-        for values in node_grid(rows.background, nodes, rows.seed)])
+        for values in node_grid(rows.background, nodes, rows.seed, rows.index)])
     flips = np.full(len(networks), np.nan) if task == "regression" else \
         flip_rate(predicted_class(native, task), predicted_class(shuffled, task)).numpy(force=True)
     return {
@@ -148,14 +148,17 @@ def node_values(inputs: Tensor, nodes: Nodes) -> Tensor:
     return inputs.gather(2, nodes.index[:, None].expand(-1, inputs.shape[1], -1))
 
 
-def node_grid(training: Tensor, nodes: Nodes, seed: int) -> Tensor:
+def node_grid(training: Tensor, nodes: Nodes, seed: int, index: Sequence[int] = ()) -> Tensor:
     """Values that the nodes are moved to, `[7, members, group]`.
 
-    A single node takes its training quantiles; a group, whose columns only make sense together, the values of seven
-    training rows drawn at random.
+    A single node takes its training quantiles, one of the columns `index` the nearest value that occurs; a group, whose
+    columns only make sense together, the values of seven training rows drawn at random.
     """
     values = node_values(training, nodes)
     quantiles = torch.quantile(values, values.new_tensor(QUANTILES), dim=1)
+    if index:
+        occurring = torch.quantile(values, values.new_tensor(QUANTILES), dim=1, interpolation="nearest")
+        quantiles = torch.where(torch.isin(nodes.index, nodes.index.new_tensor(index)), occurring, quantiles)
     rows = torch.randint(values.shape[1], (len(QUANTILES),), generator=torch.Generator().manual_seed(seed))
     single = (nodes.repeats.sum(1) == nodes.index.shape[1] - 1)[None, :, None]
     return torch.where(single, quantiles, values[:, rows].transpose(0, 1))

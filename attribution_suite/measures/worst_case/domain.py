@@ -1,5 +1,6 @@
 """Where a feature may go: what training has shown of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,18 +25,21 @@ class Domain:
     complete: bool = True
 
     @classmethod
-    def of(cls, values: Tensor, flags: bool = True) -> "Domain":
+    def of(cls, values: Tensor, flags: bool = True, index: Sequence[bool] | None = None) -> "Domain":
         """From the group's values in the training rows, `[rows, g]`.
 
         A column of at most two values (a category's indicator, a 'missing' flag, a constant) is a flag: flags take the
         patterns that occur. One other column is a number: it takes its whole range with every pattern, but where all
         rows of a pattern share one value of it: the fill of a missing number stays what it is. Several numbers: the
         rows' joint values, at most `SEARCH_VALUES` of them, evenly spread over the rows as sorted.
+        `index` `[g]`: which columns hold a category's number; they are flags, whatever they hold.
         Without `flags` (a hidden unit, that is zero on nearly all rows) two values are the ends of a number's range.
         """
         values = values.double()
         least, most = values.amin(0), values.amax(0)
         varied = ((values != least) & (values != most)).any(0) if flags else least < most
+        if index is not None:
+            varied &= ~torch.tensor(index)
         numbers = varied.nonzero()[:, 0].tolist()
         if not numbers:
             return cls.finite(_distinct(values)[0])
@@ -60,9 +64,12 @@ class Domain:
         return cls(patterns, None, none, none, complete)
 
     def sampled(self) -> "Domain":
-        """A finite part of it: `SEARCH_POINTS` evenly spaced values of the number, its ends among them."""
+        """A finite part of it: `SEARCH_POINTS` evenly spaced values of the number, its ends among them.
+
+        All of it where there is no number.
+        """
         if self.number is None:
-            return Domain.finite(self.patterns, complete=False)
+            return self
         share = torch.linspace(0, 1, SEARCH_POINTS, dtype=self.low.dtype)
         values = torch.lerp(self.low[:, None], self.high[:, None], share)
         patterns = self.patterns[:, None].repeat(1, SEARCH_POINTS, 1)

@@ -1,5 +1,6 @@
 """The worst case of every network of an ensemble, by the method that fits it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import torch
@@ -35,13 +36,14 @@ class Worst:
 
 
 def worst_case(networks: Ensemble, inputs: Tensor, training: Tensor, nodes: Nodes, task: Task, delta: Tensor,
-               flags: bool = True) -> WorstCase:
+               flags: bool = True, index: Collection[int] = ()) -> WorstCase:
     """The most that moving each member's own `nodes`, and nothing else, moves its outputs on `inputs`.
 
     `inputs` `[rows, features]` are the rows looked at, `training` `[training rows, features]` says where the nodes may
-    go (`Domain.of`, which reads `flags`); either may be `[members, rows, features]` (a hidden layer's units, of the
-    networks' tail). `delta` `[members]`: moves of f above it matter; only an 'enclosure' reads it, and is refined for
-    it. Computed on the CPU, a perceptron in float64 on its stored weights.
+    go (`Domain.of`, which reads `flags`; columns in `index` hold a category's number); either may be
+    `[members, rows, features]` (a hidden layer's units, of the networks' tail). `delta` `[members]`: moves of f above
+    it matter; only an 'enclosure' reads it, and is refined for it. Computed on the CPU, a perceptron in float64 on its
+    stored weights.
 
     Raises InputError, naming network and row, for outputs that are not finite.
     """
@@ -51,12 +53,12 @@ def worst_case(networks: Ensemble, inputs: Tensor, training: Tensor, nodes: Node
     finite_outputs(networks, inputs, "test")
     domains: dict[tuple[int, ...], Domain] = {}
     results, width = [], nodes.index.shape[1]
-    for member, index in enumerate(nodes.index.tolist()):
-        columns = tuple(dict.fromkeys(index))
+    for member, group in enumerate(nodes.index.tolist()):
+        columns = tuple(dict.fromkeys(group))
         key = columns if training.dim() == 2 else (member, *columns)
         if key not in domains:
             seen = training if training.dim() == 2 else training[member]
-            domains[key] = Domain.of(seen[:, list(columns)], flags)
+            domains[key] = Domain.of(seen[:, list(columns)], flags, [column in index for column in columns])
         rows = inputs if inputs.dim() == 2 else inputs[member]
         worst = _of_one(networks.select([member]), rows, torch.tensor(columns), domains[key], task,
                         float(delta[member]), member)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.outputs import explained_output
-from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.wide import wide_view
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.seeding import seeded
@@ -71,8 +70,7 @@ class Call:
 
     def _alone(self, networks: Ensemble, evaluation: Evaluation) -> Tensor:
         """The call on the module of the only network, as a user of Captum makes it."""
-        module = networks.to_sequential() if isinstance(networks, Perceptrons) else networks.to_module()
-        network: Any = module.eval().requires_grad_(False)
+        network: Any = networks.to_sequential().eval().requires_grad_(False)
         inputs, baselines = (values if values.dim() == 2 else values[0]
                              for values in (evaluation.inputs, self._baselines(evaluation)))
         target: Any = None if evaluation.explained is None else evaluation.explained[0]

@@ -80,8 +80,9 @@ class Asked:
             at = range(1)
         inside = self.scores_units or self.explains_unit
         outputs: Reads = "gradients" if inner.shared == "wide" else "network"
+        units: Reads = "unit activations" if inner.hooks else "units"
         return ScorerTraits(
-            reads="layers" if inside else "activations" if inner.hooks else outputs, below=self.scores_units, at=at,
+            reads=units if inside else "activations" if inner.hooks else outputs, below=self.scores_units, at=at,
             zero_on_zero_weights=inner.zero, draws=self.entry.draws or inner.draws,
             rows="lime_rows" if inner.slow or (self.tunnel and inner.points == "baselines") else None,
             baseline="distribution" if takes_distribution(kind) else "zero" if takes_baseline(kind) else "",

@@ -27,8 +27,8 @@ class PointsAtTheirValue(QuartileDiscretizer):  # type: ignore[misc]
 class Table:
     """The encoded rows as `lime` takes them, a column a feature: `rows` and `training`, `categorical` columns.
 
-    A group of columns, and a column of two values at most, is a category: the number of its pattern in training; a
-    pattern that is not there has the number of the row that has it, behind all of these.
+    A group of columns, a column of indices, and one of two values at most, is a category: the number of its pattern in
+    training; a pattern that is not there has the number of the row that has it, behind all of these.
     """
 
     def __init__(self, evaluation: Evaluation, published: bool) -> None:
@@ -37,7 +37,7 @@ class Table:
         self.width, self.patterns, tables = training.shape[1], {}, []
         for number, columns in enumerate(self.groups):
             patterns = np.unique(training[:, columns], axis=0)
-            if len(columns) == 1 and (len(patterns) > 2 or published):
+            if len(columns) == 1 and columns[0] not in evaluation.index and (len(patterns) > 2 or published):
                 tables.append([values[:, columns[0]] for values in (training, rows)])
                 continue
             self.patterns[number] = np.concatenate([patterns, rows[:, columns]])
@@ -78,7 +78,8 @@ def lime(network: nn.Module, evaluation: Evaluation, rows: Sequence[int], sample
     and its discretiser is `PointsAtTheirValue`. In float64 but the network.
     """
     table, explainer = made_once("lime package", (evaluation.background, evaluation.inputs),
-                                 (dict(evaluation.groups), published), lambda: _explainer(evaluation, published))
+                                 (dict(evaluation.groups), published, evaluation.index),
+                                 lambda: _explainer(evaluation, published))
     coefficients = np.empty((len(rows), len(evaluation.groups)))
     for place, row in enumerate(rows):
         output = 0 if evaluation.explained is None else int(evaluation.explained[0, row])
