@@ -165,7 +165,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           outputs: str | None = None, output: int | str | None = None, training: "Training | None" = None,
           fit: "Fit | None" = None, target: str | None = None,
           task: str | None = None, remove: str | Sequence[str | Sequence[str]] | None = None,
-          removals: Sequence[str] | None = None,
+          removals: str | Sequence[str] | None = None,
           scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
           pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
           inside: str | int | None = None, seeds: int | None = None, rows: int | None = None,
@@ -193,7 +193,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     `remove`: features (or 'unit:3' of a hidden `layer`), 'top:K' or 'all'; default: what each data set declares.
     Several that are removed together, from one network, are a list of their names, or 'sex+race'.
     `removals`, `scorers`: which methods, options behind a name if you like (`integrated_gradients?steps=100`); default:
-    all removals, the scorers of the main job (['all']: the whole catalogue). A scorer may be any of Captum's, by name
+    the removals and scorers of the main job (['all']: the whole catalogue). A scorer may be any of Captum's, by name
     (`captum:KernelShap`), class or object. `inside`: 'all' hidden layers, or one, to look into.
     `profile`: 'quick' or 'full', whose numbers `seeds` … `tuning` replace: networks trained, test rows explained,
     training rows that scorers may draw from, rows and samples of LIME, fine-tuning epochs as a fraction.

@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--remove", action="append", metavar="a,b+c|top:K|all",
                      help="what to remove, b+c together (default: what the data set declares); may be repeated")
     run.add_argument("--removals", type=_names, metavar="A,B?opt=1",
-                     help="removal methods, with options if you like (default: all)")
+                     help="removal methods, with options if you like (default: the main job's; all: every one)")
     run.add_argument("--tuning", type=float, metavar="F", help="fine-tuning epochs as a fraction of the full budget")
     run.add_argument("--delta", type=float, default=0.01, metavar="D",
                      help="the largest move of the output that counts as none, as a part of its standard deviation")
@@ -239,7 +239,8 @@ def _list(arguments: argparse.Namespace) -> int:
         for name in [*family.names, *family.patterns]}
     width = max(map(len, meanings))
     for name, meaning in meanings.items():
-        print(f"{name:{width}}  {meaning}")
+        declared = f" {REMOVALS.load(name).traits}" if arguments.family == "removals" else ""
+        print(f"{name:{width}}  {meaning}{declared}")
     return 0
 
 

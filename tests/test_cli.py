@@ -108,6 +108,8 @@ def test_list_says_what_each_name_means(suite: Call, family: str, names: list[st
     found = [line.split(maxsplit=1) for line in out.splitlines()]
     assert (status, err) == (0, []) and [each[0] for each in found] == names
     assert all(len(each) == 2 and len(each[1]) > 10 for each in found)
+    if family == "removals":  # what each aims at and when it needs the column
+        assert all(each[1].endswith(str(REMOVALS.load(each[0]).traits)) for each in found)
 
 
 # Words after `run iris`, and what the one line says.

@@ -1,6 +1,7 @@
 """Every removal through one table of cases; constants; a known truth that all methods must end at."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,10 +24,11 @@ from removal_cases import (
 
 from attribution_suite import load_dataset, train
 from attribution_suite import remove as api_remove
-from attribution_suite.auditing.spec import PROFILES
+from attribution_suite.auditing.spec import PROFILES, make_spec
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
+from attribution_suite.errors import InputError
 from attribution_suite.measures.worst_case.domain import SEARCH_VALUES
 from attribution_suite.measures.worst_case.measure import worst_case
 from attribution_suite.networks.architecture import Architecture
@@ -48,9 +50,29 @@ from attribution_suite.removals.subset_fold import SubsetFold
 def test_a_method_declares_what_it_is(name: str) -> None:
     method = REMOVALS.load(name)()
     assert method.name == name
-    assert isinstance(method.traits, RemovalTraits)
-    if method.traits.reads == "in training":  # what it trains on, a baseline can be refitted to
+    traits = method.traits
+    assert isinstance(traits, RemovalTraits)
+    assert traits.aims in ("direct", "marginal") and traits.reads in ("never", "in training", "at inference")
+    assert all(type(flag) is bool for flag in (traits.exact, traits.tuned, traits.control, traits.default))
+    assert not (traits.exact and traits.reads == "at inference")  # its output changes with x_j by design
+    assert set(traits.published) <= {field.name for field in fields(REMOVALS.load(name))}
+    if traits.reads == "in training" and not traits.exact:  # what it trains on, a baseline can be refitted to
         assert method.replacement() is not None
+
+
+def test_a_run_does_the_default_removals_or_every_one() -> None:
+    declared = {name: REMOVALS.load(name).traits for name in REMOVALS.names}
+    every = [name for name in REMOVALS.names if not declared[name].control]
+    short = [name for name in every if declared[name].default]
+    assert list(make_spec(["iris"]).removals) == short and REFERENCE in short
+    assert list(make_spec(["iris"], removals=["all"]).removals) == every
+    assert list(make_spec(["iris"], removals="all").removals) == every
+    assert make_spec(["iris"], removals=["constant? constant = zero", "constant?constant=zero"]).removals == (
+        "constant?constant=zero",)
+    refused: tuple[Any, ...] = ("fold", {"fold"}, ["fold", 3])
+    for wrong in refused:
+        with pytest.raises(InputError, match="option 'removals' is a list of names"):
+            make_spec(["iris"], removals=wrong)
 
 
 @by_case
@@ -185,7 +207,7 @@ def test_every_method_spends_its_own_budget(method: Removal) -> None:
     trained = method.remove(case.networks, case.nodes, replace(case.setting, training=training, tuning=tuning))
     spent = set(trained.steps.tolist())
     assert spent == {3} if method.name == REFERENCE else spent in ({0}, {5})
-    assert method.traits.reads == "never" or spent == {5}
+    assert method.traits.exact or method.traits.reads != "in training" or spent == {5}
 
 
 def test_a_budget_of_steps_is_that_of_fine_tuning_too() -> None:

@@ -11,10 +11,9 @@ from attribution_suite.datasets import DATASETS, is_file_name
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.options import checked_options, name_sets, names, positive, whole_number, word
-from attribution_suite.registry import canonical
-from attribution_suite.removals import REMOVALS
-from attribution_suite.scorers import SCORERS
-from attribution_suite.scorers.choice import Choice, asked, check_baseline, refusal_at, scorers_at, traits_of
+from attribution_suite.removals import REMOVALS, removal
+from attribution_suite.scorers import SCORERS, choice
+from attribution_suite.scorers.choice import Choice, check_baseline, refusal_at, scorers_at, traits_of
 
 MAIN_JOB = ("boston", "iris", "heart", "prudential")
 NUMBERS = {"seeds": 1, "rows": 2, "lime_rows": 1, "lime_samples": 10, "background": 10}  # a profile's, each at least
@@ -80,10 +79,10 @@ class Spec:
         for request in self.requests:
             if not request.in_memory and not is_file_name(request.name) and request.name not in DATASETS.names:
                 raise unknown_name("data set", request.name, [*DATASETS.names, "FILE.csv"])
-        for removal in self.removals:
-            checked_options(REMOVALS, removal, {})
-            if REMOVALS.load(removal).traits.control:
-                raise InputError(f"option 'removals': {removal} removes nothing: it runs by itself beside every method "
+        for name in self.removals:
+            checked_options(REMOVALS, name, {})
+            if REMOVALS.load(name).traits.control:
+                raise InputError(f"option 'removals': {name} removes nothing: it runs by itself beside every method "
                                  "that fine-tunes, as stochastic_tuning does; leave it out")
         for scorer in self.scorers:
             Choice.of(scorer, self.profile)
@@ -124,7 +123,7 @@ class Spec:
 
 
 def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: str | None = None,
-              remove: str | Sequence[str | Sequence[str]] | None = None, removals: Sequence[str] | None = None,
+              remove: str | Sequence[str | Sequence[str]] | None = None, removals: str | Sequence[str] | None = None,
               scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
               pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int = 0,
               inside: str | int | None = None, in_memory: Collection[str] = (), decoy: bool = True,
@@ -138,9 +137,10 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
     `inside`: the hidden layer to look into, or 'all', which a full audit does unasked.
     `in_memory`: which names are tables that the caller has; `decoy`: a column of noise joins every table (not where the
     networks are the caller's own, which know no such column). Options may follow the name of a scorer or removal
-    (`integrated_gradients?steps=100`); a scorer may be a class or an object of Captum. `information`: the profile's
-    name if it is not given, for a quick audit asks the quick questions, a full one all of them. `overrides`: numbers of
-    the profile (None keeps the profile's). Raises InputError for an unknown option.
+    (`integrated_gradients?steps=100`); a scorer may be a class or an object of Captum. `removals` and `scorers`: None
+    asks the catalogue's defaults, ['all'] all of it. `information`: the profile's name if it is not given, for a quick
+    audit asks the quick questions, a full one all of them. `overrides`: numbers of the profile (None keeps the
+    profile's). Raises InputError for an unknown option.
     """
     for option in overrides:
         if option not in NUMBERS:
@@ -157,9 +157,8 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
                     for name in datasets or MAIN_JOB)
     return Spec(
         requests,
-        tuple(name for name in REMOVALS.names if not REMOVALS.load(name).traits.control) if removals is None
-        else tuple(dict.fromkeys(map(canonical, names("removals", removals)))),
-        names("scorers", asked(scorers)),
+        removal.asked(removals),
+        names("scorers", choice.asked(scorers)),
         replace(PROFILES[profile], **numbers),
         layer,
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),

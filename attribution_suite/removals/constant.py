@@ -31,7 +31,7 @@ class Constant:
 
     constant: Kind = "mean"
     name: ClassVar[str] = "constant"
-    traits: ClassVar[RemovalTraits] = RemovalTraits()
+    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training")
 
     def __post_init__(self) -> None:
         check_one_of(self, "constant", get_args(Kind))

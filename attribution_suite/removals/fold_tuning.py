@@ -20,7 +20,7 @@ class Fold:
     """
 
     name: ClassVar[str] = "fold"
-    traits: ClassVar[RemovalTraits] = RemovalTraits()
+    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training")
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """The closed form."""
@@ -39,7 +39,7 @@ class FoldTuning:
     """
 
     name: ClassVar[str] = "fold_tuning"
-    traits: ClassVar[RemovalTraits] = RemovalTraits(tuned=True)
+    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training", tuned=True)
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes from the closed form."""

@@ -17,6 +17,8 @@ from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.refit import Refit
 from attribution_suite.networks.target_scale import cold_start
 from attribution_suite.networks.training import Trained, train
+from attribution_suite.options import names
+from attribution_suite.registry import canonical
 from attribution_suite.removals import REMOVALS
 
 
@@ -75,12 +77,14 @@ class Setting:
 class RemovalTraits:
     """What a method declares of itself.
 
-    `aims`: 'direct' (the output stops changing with x_j) or 'marginal' (its proxies are taken out too). `reads` x_j:
-    'never', 'in training', or 'at inference'. `exact`: after it the output does not change with x_j at all; a method
+    `aims`: 'direct' (the output stops changing with x_j) or 'marginal' (its proxies are taken out too). `reads` says
+    when the edit needs values of x_j: 'never', 'in training' (its training rows; the edited network needs none), or
+    'at inference' (every new row's). `exact`: after it the output does not change with x_j at all; a method
     that only trains the dependence down says False. `tuned`: it fine-tunes from the original's weights within
     `Setting.tuning`, so that its cost is read net of the sham's. `control`: it removes nothing; an
-    audit runs it by itself, not as one of `removals`. `published`: the options under which it is what its source
-    published, where the default corrects that; an audit with the preset 'published' takes them.
+    audit runs it by itself, not as one of `removals`. `default`: an audit that names no removals does it. `published`:
+    the options under which it is what its source published, where the default corrects that; an audit with the preset
+    'published' takes them.
     """
 
     aims: Literal["direct", "marginal"] = "direct"
@@ -88,7 +92,15 @@ class RemovalTraits:
     exact: bool = True
     tuned: bool = False
     control: bool = False
+    default: bool = True
     published: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """What the method declares, in words: for `attribution-suite list removals` and the reference."""
+        if self.control:
+            return "A control: it removes nothing."
+        left = "No direct effect is left." if self.exact else "Some direct effect may be left."
+        return f"Aims: {self.aims}. Reads x_j: {self.reads}. {left}" + ("" if self.default else " Not a default.")
 
 
 class Removal(Protocol):
@@ -106,10 +118,24 @@ class Removal(Protocol):
         ...
 
 
-def inapplicable(names: Sequence[str], networks: Ensemble) -> dict[str, str]:
+def asked(removals: object) -> tuple[str, ...]:
+    """What an audit does: the removals that are named, the default ones for None, every one for 'all' or ['all'].
+
+    Raises InputError for what is no list of names.
+    """
+    everything = removals is None or (isinstance(removals, str) and removals == "all")
+    named = ("all",) if everything else names("removals", removals)
+    if named != ("all",):
+        return tuple(dict.fromkeys(map(canonical, named)))
+    traits = {name: REMOVALS.load(name).traits for name in REMOVALS.names}
+    return tuple(name for name, declared in traits.items()
+                 if not declared.control and (declared.default or removals is not None))
+
+
+def inapplicable(removals: Sequence[str], networks: Ensemble) -> dict[str, str]:
     """Which removals cannot be done to these networks, and why: fine-tuning needs gradients."""
     reason = networks.refusal("gradients")
-    return {name: reason for name in names if reason and REMOVALS.load(name).traits.tuned}
+    return {name: reason for name in removals if reason and REMOVALS.load(name).traits.tuned}
 
 
 def edited(networks: Ensemble, started: float) -> Trained:

@@ -32,7 +32,7 @@ class SubsetFold:
     nodes: int = 5
     search: Search = "omp"
     name: ClassVar[str] = "subset_fold"
-    traits: ClassVar[RemovalTraits] = RemovalTraits()
+    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training")
 
     def __post_init__(self) -> None:
         check_whole(self, 1, "nodes")

@@ -33,7 +33,7 @@ class SubsetFoldDynamicProgramme:
 
     nodes: int = 3
     name: ClassVar[str] = "subset_fold_dp"
-    traits: ClassVar[RemovalTraits] = RemovalTraits()
+    traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training")
 
     def __post_init__(self) -> None:
         check_whole(self, 1, "nodes")

@@ -84,8 +84,7 @@ def _described(family: Registry) -> Iterable[tuple[str, str]]:
 def _declared(traits: object) -> str:
     """What a scorer or removal declares of itself, in words."""
     if isinstance(traits, RemovalTraits):
-        left = "No direct effect is left" if traits.exact else "Some direct effect may be left"
-        return f"Aims: {traits.aims}. Reads x_j: {traits.reads}. {left}."
+        return str(traits)
     if isinstance(traits, ScorerTraits):
         baseline = f" Baseline: {traits.baseline}." if traits.baseline else ""
         return f"Reads: {traits.reads}.{baseline}" + (" Hidden units only." if traits.below else "")
