@@ -7,6 +7,7 @@ import pytest
 import torch
 from cases import CASES, Case
 from removal_cases import REPLACING, by_method, make_split
+from scipy import stats
 from torch import Tensor
 
 from attribution_suite.auditing.work.score import with_replaced_background
@@ -89,6 +90,19 @@ def test_inversion_mirrors_half_the_rows_about_the_training_mean() -> None:
     native = (inverted == block.values).all(1)
     assert torch.equal(inverted[~native], mirrored[~native])
     assert 0.4 < native.float().mean() < 0.6
+
+
+def test_inversion_makes_a_category_another_one_of_the_data() -> None:
+    """It says nothing of the native one: each is seen by its frequency, whatever was there."""
+    block = block_of([1, 2, 3, 4], rows=400)
+    inverted = InversionTuning().replacement()(block)
+    assert is_row_of(inverted[:, :3], block.table[:, :3]).all()
+    native, seen = block.values[:, :3].argmax(1), inverted[:, :3].argmax(1)
+    counts = torch.stack([seen[native == c].bincount(minlength=3) for c in range(3)]).numpy()
+    assert stats.chi2_contingency(counts).pvalue > 0.01 and (counts > 20).all()
+    mirrored = 2 * block.table[:, 3].mean() - block.values[:, 3]
+    number = inverted[:, 3]
+    assert (torch.isclose(number, mirrored, atol=1e-5) | (number == block.values[:, 3])).all()  # beside it
 
 
 def test_published_inversion_doubles_the_spread() -> None:

@@ -47,8 +47,9 @@ class Batch:
 class ReplacedColumns:
     """Which columns are replaced for some member, and where each member's own are among them.
 
-    `columns` `[columns]`; `groups` `[seeds, variants, group]`: each member's own among them; `place`
-    `[members × group]`: the flat position in `[seeds, columns]`.
+    `columns` `[columns]`: those of every distinct group, one group after the other, so that a column that two groups
+    share is there twice: given the other inputs it may have another value in each. `groups` `[seeds, variants, group]`:
+    each member's own among them; `place` `[members × group]`: the flat position in `[seeds, columns]`.
     """
 
     columns: Tensor
@@ -58,10 +59,13 @@ class ReplacedColumns:
     @classmethod
     def of(cls, nodes: Nodes, seeds: int) -> "ReplacedColumns":
         """From the nodes of seed-major members."""
-        columns, position = nodes.index.unique(return_inverse=True)
-        groups = position.view(seeds, -1, position.shape[1])
-        first = len(columns) * torch.arange(seeds, device=position.device)
-        return cls(columns, groups, (groups + first[:, None, None]).flatten())
+        distinct, which = nodes.index.unique(dim=0, return_inverse=True)
+        kept = ~Nodes(distinct).repeats
+        position = kept.flatten().cumsum(0).view(kept.shape) - 1
+        position = torch.where(kept, position, position[:, :1])
+        groups = position[which].view(seeds, -1, position.shape[1])
+        first = int(kept.sum()) * torch.arange(seeds, device=groups.device)
+        return cls(distinct[kept], groups, (groups + first[:, None, None]).flatten())
 
 
 class Backward(ABC):

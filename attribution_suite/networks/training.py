@@ -19,6 +19,10 @@ from attribution_suite.networks.stopping import History, Stopping
 from attribution_suite.networks.target_scale import TargetScale
 
 
+# Whether a goal that was set for tuning was reached on validation rows; '' where none was set.
+GOALS = ("", "reached", "reached by search", "not reached")
+
+
 @dataclass(frozen=True)
 class Trained:
     """Trained networks.
@@ -26,7 +30,8 @@ class Trained:
     `training_loss`, `validation_loss` `[epochs, members]`, NaN after a member stopped; `steps` `[members]`: optimiser
     steps until the kept weights; `seconds` of the whole ensemble; `history` `[recorded epochs, members, hidden,
     features]`: the first layer's weights after epoch k, 2k, … (`record_every` k), NaN after a member stopped; None if
-    not asked for.
+    not asked for. `goal` `[members]`: of a method that tunes towards a goal, where in `GOALS` each member ended; None
+    for any other.
     """
 
     networks: Ensemble
@@ -35,6 +40,7 @@ class Trained:
     steps: Tensor
     seconds: float = field(compare=False, default=0.0)
     history: Tensor | None = None
+    goal: Tensor | None = None
 
 
 def train(networks: Ensemble, train: Split, validation: Split, task: Task, training: Training, seeds: Sequence[int],
