@@ -4,6 +4,7 @@ import pytest
 
 from attribution_suite.registry import Registry
 from attribution_suite.removals import REFERENCE, REMOVALS, SHAM
+from attribution_suite.removals.conditional_tuning import ConditionalTuning
 from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.fold_tuning import Fold, FoldTuning
 from attribution_suite.removals.inversion_tuning import InversionTuning
@@ -38,7 +39,7 @@ SCORING: tuple[type[Scorer], ...] = (
     GradientShap, InputXGradient, Saliency, FeatureAblation, ShapleySampling, LayerConductance, Permutation, Lime,
     XGBoostGain, XGBoostGainSurrogate, XGBoostShap, XGBoostShapSurrogate, Weights, UnitSignificance, Random)
 REMOVING: tuple[type[Removal], ...] = (
-    Retrain, StochasticTuning, InversionTuning, ShuffleTuning, FoldTuning, Fold, SubsetFold,
+    Retrain, StochasticTuning, InversionTuning, ShuffleTuning, ConditionalTuning, FoldTuning, Fold, SubsetFold,
     SubsetFoldDynamicProgramme, Constant, Sham)
 
 

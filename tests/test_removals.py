@@ -37,6 +37,7 @@ from attribution_suite.networks.batches import Block
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.removals import REFERENCE, REMOVALS
+from attribution_suite.removals.conditional_tuning import ConditionalTuning
 from attribution_suite.removals.constant import GRID, Constant
 from attribution_suite.removals.fold_tuning import Fold
 from attribution_suite.removals.inversion_tuning import InversionTuning
@@ -306,7 +307,8 @@ def test_without_the_feature_its_proxy_takes_over_exactly(r: float) -> None:
 
 
 @pytest.mark.parametrize("r", [0.0, 0.8])
-@by_method([StochasticTuning(), StochasticTuning(published=True), ShuffleTuning(), InversionTuning()])
+@by_method([StochasticTuning(), StochasticTuning(published=True), ShuffleTuning(), InversionTuning(),
+            ConditionalTuning()])
 def test_tuning_to_convergence_ends_near_retraining(method: Removal, r: float) -> None:
     np.testing.assert_allclose(coefficients_after(method, r, LONG), [0, 2 * r, 1], atol=0.15)
 

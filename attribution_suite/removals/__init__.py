@@ -9,6 +9,7 @@ REMOVALS = Registry("removal", {
     "stochastic_tuning": f"{_HERE}.stochastic_tuning:StochasticTuning",
     "inversion_tuning": f"{_HERE}.inversion_tuning:InversionTuning",
     "shuffle_tuning": f"{_HERE}.shuffle_tuning:ShuffleTuning",
+    "conditional_tuning": f"{_HERE}.conditional_tuning:ConditionalTuning",
     "fold_tuning": f"{_HERE}.fold_tuning:FoldTuning",
     "fold": f"{_HERE}.fold_tuning:Fold",
     "subset_fold": f"{_HERE}.subset_fold:SubsetFold",
