@@ -22,6 +22,7 @@ from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.inversion_tuning import InversionTuning
 from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, edited
+from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 from attribution_suite.removals.subset_fold import SubsetFold
 from attribution_suite.removals.subset_fold_dp import SubsetFoldDynamicProgramme
@@ -113,7 +114,7 @@ class Untouched:
 METHODS: list[Removal] = [
     *(REMOVALS.load(name)() for name in REMOVALS.names), SubsetFold(2), SubsetFold(2, "exhaustive"),
     SubsetFoldDynamicProgramme(2), Constant("zero"), Constant("best"), StochasticTuning(published=True),
-    InversionTuning(published=True), Untouched()]
+    InversionTuning(published=True), ShuffleTuning(then="fold"), Untouched()]
 EXACT = [method for method in METHODS if method.traits.exact]
 REPLACING = [method for method in METHODS if method.replacement() is not None]
 by_case = pytest.mark.parametrize("case", NAMES)

@@ -31,11 +31,13 @@ from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split
 from attribution_suite.errors import InputError
 from attribution_suite.measures.worst_case.domain import SEARCH_VALUES
+from attribution_suite.measures.worst_case.lines import effect_output
 from attribution_suite.measures.worst_case.measure import worst_case
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.batches import Block
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.networks.training import GOALS
 from attribution_suite.removals import REFERENCE, REMOVALS
 from attribution_suite.removals.conditional_tuning import ConditionalTuning
 from attribution_suite.removals.constant import GRID, Constant
@@ -46,6 +48,7 @@ from attribution_suite.removals.retrain import Retrain
 from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 from attribution_suite.removals.subset_fold import SubsetFold
+from attribution_suite.removals.tuning import UNTIL_BUDGETS
 
 # What holds for every method of the catalogue, whatever it claims.
 
@@ -226,6 +229,50 @@ def test_a_budget_of_steps_is_that_of_fine_tuning_too() -> None:
     expected = ShuffleTuning().remove(networks, Nodes.of([iris.columns("petal_width")]), setting)
     assert (expected.steps == 3).all()
     assert all(map(torch.equal, short.tensors, expected.networks.tensors))
+
+
+# What methods that tune on replaced columns may be asked.
+
+@pytest.mark.parametrize("case", [NAMES[0], NAMES[-1]])
+def test_then_folds_what_tuning_left(case: str) -> None:
+    given_case = removal_case(case).briefly()
+    tuned = remove(ShuffleTuning(), given_case)
+    folded = Fold().remove(tuned, given_case.nodes, given_case.setting).networks
+    ended = remove(ShuffleTuning(then="fold"), given_case)
+    assert all(map(torch.equal, ended.tensors, folded.tensors)) and not torch.equal(ended.weights[0], tuned.weights[0])
+    assert ShuffleTuning(then="fold").traits.exact and not ShuffleTuning().traits.exact
+
+
+@pytest.mark.parametrize(("case", "until"), [(NAMES[0], 0.8), (NAMES[-1], 0.3)])
+def test_until_goes_on_until_the_worst_case_is_small_or_says_that_it_is_not(case: str, until: float) -> None:
+    given_case = removal_case(case).briefly()
+    setting, variants = given_case.setting, len(GROUPS)
+    rows, training = setting.validation.inputs, setting.train.inputs
+    if rows.dim() == 3:
+        rows, training = rows.repeat_interleave(variants, 0), training.repeat_interleave(variants, 0)
+    spread = torch.stack([effect_output(given_case.networks.select([e]).outputs(rows if rows.dim() == 2 else rows[e]))
+                          .std(1, correction=0).max() for e in range(len(given_case.networks))])
+    trained = ShuffleTuning(until=until).remove(given_case.networks, given_case.nodes, setting)
+    worst = worst_case(trained.networks, rows, training, given_case.nodes, setting.task, until * spread,
+                       flags=rows.dim() == 2)
+    below = worst.effect <= until * spread
+    goals = [GOALS[place] for place in trained.goal.tolist()]
+    assert [goal.startswith("reached") for goal in goals] == below.tolist()
+    assert [goal == "reached" for goal in goals] == (worst.bound <= until * spread).tolist()  # a search bounds nothing
+    each = setting.tuning.epochs * 10  # steps: 320 rows in batches of 32
+    assert len(set(trained.steps.tolist())) > 1 and (trained.steps % each == 0).all() and below.any()
+    never = ShuffleTuning(until=1e-9).remove(given_case.networks, given_case.nodes, setting)
+    assert {GOALS[place] for place in never.goal.tolist()} == {"not reached"}
+    assert (never.steps == UNTIL_BUDGETS * each).all()
+    assert len(never.training_loss) == UNTIL_BUDGETS * setting.tuning.epochs
+    there = ShuffleTuning(until=1e9).remove(given_case.networks, given_case.nodes, setting)
+    assert not there.steps.any() and all(map(torch.equal, there.networks.tensors, given_case.networks.tensors))
+
+
+@pytest.mark.parametrize("options", [{"then": "drop"}, {"until": 0}, {"until": "soon"}])
+def test_options_of_tuning_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"option '{next(iter(options))}' of shuffle_tuning must be"):
+        ShuffleTuning(**options)
 
 
 # The constants.

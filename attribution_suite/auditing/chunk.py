@@ -162,7 +162,8 @@ class TuneSham:
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
         """Rows of training and outcomes."""
         yield "training", frames.training(arrays, self.members)
-        yield "outcomes", frames.sham(arrays, finished(self.originals, store).arrays, self.members)
+        yield "outcomes", frames.sham(arrays, finished(self.originals, store).arrays, self.subject.budget,
+                                      self.members)
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,7 @@ class RemoveFeatures:
             yield "metrics", metric_frames.metrics(self.subject, arrays, originals, members)
         yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
         tuned: bool = REMOVALS.load(self.removal).traits.tuned
-        yield "outcomes", frames.outcomes(arrays, retrained, originals, tuned, members)
+        yield "outcomes", frames.outcomes(arrays, retrained, originals, tuned, self.subject.budget, members)
         yield from frames.information(arrays, members)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
+from attribution_suite.conclusions.numbers import percent
 from attribution_suite.measures.statistics import equivalence, split_mean, student_mean
 from attribution_suite.removals import SHAM
 from attribution_suite.tables.audit import ORIGINAL
@@ -26,7 +27,9 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     `seconds` is that of one network. `cost_net`: `net_costs`, what the removal costs beyond training on;
     `cost_equivalent`: `no_difference` of these. NaN where a value does not exist (flips in regression) and where a
     network of the row was not measured, never zero. A removal that failed for a feature has a row of NaN. `seeds`: how
-    many networks have results; `splits`: of how many splits. `simulated` names the data sets whose rows are a stand-in.
+    many networks have results; `splits`: of how many splits. `note`: that a tuned method had a shortened budget, and
+    whether the goal that was set for it was reached; else ''. `simulated` names the data sets whose rows are a
+    stand-in.
     """
     outcomes = unit_ranks(tables["outcomes"])
     edited = edits(outcomes)
@@ -36,6 +39,7 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     facts = facts.set_index([*UNIT, "split", "seed"])[
         [*FACTS, "loss_change", "cost_net", "performance", "performance_before"]]
     groups = dict(list(facts.groupby(UNIT, sort=False)))
+    notes = {key: tuning_note(rows) for key, rows in edited.groupby(UNIT, sort=False)}
     none = facts.iloc[:0]
     failures = tables["failures"]
     ratios = {name: split_ratio(rows, failures[failures.dataset == name]) for name, rows in outcomes.groupby("dataset")}
@@ -43,8 +47,19 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     for key in pairs(outcomes, failures).itertuples(index=False, name=None):
         group = groups.get(key, none)
         rows.append({**dict(zip(UNIT, key, strict=True)), "simulated": key[0] in simulated, "seeds": len(group),
-                     "splits": group.index.get_level_values("split").nunique(), **_row(group, ratios.get(key[0]))})
+                     "splits": group.index.get_level_values("split").nunique(), "note": notes.get(key, ""),
+                     **_row(group, ratios.get(key[0]))})
     return pd.DataFrame(rows)
+
+
+def tuning_note(networks: pd.DataFrame) -> str:
+    """What is to be said of a tuned method wherever it is compared; `networks`: its rows of `outcomes`."""
+    budget, goals = networks.budget.min(), networks.goal[networks.goal != ""]
+    parts = [f"{percent(budget)} budget"] if budget < 1 else []
+    if len(goals):
+        words = "reached by search" if (goals == "reached by search").any() else "reached"
+        parts.append(f"goal {words} in {int(goals.str.startswith('reached').sum())} of {len(goals)} networks")
+    return ", ".join(parts)
 
 
 def _row(networks: pd.DataFrame, ratio: float | None) -> dict[str, object]:

@@ -144,6 +144,11 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "learned": flag("learned_p ≤ 0.05: the original has learned; nothing is concluded from one that has not"),
         "tuned": flag("True where the method fine-tunes from the original's weights, so that its cost is read net "
                       "of the sham's; False for a cold start, a closed form and 'original'"),
+        "budget": number("of a tuned method and the sham: the fine-tuning epochs they were given, of the full number; "
+                         "below 1 the budget is shortened, and what is left and what it cost are those of that "
+                         "budget. NaN for others", "> 0"),
+        "goal": text("whether a goal set for tuning (`until`) was reached on validation rows: 'reached', 'reached by "
+                     "search' (which bounds nothing) or 'not reached'; '' where none was set"),
         "test_to_training": number("of an original: test rows a training row of its split, n_test / n_train, which "
                                    "intervals over splits need; NaN elsewhere", "> 0"),
         "seconds": number("of the removal (or training), this member's share of its ensemble's time"),

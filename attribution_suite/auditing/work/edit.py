@@ -28,7 +28,8 @@ from attribution_suite.scorers.attribution import Evaluation
 
 Features = tuple[tuple[str, ...], ...]
 EXAMINED = (*MOVES, *NULLS, WORST_CASE, *INFORMATION)
-EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, *INFORMATION, "performance", "dependence")
+EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, *INFORMATION, "performance", "dependence",
+          "goal")
 DEPENDENCE_ROWS = 5000
 
 
@@ -101,6 +102,7 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     arrays |= good | curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
                                                subject.layer, method.replacement())
     arrays["dependence"] = feature_dependence(case, subject.layer)
+    arrays["goal"] = np.zeros(len(after), np.int64) if trained.goal is None else trained.goal.numpy(force=True)
     arrays |= worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
     return arrays | told(subject, after, case.nodes, dataset) | weights(after)
 
