@@ -8,6 +8,8 @@ from attribution_suite.removals.conditional_tuning import ConditionalTuning
 from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.fold_tuning import Fold, FoldTuning
 from attribution_suite.removals.inversion_tuning import InversionTuning
+from attribution_suite.removals.lazy import Lazy
+from attribution_suite.removals.newton import Newton
 from attribution_suite.removals.removal import Removal
 from attribution_suite.removals.retrain import Retrain
 from attribution_suite.removals.sham import Sham
@@ -40,7 +42,7 @@ SCORING: tuple[type[Scorer], ...] = (
     XGBoostGain, XGBoostGainSurrogate, XGBoostShap, XGBoostShapSurrogate, Weights, UnitSignificance, Random)
 REMOVING: tuple[type[Removal], ...] = (
     Retrain, StochasticTuning, InversionTuning, ShuffleTuning, ConditionalTuning, FoldTuning, Fold, SubsetFold,
-    SubsetFoldDynamicProgramme, Constant, Sham)
+    SubsetFoldDynamicProgramme, Lazy, Newton, Constant, Sham)
 
 
 @pytest.mark.parametrize(("family", "classes"), [(SCORERS, SCORING), (REMOVALS, REMOVING)])

@@ -36,7 +36,7 @@ ROUNDING = 1e-5
 
 Rows = tuple[str, pd.DataFrame | pa.Table]
 # Of a row without a feature.
-NOTHING_MOVED = dict.fromkeys(("worst_case_method", "witness_from", "witness_to", "goal"), "")
+NOTHING_MOVED = dict.fromkeys(("worst_case_method", "witness_from", "witness_to", "goal", "sham"), "")
 
 
 def member_keys(subject: Subject, removal: str, features: Sequence[Sequence[str]],
@@ -221,12 +221,13 @@ def performances_beside(originals: Arrays, arrays: Arrays, members: pd.DataFrame
     return performances(arrays) | before | of_originals(originals, members)
 
 
-def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, tuned: bool, budget: float,
+def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, sham: str, budget: float,
              members: pd.DataFrame) -> pd.DataFrame:
-    """One row a member. `tuned`: the trait of the removal; `budget`: what a tuned one was given of the full one."""
+    """One row a member. `sham`: the control of its cost; `budget`: what a tuned one was given of the full one, or NaN."""
     measured = {name: arrays[name] for name in (*OUTCOMES, "seconds", "steps")} | dict(worst_case_table(arrays))
     measured |= performances_beside(originals, arrays, members) | {
-        "tuned": np.full(len(members), tuned), "budget": np.full(len(members), budget if tuned else np.nan),
+        "tuned": np.full(len(members), sham != ""), "sham": np.full(len(members), sham, dtype=object),
+        "budget": np.full(len(members), budget),
         "goal": np.array(GOALS, dtype=object)[arrays["goal"]]}
     if retrained is None:
         return members.assign(**measured, cost_ratio=np.nan)
@@ -238,7 +239,8 @@ def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, tuned:
 def examined(arrays: Arrays, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row a member: an original and a feature that goes. Nothing was spent on it."""
     measured = {name: arrays[name] for name in MOVES} | of_originals(originals, members)
-    return members.assign(**measured, **dict(worst_case_table(arrays)), tuned=False, goal="", seconds=0.0, steps=0)
+    return members.assign(**measured, **dict(worst_case_table(arrays)), tuned=False, goal="", sham="",
+                          seconds=0.0, steps=0)
 
 
 def sham(arrays: Arrays, originals: Arrays, budget: float, members: pd.DataFrame) -> pd.DataFrame:

@@ -27,8 +27,7 @@ from attribution_suite.datasets.table import DECOY, TabularDataset
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
-from attribution_suite.removals import REMOVALS
-from attribution_suite.removals.removal import inapplicable
+from attribution_suite.removals.removal import inapplicable, sham_of
 from attribution_suite.scorers.choice import traits_of
 
 # What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
@@ -142,8 +141,7 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
                tuple(ranks[start:start + FEATURES_AT_ONCE])) for start in range(0, len(ranks), FEATURES_AT_ONCE)]
     first: list[Chunk] = [ExamineOriginals(original, *piece) for piece in pieces]
     removals = removals_for(spec, subject.given)
-    if any(REMOVALS.load(removal).traits.tuned for removal in removals):
-        first.append(TuneSham(original))
+    first += [TuneSham(original, sham) for sham in dict.fromkeys(map(sham_of, removals)) if sham]
     return first + [RemoveFeatures(original, removal, *piece) for removal in removals for piece in pieces]
 
 

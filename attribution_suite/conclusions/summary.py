@@ -7,7 +7,7 @@ import pandas as pd
 
 from attribution_suite.conclusions.numbers import percent
 from attribution_suite.measures.statistics import equivalence, split_mean, student_mean
-from attribution_suite.removals import SHAM
+from attribution_suite.removals import is_sham
 from attribution_suite.tables.audit import ORIGINAL
 
 UNIT = ["dataset", "layer", "removed", "removal"]
@@ -85,14 +85,14 @@ def _row(networks: pd.DataFrame, ratio: float | None) -> dict[str, object]:
 def net_costs(outcomes: pd.DataFrame) -> pd.Series:
     """What each removal costs beyond training on, one value a row of `edits(outcomes)`, of the test loss before.
 
-    (loss_native − loss of the seed's sham) / loss_before for a method that is tuned; NaN where that sham was not
-    measured, never the gross cost. Others do not train on from the original, so the sham does not apply to them: theirs
+    (loss_native − loss of the seed's sham) / loss_before for a method that has one, which the column `sham` names; NaN
+    where that sham was not measured, never the gross cost. Others do not train on from the original, so the sham does not apply to them: theirs
     is loss_native / loss_before − 1.
     """
     edited, seed = edits(outcomes), [*UNIT[:2], "seed"]
-    sham = outcomes[outcomes.removal == SHAM].set_index(seed).loss_native
-    reference = sham.reindex(pd.MultiIndex.from_frame(edited[seed])).to_numpy(float)
-    return (edited.loss_native - np.where(edited.tuned, reference, edited.loss_before)) / edited.loss_before
+    shams = outcomes[outcomes.removal.map(is_sham)].set_index([*seed, "removal"]).loss_native
+    reference = shams.reindex(pd.MultiIndex.from_frame(edited[[*seed, "sham"]])).to_numpy(float)
+    return (edited.loss_native - np.where(edited.sham != "", reference, edited.loss_before)) / edited.loss_before
 
 
 def no_difference(costs: np.ndarray, ratio: float | None = None) -> bool:
@@ -179,7 +179,8 @@ def rank_name(rank: int) -> str:
 
 def edits(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of networks that lost something: not those of the originals, nor of the sham."""
-    return table[~table.removal.isin([ORIGINAL, SHAM])]
+    names = table.removal.unique()
+    return table[~table.removal.isin([name for name in names if name == ORIGINAL or is_sham(name)])]
 
 
 def pairs(outcomes: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:

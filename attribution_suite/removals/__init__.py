@@ -1,6 +1,6 @@
 """Ways to take a node's influence out of a network; each method lives in the file of its name."""
 
-from attribution_suite.registry import Registry
+from attribution_suite.registry import Registry, bare
 
 _HERE = "attribution_suite.removals"
 
@@ -14,9 +14,17 @@ REMOVALS = Registry("removal", {
     "fold": f"{_HERE}.fold_tuning:Fold",
     "subset_fold": f"{_HERE}.subset_fold:SubsetFold",
     "subset_fold_dp": f"{_HERE}.subset_fold_dp:SubsetFoldDynamicProgramme",
+    "lazy": f"{_HERE}.lazy:Lazy",
+    "newton": f"{_HERE}.newton:Newton",
     "constant": f"{_HERE}.constant:Constant",
     "sham": f"{_HERE}.sham:Sham",
 })
 
 REFERENCE = "retrain"  # what every other method is compared with: a network that never had the column
-SHAM = "sham"  # what the cost of a tuned method is compared with: the same tuning with nothing removed
+# What the cost of a tuned method is compared with: the same tuning with nothing removed. 'sham?of=lazy' is that of lazy.
+SHAM = "sham"
+
+
+def is_sham(removal: str) -> bool:
+    """Whether a name of the tables is that of a control of costs."""
+    return bare(removal) == SHAM

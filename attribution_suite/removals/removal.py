@@ -19,7 +19,7 @@ from attribution_suite.networks.target_scale import cold_start
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.options import names
 from attribution_suite.registry import canonical
-from attribution_suite.removals import REMOVALS
+from attribution_suite.removals import REMOVALS, SHAM
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class RemovalTraits:
     when the edit needs values of x_j: 'never', 'in training' (its training rows; the edited network needs none), or
     'at inference' (every new row's). `exact`: after it the output does not change with x_j at all; a method
     that only trains the dependence down says False. `tuned`: it fine-tunes from the original's weights within
-    `Setting.tuning`, so that its cost is read net of the sham's. `control`: it removes nothing; an
+    `Setting.tuning`, so that its cost is read net of the sham's. `step`: it takes one step from them instead, and its
+    cost is read net of the same step with x_j kept (`keep`). Both need gradients. `control`: it removes nothing; an
     audit runs it by itself, not as one of `removals`. `default`: an audit that names no removals does it. `published`:
     the options under which it is what its source published, where the default corrects that; an audit with the preset
     'published' takes them.
@@ -91,6 +92,7 @@ class RemovalTraits:
     reads: Literal["never", "in training", "at inference"] = "never"
     exact: bool = True
     tuned: bool = False
+    step: bool = False
     control: bool = False
     default: bool = True
     published: Mapping[str, Any] = field(default_factory=dict)
@@ -133,9 +135,15 @@ def asked(removals: object) -> tuple[str, ...]:
 
 
 def inapplicable(removals: Sequence[str], networks: Ensemble) -> dict[str, str]:
-    """Which removals cannot be done to these networks, and why: fine-tuning needs gradients."""
+    """Which removals cannot be done to these networks, and why: fine-tuning, and a step, need gradients."""
     reason = networks.refusal("gradients")
-    return {name: reason for name in removals if reason and REMOVALS.load(name).traits.tuned}
+    return {name: reason for name in removals if reason and sham_of(name)}
+
+
+def sham_of(removal: str) -> str:
+    """The control that a method's cost is read net of: 'sham', of a step 'sham?of=lazy', '' where none applies."""
+    traits: RemovalTraits = REMOVALS.load(removal).traits
+    return SHAM if traits.tuned else f"{SHAM}?of={removal}" if traits.step else ""
 
 
 def edited(networks: Ensemble, started: float) -> Trained:

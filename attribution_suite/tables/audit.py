@@ -17,7 +17,8 @@ KEYS: Mapping[str, Column] = {
     "split": whole("which of the repeated splits of the rows into training, validation and test rows; 0 is the first"),
     "seed": whole("which network: initialisation and batch order; everything is paired by it. Those of a split follow "
                   "those of the one before, so that no two networks of a data set share one"),
-    "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing"),
+    "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing ('sham?of=lazy' "
+                    "is that of a step)"),
     "removed": text("the feature (or hidden unit) removed, 'sex+race' for several together; '' for 'original' and "
                     "'sham'"),
     "layer": whole("0 is the input, l is what enters Linear l + 1"),
@@ -142,8 +143,10 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
             "of the original: the smallest p, Holm-adjusted, of its tests on test rows against the best constant "
             "(loss) and chance (auc, kappa), one-sided; NaN where none has a value", "in [0, 1]"),
         "learned": flag("learned_p ≤ 0.05: the original has learned; nothing is concluded from one that has not"),
-        "tuned": flag("True where the method fine-tunes from the original's weights, so that its cost is read net "
-                      "of the sham's; False for a cold start, a closed form and 'original'"),
+        "tuned": flag("True where the method trains on from the original's weights, by fine-tuning or by a step, so "
+                      "that its cost is read net of a sham's; False for a cold start, a closed form and 'original'"),
+        "sham": text("the removal whose loss the cost is read net of, in the rows of this seed: 'sham', or 'sham?of=lazy', "
+                     "that step with nothing removed; '' where none applies"),
         "budget": number("of a tuned method and the sham: the fine-tuning epochs they were given, of the full number; "
                          "below 1 the budget is shortened, and what is left and what it cost are those of that "
                          "budget. NaN for others", "> 0"),
