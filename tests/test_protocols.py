@@ -7,6 +7,7 @@ from attribution_suite.removals import REFERENCE, REMOVALS, SHAM
 from attribution_suite.removals.conditional_tuning import ConditionalTuning
 from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.fold_tuning import Fold, FoldTuning
+from attribution_suite.removals.independence_tuning import IndependenceTuning
 from attribution_suite.removals.inversion_tuning import InversionTuning
 from attribution_suite.removals.lazy import Lazy
 from attribution_suite.removals.newton import Newton
@@ -42,7 +43,7 @@ SCORING: tuple[type[Scorer], ...] = (
     XGBoostGain, XGBoostGainSurrogate, XGBoostShap, XGBoostShapSurrogate, Weights, UnitSignificance, Random)
 REMOVING: tuple[type[Removal], ...] = (
     Retrain, StochasticTuning, InversionTuning, ShuffleTuning, ConditionalTuning, FoldTuning, Fold, SubsetFold,
-    SubsetFoldDynamicProgramme, Lazy, Newton, Constant, Sham)
+    SubsetFoldDynamicProgramme, IndependenceTuning, Lazy, Newton, Constant, Sham)
 
 
 @pytest.mark.parametrize(("family", "classes"), [(SCORERS, SCORING), (REMOVALS, REMOVING)])

@@ -222,7 +222,7 @@ class RemoveFeatures:
         return remove_features(self.subject, dataset, device, originals.arrays, self.removal, self.features)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
-        """Rows of attributions, agreement, training, failures, shifts, nulls, outcomes, information and proxies."""
+        """Rows of every table that is about edits."""
         members = self.members
         yield from frames.scored(self.subject, dataset, arrays, members)
         originals, twin = finished(self.originals, store).arrays, replace(self, removal=REFERENCE)
@@ -234,6 +234,7 @@ class RemoveFeatures:
         yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
         budget = self.subject.budget if REMOVALS.load(self.removal).traits.tuned else np.nan
         yield "outcomes", frames.outcomes(arrays, retrained, originals, sham_of(self.removal), budget, members)
+        yield "frontier", frames.frontier(arrays, members)
         yield from frames.information(arrays, members)
 
 

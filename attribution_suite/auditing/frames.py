@@ -26,7 +26,7 @@ from attribution_suite.measures.agreement import METRICS, READINGS
 from attribution_suite.measures.losses import cost_ratio
 from attribution_suite.measures.nulls import null_p
 from attribution_suite.measures.performance import PERFORMANCE
-from attribution_suite.networks.training import GOALS
+from attribution_suite.networks.training import FRONTIER, GOALS
 from attribution_suite.measures.shift import removed_share, shift, signed_shares
 from attribution_suite.scorers.choice import baseline_of, traits_of
 from attribution_suite.tables import NEURON_TABLES
@@ -234,6 +234,14 @@ def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, sham: 
     ratio = cost_ratio(*(torch.from_numpy(values) for values in
                          (arrays["loss_before"], arrays["loss_native"], retrained["loss_native"])))
     return members.assign(**measured, cost_ratio=ratio.numpy())
+
+
+def frontier(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member and strength of the penalty that it was tuned with; no row of other methods."""
+    columns = {name: values.ravel() for name, values in zip(FRONTIER, arrays["frontier"], strict=True)}
+    if not len(columns["strength"]):
+        return members.iloc[:0].assign(**columns)
+    return spread(members, {**columns, "chosen": columns["chosen"] == 1})
 
 
 def examined(arrays: Arrays, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ REMOVALS = Registry("removal", {
     "fold": f"{_HERE}.fold_tuning:Fold",
     "subset_fold": f"{_HERE}.subset_fold:SubsetFold",
     "subset_fold_dp": f"{_HERE}.subset_fold_dp:SubsetFoldDynamicProgramme",
+    "independence_tuning": f"{_HERE}.independence_tuning:IndependenceTuning",
     "lazy": f"{_HERE}.lazy:Lazy",
     "newton": f"{_HERE}.newton:Newton",
     "constant": f"{_HERE}.constant:Constant",

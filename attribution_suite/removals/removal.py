@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, TabularDataset, Task
+from attribution_suite.networks.backward import Penalty
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
@@ -62,10 +63,11 @@ class Setting:
         return cold_start((self.fresh or networks.fresh)(self.seeds), self.train, self.task, self.training)
 
     def tune(self, networks: Ensemble, training: Training, *, clamp: Nodes | None = None,
-             replaced: Nodes | None = None, replacement: Replacement | None = None) -> Trained:
+             replaced: Nodes | None = None, replacement: Replacement | None = None,
+             penalty: Penalty | None = None) -> Trained:
         """Trains `networks` (their weights the start, a fresh optimiser) within a budget."""
         return train(networks, self.train, self.validation, self.task, training, self.seeds,
-                     clamp=clamp, replaced=replaced, replacement=replacement)
+                     clamp=clamp, replaced=replaced, replacement=replacement, penalty=penalty)
 
     @property
     def mean(self) -> Tensor:

@@ -150,7 +150,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "budget": number("of a tuned method and the sham: the fine-tuning epochs they were given, of the full number; "
                          "below 1 the budget is shortened, and what is left and what it cost are those of that "
                          "budget. NaN for others", "> 0"),
-        "goal": text("whether a goal set for tuning (`until`) was reached on validation rows: 'reached', 'reached by "
+        "goal": text("whether a goal set for tuning (`until`; of independence_tuning the margin) was reached on validation rows: 'reached', 'reached by "
                      "search' (which bounds nothing) or 'not reached'; '' where none was set"),
         "test_to_training": number("of an original: test rows a training row of its split, n_test / n_train, which "
                                    "intervals over splits need; NaN elsewhere", "> 0"),
@@ -185,6 +185,17 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "r2_added": number("by how much it raises R² of the removed feature, on training rows", "≥ the margin"),
         "part": number("what the ridge probe of the network's output loses when the proxy is permuted, in R² (AUC of a "
                        "category); parts need not add up"),
+    },
+    "frontier": {
+        **KEYS,
+        "strength": number("λ, the price of dependence that a network was tuned with (independence_tuning)", "≥ 0"),
+        "dependence": number("squared distance correlation of its output with the removed feature on validation rows, "
+                             "bias-corrected"),
+        "dependence_high": number("one-sided 95 % upper limit"),
+        "margin": number("below it the dependence counts as none; NaN where the feature is constant there"),
+        "validation_loss": number("the task's loss on the validation rows, without the penalty"),
+        "chosen": flag("this network is the removal's: the smallest λ whose upper limit is below the margin, else the "
+                       "one with the least upper limit (`goal` of `outcomes` says which)"),
     },
     "agreement": {
         **KEYS,
