@@ -123,8 +123,8 @@ def test_a_number_is_drawn_from_its_gaussian_given_the_others() -> None:
     rows = torch.randn(20_000, 4, generator=generator) @ mixing.T + torch.tensor([1.0, 0.0, -2.0, 0.5])
     sigma, gone, rest = mixing @ mixing.T, [0, 3], [1, 2]
     columns = torch.tensor([*gone, 0])  # 0 and 3 together, and 0 alone: another fit
-    block = Block(rows[:, columns], rows[:, columns], rows, rows, columns, torch.tensor([[0, 1], [2, 2]]), 32, 1, generator)
-    drawn = ConditionalTuning().replacement()(block)
+    table, groups = rows[:, columns], torch.tensor([[0, 1], [2, 2]])
+    drawn = ConditionalTuning().replacement()(Block(table, table, rows, rows, columns, groups, 32, 1, generator))
     together = torch.cov(torch.cat([drawn[:, :2], rows[:, rest], rows[:, gone]], 1).T)
     explained = sigma[gone][:, rest] @ torch.linalg.solve(sigma[rest][:, rest], sigma[rest][:, gone])
     order = [*gone, *rest]
@@ -143,11 +143,11 @@ def test_a_category_is_drawn_from_its_probabilities_given_the_others() -> None:
     means, part = torch.tensor([-1.5, 0.0, 1.0]), torch.tensor([0.2, 0.5, 0.3])
     category = torch.multinomial(part, 8000, True, generator=generator)
     x = means[category] + torch.randn(8000, generator=generator)
-    number = torch.where(category == 1, 2.0, -1.0) + x + 0.3 * torch.randn(8000, generator=generator)  # in the group too
+    number = torch.where(category == 1, 2.0, -1.0) + x + 0.3 * torch.randn(8000, generator=generator)  # of the group
     rows = torch.column_stack([torch.eye(3)[category], x, number])
     columns = torch.tensor([0, 1, 2, 4])
-    block = Block(rows[:, columns], rows[:, columns], rows, rows, columns, torch.tensor([[0, 1, 2, 3]]), 32, 1, generator)
-    drawn = ConditionalTuning().replacement()(block)
+    table, groups = rows[:, columns], torch.tensor([[0, 1, 2, 3]])
+    drawn = ConditionalTuning().replacement()(Block(table, table, rows, rows, columns, groups, 32, 1, generator))
     assert is_row_of(drawn[:, :3], torch.eye(3)).all()
     probability = torch.softmax(part.log() + means * x[:, None] - means**2 / 2, 1)
     for low, high in ((-4, -1.5), (-1.5, 0), (0, 1), (1, 4)):

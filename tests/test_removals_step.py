@@ -114,8 +114,8 @@ def test_ridge_regression_is_exact() -> None:
         return Perceptrons(Architecture(6, (), 1), (weight.clone(),), (bias.clone(),))
 
     def after(method: GaussNewtonStep, start: NDArray[np.float64]) -> NDArray[np.float64]:
-        one = replace(setting, seeds=(0,))
-        return method.remove(network(start), Nodes.of([(0,)]), one).networks.outputs(setting.train.inputs)[0, :, 0].numpy()
+        stepped = method.remove(network(start), Nodes.of([(0,)]), replace(setting, seeds=(0,))).networks
+        return np.asarray(stepped.outputs(setting.train.inputs)[0, :, 0])
 
     def fitted(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.column_stack([filled, np.ones(len(rows))]) @ coefficients)
@@ -148,7 +148,7 @@ def test_damping_and_length_are_chosen_by_the_validation_loss(case: str) -> None
 
 
 def test_modules_take_the_same_step_as_the_stacked_weights() -> None:
-    """On targets as they are: a module's own last layer is in their unit, stacked weights' is standardised with them."""
+    """On targets as they are: a module's last layer is in their unit, stacked weights' are standardised with them."""
     case = removal_case(NAMES[0])
     case = replace(case, setting=replace(case.setting, training=AS_IT_IS))
     given = Modules.wrap([case.networks.to_module(member) for member in range(len(case.networks))],
@@ -156,9 +156,9 @@ def test_modules_take_the_same_step_as_the_stacked_weights() -> None:
     for method in (Lazy(damping=3.0), Newton(damping=3.0)):
         stepped = method.remove(given, case.nodes, case.setting).networks
         expected = remove(method, case)
-        torch.testing.assert_close(stepped.outputs(case.inputs(0)), expected.outputs(case.inputs(0)), rtol=2e-3,
-                                   atol=2e-3)
-        assert (expected.outputs(case.inputs(0)) - remove(Constant("mean"), case).outputs(case.inputs(0))).abs().max() > 0.1
+        rows = case.inputs(0)
+        torch.testing.assert_close(stepped.outputs(rows), expected.outputs(rows), rtol=2e-3, atol=2e-3)
+        assert (expected.outputs(rows) - remove(Constant("mean"), case).outputs(rows)).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("case", [NAMES[0], NAMES[-1]])

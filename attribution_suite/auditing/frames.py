@@ -223,7 +223,7 @@ def performances_beside(originals: Arrays, arrays: Arrays, members: pd.DataFrame
 
 def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, sham: str, budget: float,
              members: pd.DataFrame) -> pd.DataFrame:
-    """One row a member. `sham`: the control of its cost; `budget`: what a tuned one was given of the full one, or NaN."""
+    """One row a member. `sham`: the control of its cost; `budget`: what a tuned one was given of the full."""
     measured = {name: arrays[name] for name in (*OUTCOMES, "seconds", "steps")} | dict(worst_case_table(arrays))
     measured |= performances_beside(originals, arrays, members) | {
         "tuned": np.full(len(members), sham != ""), "sham": np.full(len(members), sham, dtype=object),

@@ -86,8 +86,8 @@ def net_costs(outcomes: pd.DataFrame) -> pd.Series:
     """What each removal costs beyond training on, one value a row of `edits(outcomes)`, of the test loss before.
 
     (loss_native − loss of the seed's sham) / loss_before for a method that has one, which the column `sham` names; NaN
-    where that sham was not measured, never the gross cost. Others do not train on from the original, so the sham does not apply to them: theirs
-    is loss_native / loss_before − 1.
+    where that sham was not measured, never the gross cost. Others do not train on from the original, so no sham applies
+    to them: theirs is loss_native / loss_before − 1.
     """
     edited, seed = edits(outcomes), [*UNIT[:2], "seed"]
     shams = outcomes[outcomes.removal.map(is_sham)].set_index([*seed, "removal"]).loss_native

@@ -72,7 +72,10 @@ class ReplacedColumns:
 class Penalty(Protocol):
     """What is added to every member's mean loss, `rows` of a batch at a time."""
 
-    rows: int
+    @property
+    def rows(self) -> int:
+        """The length of a piece."""
+        ...
 
     def __call__(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Its sum `[members]` over the rows of a batch, and its derivative by `output` `[members, outputs, rows]`."""
@@ -133,8 +136,7 @@ class Backward(ABC):
         return batch.targets.repeat_interleave(self.members // self.seeds, 0)[:, None]
 
     def loss_and_slope(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Summed loss `[members]` over the rows with the penalty, and its derivative by the output, divided by the rows.
-        """
+        """Summed loss `[members]` over the rows, penalised, and its derivative by the output, divided by the rows."""
         if self.penalty is None:
             return self.task_loss_and_slope(output, batch)
         more, more_slope = self.penalty(output, batch)  # first: the loss may reuse the output's memory

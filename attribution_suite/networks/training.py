@@ -18,10 +18,9 @@ from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.stopping import History, Stopping
 from attribution_suite.networks.target_scale import TargetScale
 
-
 # Whether a goal that was set for tuning was reached on validation rows; '' where none was set.
 GOALS = ("", "reached", "reached by search", "not reached")
-# The columns of a frontier: λ; the squared distance correlation of output and x_j on validation rows with its upper limit
+# The columns of a frontier: λ; the squared distance correlation of output and x_j on validation rows, its upper limit
 # and the margin; the task's loss there; which λ was taken.
 FRONTIER = ("strength", "dependence", "dependence_high", "margin", "validation_loss", "chosen")
 

@@ -22,7 +22,7 @@ REMOVALS = Registry("removal", {
 })
 
 REFERENCE = "retrain"  # what every other method is compared with: a network that never had the column
-# What the cost of a tuned method is compared with: the same tuning with nothing removed. 'sham?of=lazy' is that of lazy.
+# What the cost of a tuned method is compared with: the same tuning with nothing removed; 'sham?of=lazy': of lazy.
 SHAM = "sham"
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.errors import InputError
 from attribution_suite.networks.backward import Backward
+from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.module_backward import backward_for
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
@@ -59,8 +60,9 @@ class GaussNewtonStep(ABC):
         started = time.perf_counter()
         return one_step(self.stepped(networks, setting, lambda inputs, members: inputs), started)
 
-    def replacement(self) -> None:
-        """The data are linearised, not trained on."""
+    def replacement(self) -> Replacement | None:
+        """None: the data are linearised, not trained on."""
+        return None
 
     @abstractmethod
     def right_side(self, without: "Linearised", native: "Callable[[], Linearised]") -> Tensor:

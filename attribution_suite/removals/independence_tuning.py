@@ -49,8 +49,8 @@ class IndependenceTuning:
         check_one_of(self, "measure", get_args(Measure))
         numbers = self.strengths if isinstance(self.strengths, tuple) else ()
         if not numbers or not all(isinstance(number, float | int) and 0 <= number < torch.inf for number in numbers):
-            raise InputError("option 'strengths' of independence_tuning must be numbers of at least 0, as (0,1,10), got "
-                             f"{self.strengths!r}")
+            raise InputError("option 'strengths' of independence_tuning must be numbers of at least 0, as (0,1,10), "
+                             f"got {self.strengths!r}")
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes within `setting.tuning`, for every λ, and takes one. `seconds` is of all; `steps` of that one."""

@@ -17,8 +17,8 @@ KEYS: Mapping[str, Column] = {
     "split": whole("which of the repeated splits of the rows into training, validation and test rows; 0 is the first"),
     "seed": whole("which network: initialisation and batch order; everything is paired by it. Those of a split follow "
                   "those of the one before, so that no two networks of a data set share one"),
-    "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing ('sham?of=lazy' "
-                    "is that of a step)"),
+    "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing "
+                    "('sham?of=lazy' is that of a step)"),
     "removed": text("the feature (or hidden unit) removed, 'sex+race' for several together; '' for 'original' and "
                     "'sham'"),
     "layer": whole("0 is the input, l is what enters Linear l + 1"),
@@ -145,13 +145,14 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "learned": flag("learned_p ≤ 0.05: the original has learned; nothing is concluded from one that has not"),
         "tuned": flag("True where the method trains on from the original's weights, by fine-tuning or by a step, so "
                       "that its cost is read net of a sham's; False for a cold start, a closed form and 'original'"),
-        "sham": text("the removal whose loss the cost is read net of, in the rows of this seed: 'sham', or 'sham?of=lazy', "
+        "sham": text("the removal whose loss the cost is read net of, in this seed's row: 'sham', or 'sham?of=lazy', "
                      "that step with nothing removed; '' where none applies"),
         "budget": number("of a tuned method and the sham: the fine-tuning epochs they were given, of the full number; "
                          "below 1 the budget is shortened, and what is left and what it cost are those of that "
                          "budget. NaN for others", "> 0"),
-        "goal": text("whether a goal set for tuning (`until`; of independence_tuning the margin) was reached on validation rows: 'reached', 'reached by "
-                     "search' (which bounds nothing) or 'not reached'; '' where none was set"),
+        "goal": text("whether a goal set for tuning (`until`; of independence_tuning the margin) was reached on "
+                     "validation rows: 'reached', 'reached by search' (which bounds nothing) or 'not reached'; '' "
+                     "where none was set"),
         "test_to_training": number("of an original: test rows a training row of its split, n_test / n_train, which "
                                    "intervals over splits need; NaN elsewhere", "> 0"),
         "seconds": number("of the removal (or training), this member's share of its ensemble's time"),

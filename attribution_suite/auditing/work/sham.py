@@ -22,7 +22,8 @@ def tune_sham(subject: Subject, dataset: TabularDataset, device: torch.device, o
               name: str) -> Arrays:
     """Every array of `TUNED`: the losses, `[seeds]`, are on the rows on which those of the removals are.
 
-    `originals`: the arrays of the chunk that trained them; `name`: which control. Raises InputError for a loss or output that is not finite.
+    `originals`: the arrays of the chunk that trained them; `name`: which control. Raises InputError for a
+    loss or output that is not finite.
     """
     before = stored_originals(subject, dataset, originals, device)
     seen = evaluation_of(subject, dataset, before)
