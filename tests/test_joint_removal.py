@@ -19,6 +19,7 @@ from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.removals import REMOVALS
+from attribution_suite.removals.removal import asked
 from attribution_suite.reporting.figures.removals import _dumbbell_row, _feature_panels
 from attribution_suite.reporting.reading import Run
 from attribution_suite.results import Audit
@@ -26,7 +27,7 @@ from attribution_suite.results import Audit
 SMALL = Preset("default", (9, 6), Training(12, 16, 0.02), tuning_epochs=4)
 ROWS, SEEDS = 20, 2
 NAMES = ["a", "kind=x", "kind=y", "kind=z", "b", "c", "d"]
-METHODS = [name for name in REMOVALS.names if not REMOVALS.load(name).traits.control]
+METHODS = list(asked(None))
 EXACT = [name for name in METHODS if REMOVALS.load(name).traits.exact]
 WORDS = {"seeds": SEEDS, "rows": ROWS, "background": 80, "lime_rows": 4, "lime_samples": 50, "jobs": 1,
          "say": lambda line: None}
@@ -116,7 +117,7 @@ def test_bad_sets_are_refused(dataset: TabularDataset, originals: Perceptrons, t
 
 @pytest.fixture(scope="module")
 def run(dataset: TabularDataset) -> Audit:
-    """Every removal; its page is drawn. `["b", "a"]` is the same set as the first."""
+    """Every default removal; its page is drawn. `["b", "a"]` is the same set as the first."""
     return Audit(shared("joint", lambda folder: audit(
         dataset, remove=[["a", "b"], "c,kind+a", ["b", "a"], ["c"]], out=folder,
         scorers=["saliency", "weights", "permutation", "xgboost_gain", "random"], **WORDS)))
