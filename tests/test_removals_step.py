@@ -150,7 +150,7 @@ def test_damping_and_length_are_chosen_by_the_validation_loss(case: str) -> None
 def test_modules_take_the_same_step_as_the_stacked_weights() -> None:
     """On targets as they are: a module's last layer is in their unit, stacked weights' are standardised with them."""
     case = removal_case(NAMES[0])
-    case = replace(case, setting=replace(case.setting, training=AS_IT_IS))
+    case = replace(case, setting=replace(case.setting, tuning=AS_IT_IS))
     given = Modules.wrap([case.networks.to_module(member) for member in range(len(case.networks))],
                          case.setting.train.inputs)
     for method in (Lazy(damping=3.0), Newton(damping=3.0)):

@@ -24,7 +24,8 @@ from attribution_suite.options import check_positive
 from attribution_suite.removals.removal import RemovalTraits, Setting, edited, member_means
 
 ROWS, KRYLOV = 2000, 50  # the training (and validation) rows that a step sees; steps of conjugate gradient
-DAMPINGS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # tried, as parts of the largest curvature
+# Tried, as parts of the largest curvature; with less than the last, single precision decides the step.
+DAMPINGS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 LENGTHS = (1.0, 0.5, 0.25, 0.125)  # tried, as parts of the step
 
 
@@ -34,7 +35,7 @@ class GaussNewtonStep(ABC):
 
     G = ∂f/∂θ `[rows · outputs, parameters]`; H: the loss's second derivative by the outputs, 1 for a regression (of
     half the squared error), diag(p) − ppᵀ for classes. At most 2,000 rows, evenly spread, and 50 steps of conjugate
-    gradient, whose iterates for every λ come from one Krylov space (Lanczos). `damping`: λ; None: of seven parts of the
+    gradient, whose iterates for every λ come from one Krylov space (Lanczos). `damping`: λ; None: of five parts of the
     largest curvature, and of four lengths of the step, what has the least validation loss, with x_j mean-filled; no
     step where none lowers it. Raises InputError where the network's code cannot be differentiated twice.
     """
@@ -70,7 +71,7 @@ class GaussNewtonStep(ABC):
 
     def stepped(self, networks: Ensemble, setting: Setting, fill: "Fill") -> Ensemble:
         """Every member after its step on the rows that `fill` gives; a regression on standardised targets."""
-        scale = TargetScale.of(setting.train, setting.task, setting.training)
+        scale = TargetScale.of(setting.train, setting.task, setting.tuning)
         train, validation = (_few(split if scale is None else scale.standardised(split))
                              for split in (setting.train, setting.validation))
         start = networks if scale is None else scale.entering(networks)
