@@ -113,8 +113,8 @@ class Untouched:
 # Every method of the catalogue as it comes (one that tunes a network a price: of two), then other options of some.
 LIGHT: dict[str, dict[str, Any]] = {"independence_tuning": {"strengths": (0.0, 8.0)}}
 METHODS: list[Removal] = [
-    *(REMOVALS.load(name)(**LIGHT.get(name, {})) for name in REMOVALS.names), SubsetFold(2), SubsetFold(2, "exhaustive"),
-    SubsetFoldDynamicProgramme(2), Constant("zero"), Constant("best"), StochasticTuning(published=True),
+    *(REMOVALS.load(name)(**LIGHT.get(name, {})) for name in REMOVALS.names), SubsetFold(2),
+    SubsetFold(2, "exhaustive"), SubsetFoldDynamicProgramme(2), Constant("zero"), Constant("best"), StochasticTuning(published=True),
     InversionTuning(published=True), ShuffleTuning(then="fold"), Untouched()]
 EXACT = [method for method in METHODS if method.traits.exact]
 REPLACING = [method for method in METHODS if method.replacement() is not None]

@@ -26,8 +26,8 @@ from attribution_suite.measures.agreement import METRICS, READINGS
 from attribution_suite.measures.losses import cost_ratio
 from attribution_suite.measures.nulls import null_p
 from attribution_suite.measures.performance import PERFORMANCE
-from attribution_suite.networks.training import FRONTIER, GOALS
 from attribution_suite.measures.shift import removed_share, shift, signed_shares
+from attribution_suite.networks.training import FRONTIER, GOALS
 from attribution_suite.scorers.choice import baseline_of, traits_of
 from attribution_suite.tables import NEURON_TABLES
 
