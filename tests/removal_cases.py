@@ -114,8 +114,8 @@ class Untouched:
 LIGHT: dict[str, dict[str, Any]] = {"independence_tuning": {"strengths": (0.0, 8.0)}}
 METHODS: list[Removal] = [
     *(REMOVALS.load(name)(**LIGHT.get(name, {})) for name in REMOVALS.names), SubsetFold(2),
-    SubsetFold(2, "exhaustive"), SubsetFoldDynamicProgramme(2), Constant("zero"), Constant("best"), StochasticTuning(published=True),
-    InversionTuning(published=True), ShuffleTuning(then="fold"), Untouched()]
+    SubsetFold(2, "exhaustive"), SubsetFoldDynamicProgramme(2), Constant("zero"), Constant("best"),
+    StochasticTuning(published=True), InversionTuning(published=True), ShuffleTuning(then="fold"), Untouched()]
 EXACT = [method for method in METHODS if method.traits.exact]
 REPLACING = [method for method in METHODS if method.replacement() is not None]
 by_case = pytest.mark.parametrize("case", NAMES)
