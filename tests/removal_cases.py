@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -24,6 +24,7 @@ from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.fold_tuning import Fold
 from attribution_suite.removals.inversion_tuning import InversionTuning
 from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, edited
+from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 from attribution_suite.removals.subset_fold import SubsetFold
 from attribution_suite.removals.subset_fold_dp import SubsetFoldDynamicProgramme
@@ -124,11 +125,13 @@ class Untouched:
         """Nothing is replaced."""
 
 
-# Every method of the catalogue as it comes, then other options of some.
+# Every method of the catalogue as it comes (one that tunes a network a price: of two), then other options of some.
+LIGHT: dict[str, dict[str, Any]] = {"independence_tuning": {"strengths": (0.0, 8.0)}}
 METHODS: list[Removal] = [
-    *(REMOVALS.load(name)() for name in REMOVALS.names), SubsetFold(2), SubsetFold(2, "exhaustive"),
-    SubsetFoldDynamicProgramme(2), Constant("zero"), Constant("best"), StochasticTuning(published=True),
-    InversionTuning(published=True), Fold(0), Fold("validation"), ConceptScrubbing("last"), Untouched()]
+    *(REMOVALS.load(name)(**LIGHT.get(name, {})) for name in REMOVALS.names), SubsetFold(2),
+    SubsetFold(2, "exhaustive"), SubsetFoldDynamicProgramme(2), Constant("zero"), Constant("best"),
+    StochasticTuning(published=True), InversionTuning(published=True), ShuffleTuning(then="fold"), Fold(0),
+    Fold("validation"), ConceptScrubbing("last"), Untouched()]
 EXACT = [method for method in METHODS if method.traits.exact]
 REPLACING = [method for method in METHODS if method.replacement() is not None]
 by_case = pytest.mark.parametrize("case", NAMES)

@@ -152,6 +152,8 @@ def test_no_value_is_missing_where_a_method_applies(run: Finished) -> None:
             conditional.append(column)
         conditional.append(f"xgboost_{name}")  # in the originals' rows
     conditional.append("test_to_training")  # likewise
+    assert (outcomes.budget.notna() == outcomes.tuned).all()
+    conditional.append("budget")
     assert outcomes.drop(columns=conditional, errors="ignore").notna().all(axis=None)
     for column in ("witness_before", "witness_after"):  # no row moves where the weights are zero
         assert (outcomes[column].isna() == (outcomes.worst_case_method == "algebra")).all()

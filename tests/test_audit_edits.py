@@ -109,11 +109,30 @@ def test_a_published_setting_is_tuned_as_published(tmp_path: Path, words: dict[s
     asked = {"remove": "petal_width", "removals": ["shuffle_tuning"], "scorers": ["saliency"], **QUIET, "seeds": 1}
     found = audit("iris", out=tmp_path / "name", **asked, **words)
     assert found.record["datasets"]["iris"]["tuning"]["epochs"] == epochs
+    budgets = found.table("outcomes").groupby("removal").budget.first()
+    assert budgets.shuffle_tuning == budgets.sham == epochs / (30 if "preset" in words else 60)
+    assert np.isnan(budgets.original)
+    note = f"{round(100 * budgets.sham)} % budget"
+    assert list(found.summary.note) == [note if budgets.sham < 1 else ""]
     curve = found.table("training").query("removal == 'shuffle_tuning'")
     assert curve.epoch.max() <= epochs and ("preset" not in words or curve.epoch.max() == epochs)
     table = load_dataset("iris", preset=words.get("preset", "default"))  # the preset travels with a table
     given = audit(table, out=tmp_path / "table", **asked, tuning=words.get("tuning"))
     assert given.record["datasets"]["iris"]["tuning"]["epochs"] == epochs
+
+
+def test_a_goal_that_was_not_reached_is_said(tmp_path: Path) -> None:
+    found = audit(brief("iris"), out=tmp_path, remove="petal_width", scorers=["saliency"], tuning=0.02, removals=[
+        "shuffle_tuning?until=1e-6&then=fold", "shuffle_tuning?until=1e6", "shuffle_tuning"], **QUIET)
+    folded, easy, plain = "shuffle_tuning?then=fold&until=1e-06", "shuffle_tuning?until=1000000.0", "shuffle_tuning"
+    outcomes = edits(found.table("outcomes"))
+    goals = {str(removal): set(rows.goal) for removal, rows in outcomes.groupby("removal")}
+    assert goals == {folded: {"not reached"}, easy: {"reached"}, plain: {""}}
+    notes = found.summary.set_index("removal").note
+    assert notes[folded] == "1.7 % budget, goal reached in 0 of 3 networks" and notes[plain] == "1.7 % budget"
+    assert notes[easy] == "1.7 % budget, goal reached in 3 of 3 networks"
+    direct = found.verdicts.set_index("removal").direct
+    assert direct[folded] == "proved none" and direct[plain] == "present"
 
 
 SCORERS = ["saliency", "input_x_gradient", "integrated_gradients", "random"]

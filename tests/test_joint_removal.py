@@ -117,7 +117,7 @@ def test_bad_sets_are_refused(dataset: TabularDataset, originals: Perceptrons, t
 
 @pytest.fixture(scope="module")
 def run(dataset: TabularDataset) -> Audit:
-    """Every removal; its page is drawn. `["b", "a"]` is the same set as the first."""
+    """Every default removal; its page is drawn. `["b", "a"]` is the same set as the first."""
     return Audit(shared("joint", lambda folder: audit(
         dataset, remove=[["a", "b"], "c,kind+a", ["b", "a"], ["c"]], out=folder,
         scorers=["saliency", "weights", "permutation", "xgboost_gain", "random"], **WORDS)))

@@ -149,8 +149,8 @@ def test_a_wrapped_perceptron_is_the_perceptron() -> None:
 
 @pytest.mark.parametrize("stacked", [True, False])
 # Not what trains a clamped network: the clamp is on W in front of a module, on the first layer itself of a perceptron.
-@pytest.mark.parametrize("method", [name for name in REMOVALS.names if name not in ("retrain", "fold_tuning")
-                                    and not REMOVALS.load(name).traits.layers])
+@pytest.mark.parametrize("method", [name for name in REMOVALS.names if name not in (
+    "retrain", "fold_tuning", "independence_tuning") and not REMOVALS.load(name).traits.layers])
 def test_removals_of_a_wrapped_perceptron_are_the_perceptrons(method: str, stacked: bool) -> None:
     plain = perceptrons()
     fast, wrapped = Perceptrons.from_modules(plain), replace(Modules.wrap(plain, BACKGROUND), stacked=stacked)

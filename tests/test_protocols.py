@@ -5,10 +5,14 @@ import pytest
 from attribution_suite.registry import Registry
 from attribution_suite.removals import REFERENCE, REMOVALS, SHAM
 from attribution_suite.removals.concept_scrubbing import ConceptScrubbing
+from attribution_suite.removals.conditional_tuning import ConditionalTuning
 from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.fold_tuning import Fold, FoldTuning
+from attribution_suite.removals.independence_tuning import IndependenceTuning
 from attribution_suite.removals.inversion_tuning import InversionTuning
+from attribution_suite.removals.lazy import Lazy
 from attribution_suite.removals.leace import Leace
+from attribution_suite.removals.newton import Newton
 from attribution_suite.removals.removal import Removal
 from attribution_suite.removals.residualise import Residualise
 from attribution_suite.removals.retrain import Retrain
@@ -42,8 +46,9 @@ SCORING: tuple[type[Scorer], ...] = (
     GradientShap, InputXGradient, Saliency, FeatureAblation, ShapleySampling, LayerConductance, Permutation, Lime,
     XGBoostGain, XGBoostGainSurrogate, XGBoostShap, XGBoostShapSurrogate, Weights, UnitSignificance, Random)
 REMOVING: tuple[type[Removal], ...] = (
-    Retrain, StochasticTuning, InversionTuning, ShuffleTuning, FoldTuning, Fold, SubsetFold,
-    SubsetFoldDynamicProgramme, Constant, Residualise, Leace, ConceptScrubbing, Splince, Sham)
+    Retrain, StochasticTuning, InversionTuning, ShuffleTuning, ConditionalTuning, FoldTuning, Fold, SubsetFold,
+    SubsetFoldDynamicProgramme, IndependenceTuning, Lazy, Newton, Constant, Residualise, Leace, ConceptScrubbing,
+    Splince, Sham)
 
 
 @pytest.mark.parametrize(("family", "classes"), [(SCORERS, SCORING), (REMOVALS, REMOVING)])

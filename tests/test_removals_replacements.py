@@ -7,6 +7,7 @@ import pytest
 import torch
 from cases import CASES, Case
 from removal_cases import REPLACING, by_method, make_split
+from scipy import stats
 from torch import Tensor
 
 from attribution_suite.auditing.work.score import with_replaced_background
@@ -14,6 +15,7 @@ from attribution_suite.datasets.table import Split
 from attribution_suite.networks.backward import Batch, ReplacedColumns
 from attribution_suite.networks.batches import Batches, Block, Replacement
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.removals.conditional_tuning import ConditionalTuning
 from attribution_suite.removals.inversion_tuning import InversionTuning
 from attribution_suite.removals.removal import Removal
 from attribution_suite.removals.retrain import Retrain
@@ -91,6 +93,19 @@ def test_inversion_mirrors_half_the_rows_about_the_training_mean() -> None:
     assert 0.4 < native.float().mean() < 0.6
 
 
+def test_inversion_makes_a_category_another_one_of_the_data() -> None:
+    """It says nothing of the native one: each is seen by its frequency, whatever was there."""
+    block = block_of([1, 2, 3, 4], rows=400)
+    inverted = InversionTuning().replacement()(block)
+    assert is_row_of(inverted[:, :3], block.table[:, :3]).all()
+    native, seen = block.values[:, :3].argmax(1), inverted[:, :3].argmax(1)
+    counts = torch.stack([seen[native == c].bincount(minlength=3) for c in range(3)]).numpy()
+    assert stats.chi2_contingency(counts).pvalue > 0.01 and (counts > 20).all()
+    mirrored = 2 * block.table[:, 3].mean() - block.values[:, 3]
+    number = inverted[:, 3]
+    assert (torch.isclose(number, mirrored, atol=1e-5) | (number == block.values[:, 3])).all()  # beside it
+
+
 def test_published_inversion_doubles_the_spread() -> None:
     block = block_of([0, 4], rows=80)
     inverted = InversionTuning(published=True).replacement()(block)
@@ -99,21 +114,51 @@ def test_published_inversion_doubles_the_spread() -> None:
     assert inverted.std() > 1.8 * block.values.std()
 
 
-# What a method from outside may do with a block: each uses another part of it.
+# Given the other columns.
 
-def conditional(block: Block) -> Tensor:
-    """Each group given the columns outside it: a linear fit on the training table, and a training row's residual."""
-    drawn = block.values.clone()
-    rows = torch.randint(len(block.training), (len(block.values),), generator=block.generator)
-    for group in block.groups.tolist():
-        lost = block.columns[group]
-        others = [column for column in range(block.inputs.shape[1]) if column not in lost.tolist()]
-        known, seen = (torch.cat([values[:, others], torch.ones(len(values), 1)], 1)
-                       for values in (block.training, block.inputs))
-        fit = torch.linalg.lstsq(known, block.training[:, lost], driver="gelsd").solution
-        drawn[:, group] = seen @ fit + (block.training[:, lost] - known @ fit)[rows]
-    return drawn
+def test_a_number_is_drawn_from_its_gaussian_given_the_others() -> None:
+    """Closed form: the joint covariance stays, and with the native value only Σ_jr Σ_rr⁻¹ Σ_rj is shared."""
+    generator = torch.Generator().manual_seed(2)
+    mixing = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.8, 0.6, 0.0, 0.0], [0.3, -0.5, 0.8, 0.0], [0.0, 0.7, 0.2, 0.7]])
+    rows = torch.randn(20_000, 4, generator=generator) @ mixing.T + torch.tensor([1.0, 0.0, -2.0, 0.5])
+    sigma, gone, rest = mixing @ mixing.T, [0, 3], [1, 2]
+    columns = torch.tensor([*gone, 0])  # 0 and 3 together, and 0 alone: another fit
+    table, groups = rows[:, columns], torch.tensor([[0, 1], [2, 2]])
+    drawn = ConditionalTuning().replacement()(Block(table, table, rows, rows, columns, groups, 32, 1, generator))
+    together = torch.cov(torch.cat([drawn[:, :2], rows[:, rest], rows[:, gone]], 1).T)
+    explained = sigma[gone][:, rest] @ torch.linalg.solve(sigma[rest][:, rest], sigma[rest][:, gone])
+    order = [*gone, *rest]
+    torch.testing.assert_close(together[:4, :4], sigma[order][:, order], rtol=0, atol=0.04)
+    torch.testing.assert_close(together[:2, 4:], explained, rtol=0, atol=0.04)
+    torch.testing.assert_close(drawn[:, :2].mean(0), rows[:, gone].mean(0), rtol=0, atol=0.03)
+    others = [1, 2, 3]
+    alone = sigma[0, others] @ torch.linalg.solve(sigma[others][:, others], sigma[others][:, 0])
+    assert float(torch.cov(torch.stack([drawn[:, 2], rows[:, 0]]))[0, 1]) == pytest.approx(float(alone), abs=0.03)
+    assert abs(float(alone) - float(explained[0, 0])) > 0.05  # the two fits of column 0 differ
 
+
+def test_a_category_is_drawn_from_its_probabilities_given_the_others() -> None:
+    """Closed form: normal x of mean μ_c in category c gives p_c(x) ∝ π_c exp(μ_c x − μ_c²/2)."""
+    generator = torch.Generator().manual_seed(3)
+    means, part = torch.tensor([-1.5, 0.0, 1.0]), torch.tensor([0.2, 0.5, 0.3])
+    category = torch.multinomial(part, 8000, True, generator=generator)
+    x = means[category] + torch.randn(8000, generator=generator)
+    number = torch.where(category == 1, 2.0, -1.0) + x + 0.3 * torch.randn(8000, generator=generator)  # of the group
+    rows = torch.column_stack([torch.eye(3)[category], x, number])
+    columns = torch.tensor([0, 1, 2, 4])
+    table, groups = rows[:, columns], torch.tensor([[0, 1, 2, 3]])
+    drawn = ConditionalTuning().replacement()(Block(table, table, rows, rows, columns, groups, 32, 1, generator))
+    assert is_row_of(drawn[:, :3], torch.eye(3)).all()
+    probability = torch.softmax(part.log() + means * x[:, None] - means**2 / 2, 1)
+    for low, high in ((-4, -1.5), (-1.5, 0), (0, 1), (1, 4)):
+        near = (x > low) & (x < high)
+        torch.testing.assert_close(drawn[near, :3].mean(0), probability[near].mean(0), rtol=0, atol=0.06)
+    assert (drawn[:, :3].argmax(1) == category).float().mean() < 0.75  # drawn, not kept
+    fitted = torch.where(drawn[:, 1] == 1, 2.0, -1.0) + x  # the number goes with the category that was drawn
+    assert float((drawn[:, 3] - fitted).std()) == pytest.approx(0.3, abs=0.05)
+
+
+# What a method may do with a block: each uses another part of it.
 
 def mirrored_category(block: Block) -> Tensor:
     """Every category becomes another one, the same in all batches of a seed."""
@@ -137,7 +182,7 @@ def correlation(a: Tensor, b: Tensor) -> float:
 
 
 def test_a_replacement_may_draw_from_the_other_columns_of_the_training_table() -> None:
-    split, batch = batch_of(conditional, [(4,), (1, 2, 3)], (4, 7))
+    split, batch = batch_of(ConditionalTuning().replacement(), [(4,), (1, 2, 3)], (4, 7))
     seen = batch.replaced.view(4, 3, 400)  # two seeds of two members, padded to three columns
     native = correlation(split.inputs[:, 4], split.inputs[:, 0])
     assert native == pytest.approx(0.6, abs=0.1)
@@ -170,6 +215,7 @@ def test_a_baselines_background_is_drawn_from_the_same_block() -> None:
     found = with_replaced_background(evaluation, Nodes.of([(4,), (1, 2, 3)]), mirrored_category, (4, 7), 16).background
     for number, step in ((1, 1), (3, 2)):
         assert torch.equal(found[number, :, 1:4].argmax(1), (table[:, 1:4].argmax(1) + step) % 3)
+    conditional = ConditionalTuning().replacement()
     drawn = with_replaced_background(evaluation, Nodes.of([(4,), (1, 2, 3)]), conditional, (4, 7), 16).background
     assert correlation(drawn[0, :, 4], table[:, 0]) == pytest.approx(0.6, abs=0.1)
 

@@ -145,6 +145,23 @@ def mean_loss(networks: Any, split: Split, member: int) -> float:
     return float(F.mse_loss(networks.to_module(member)(split.inputs).detach()[:, 0], split.targets))
 
 
+def test_a_step_is_read_net_of_its_own_sham(tmp_path: Path) -> None:
+    found = audit(boston(), remove=["RM"], removals=["lazy", "newton", "shuffle_tuning"], out=tmp_path, **BRIEF)
+    outcomes = found.table("outcomes").set_index(["removal", "seed"])
+    assert {str(name) for name, _ in outcomes.index} == {
+        "original", "sham", "sham?of=lazy", "sham?of=newton", "lazy", "newton", "shuffle_tuning"}
+    summary, before = found.summary.set_index("removal"), outcomes.loc["lazy"].loss_before
+    assert set(summary.index) == {"lazy", "newton", "shuffle_tuning"}
+    for name, sham in (("lazy", "sham?of=lazy"), ("newton", "sham?of=newton"), ("shuffle_tuning", "sham")):
+        assert set(outcomes.loc[name].sham) == {sham} and outcomes.loc[name].tuned.all()
+        costs = (outcomes.loc[name].loss_native - outcomes.loc[sham].loss_native) / before
+        assert summary.cost_net[name] == pytest.approx(costs.mean(), rel=1e-9)
+    np.testing.assert_allclose(outcomes.loc["sham?of=newton"].loss_native, before, rtol=1e-4)  # no step
+    assert (abs(outcomes.loc["sham?of=lazy"].loss_native / before - 1) > 1e-3).any()
+    assert (outcomes.loc["lazy"].steps == 1).all() and outcomes.loc["lazy"].budget.isna().all()
+    assert set(found.verdicts.query("removal == 'lazy'").direct) == {"proved none"}
+
+
 def test_nothing_takes_it_for_a_removal_of_a_feature(run: Audit) -> None:
     found = tables(run)
     everything = pairs(found["outcomes"], found["failures"])

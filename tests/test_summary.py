@@ -188,7 +188,7 @@ def test_the_terminal_summary_says_what_the_tables_say(found: Frames) -> None:
                 most = number(max(one.worst_case for one in networks))
                 bound = {"undecided": " or more",
                          "bounded": f" to {number(max(one.worst_case_bound for one in networks))}"}.get(state, "")
-                cells = [removal, state, most + bound]
+                cells = [removal + "*" * removal.endswith("_tuning"), state, most + bound]
                 if removal != "original":
                     measure = "r2" if dataset == "boston" else "auc"
                     before, after = (np.mean([one[name] for one in networks])
@@ -208,6 +208,7 @@ def test_the_terminal_summary_says_what_the_tables_say(found: Frames) -> None:
                 assert line[lines[0].index("removed"):].startswith(feature if first else " ")
     words = "\n".join(lines[37:])
     assert "more than δ = 0.01 of the standard deviation of each original's output, fixed before the run" in words
+    assert lines[-2] == "* 25 % budget: stochastic_tuning, inversion_tuning, fold_tuning"  # a quick audit's
     assert lines[-1] == "Mean over 3 networks (one a seed); one split of the rows."
     absolute = format_summary(summary_table(whole), all_verdicts(whole), {"delta": 0.01, "delta_absolute": 0.25})
     assert "more than δ = 0.25 in the output's units" in absolute and "standard deviation" not in absolute

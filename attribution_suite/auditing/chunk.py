@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -22,6 +23,7 @@ from attribution_suite.auditing.work.sham import TUNED, tune_sham
 from attribution_suite.auditing.work.train import score_originals, stored_names, weight_names
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.removals import REFERENCE, REMOVALS, SHAM
+from attribution_suite.removals.removal import sham_of
 from attribution_suite.tables import NEURON_TABLES
 from attribution_suite.tables.audit import ORIGINAL
 
@@ -125,10 +127,13 @@ class ExamineOriginals:
 
 @dataclass(frozen=True)
 class TuneSham:
-    """The control of costs: tunes each original as the tuned methods do, with nothing removed. One network a seed."""
+    """The control of costs: tunes each original as the tuned methods do, with nothing removed. One network a seed.
+
+    `removal`: 'sham', or with its option the control of a method that takes one step.
+    """
 
     originals: TrainOriginals
-    removal: ClassVar[str] = SHAM
+    removal: str = SHAM
 
     @property
     def subject(self) -> Subject:
@@ -138,17 +143,17 @@ class TuneSham:
     @cached_property
     def key(self) -> str:
         """The chunk's name in the store."""
-        return content_key([type(self).__name__, self.originals.key])
+        return content_key([type(self).__name__, self.originals.key, self.removal])
 
     @property
     def members(self) -> pd.DataFrame:
         """The key columns of its tables, one row a network."""
-        return frames.member_keys(self.subject, SHAM, (("",),) * len(self.subject.seeds), (0,))
+        return frames.member_keys(self.subject, self.removal, (("",),) * len(self.subject.seeds), (0,))
 
     @property
     def title(self) -> str:
         """For progress and errors."""
-        return f"{self.subject.title} {SHAM}"
+        return f"{self.subject.title} {self.removal}"
 
     @property
     def outputs(self) -> frozenset[str]:
@@ -157,12 +162,13 @@ class TuneSham:
 
     def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
         """The tuned networks' losses."""
-        return tune_sham(self.subject, dataset, device, finished(self.originals, store).arrays)
+        return tune_sham(self.subject, dataset, device, finished(self.originals, store).arrays, self.removal)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
         """Rows of training and outcomes."""
         yield "training", frames.training(arrays, self.members)
-        yield "outcomes", frames.sham(arrays, finished(self.originals, store).arrays, self.members)
+        budget = self.subject.budget if self.removal == SHAM else np.nan
+        yield "outcomes", frames.sham(arrays, finished(self.originals, store).arrays, budget, self.members)
 
 
 @dataclass(frozen=True)
@@ -218,7 +224,7 @@ class RemoveFeatures:
                                self.proxies)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
-        """Rows of attributions, agreement, training, failures, shifts, nulls, outcomes, information and proxies."""
+        """Rows of every table that is about edits."""
         members = self.members
         yield from frames.scored(self.subject, dataset, arrays, members)
         originals, twin = finished(self.originals, store).arrays, replace(self, removal=REFERENCE)
@@ -228,8 +234,9 @@ class RemoveFeatures:
         if self.subject.metrics:
             yield "metrics", metric_frames.metrics(self.subject, arrays, originals, members)
         yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
-        tuned: bool = REMOVALS.load(self.removal).traits.tuned
-        yield "outcomes", frames.outcomes(arrays, retrained, originals, tuned, members)
+        budget = self.subject.budget if REMOVALS.load(self.removal).traits.tuned else np.nan
+        yield "outcomes", frames.outcomes(arrays, retrained, originals, sham_of(self.removal), budget, members)
+        yield "frontier", frames.frontier(arrays, members)
         yield from frames.information(arrays, members)
 
 

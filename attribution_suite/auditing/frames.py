@@ -27,6 +27,7 @@ from attribution_suite.measures.losses import cost_ratio
 from attribution_suite.measures.nulls import null_p
 from attribution_suite.measures.performance import PERFORMANCE
 from attribution_suite.measures.shift import removed_share, shift, signed_shares
+from attribution_suite.networks.training import FRONTIER, GOALS
 from attribution_suite.scorers.choice import baseline_of, traits_of
 from attribution_suite.tables import NEURON_TABLES
 
@@ -34,7 +35,8 @@ from attribution_suite.tables import NEURON_TABLES
 ROUNDING = 1e-5
 
 Rows = tuple[str, pd.DataFrame | pa.Table]
-NOTHING_MOVED = dict.fromkeys(("worst_case_method", "witness_from", "witness_to"), "")  # of a row without a feature
+# Of a row without a feature.
+NOTHING_MOVED = dict.fromkeys(("worst_case_method", "witness_from", "witness_to", "goal", "sham"), "")
 
 
 def member_keys(subject: Subject, removal: str, features: Sequence[Sequence[str]],
@@ -219,11 +221,14 @@ def performances_beside(originals: Arrays, arrays: Arrays, members: pd.DataFrame
     return performances(arrays) | before | of_originals(originals, members)
 
 
-def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, tuned: bool,
+def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, sham: str, budget: float,
              members: pd.DataFrame) -> pd.DataFrame:
-    """One row a member. `tuned`: the trait of the removal."""
+    """One row a member. `sham`: the control of its cost; `budget`: what a tuned one was given of the full."""
     measured = {name: arrays[name] for name in (*OUTCOMES, "seconds", "steps")} | dict(worst_case_table(arrays))
-    measured |= performances_beside(originals, arrays, members) | {"tuned": np.full(len(members), tuned)}
+    measured |= performances_beside(originals, arrays, members) | {
+        "tuned": np.full(len(members), sham != ""), "sham": np.full(len(members), sham, dtype=object),
+        "budget": np.full(len(members), budget),
+        "goal": np.array(GOALS, dtype=object)[arrays["goal"]]}
     if retrained is None:
         return members.assign(**measured, cost_ratio=np.nan)
     ratio = cost_ratio(*(torch.from_numpy(values) for values in
@@ -231,17 +236,26 @@ def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, tuned:
     return members.assign(**measured, cost_ratio=ratio.numpy())
 
 
+def frontier(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member and strength of the penalty that it was tuned with; no row of other methods."""
+    columns = {name: values.ravel() for name, values in zip(FRONTIER, arrays["frontier"], strict=True)}
+    if not len(columns["strength"]):
+        return members.iloc[:0].assign(**columns)
+    return spread(members, {**columns, "chosen": columns["chosen"] == 1})
+
+
 def examined(arrays: Arrays, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row a member: an original and a feature that goes. Nothing was spent on it."""
     measured = {name: arrays[name] for name in MOVES} | of_originals(originals, members)
-    return members.assign(**measured, **dict(worst_case_table(arrays)), tuned=False, seconds=0.0, steps=0)
+    return members.assign(**measured, **dict(worst_case_table(arrays)), tuned=False, goal="", sham="",
+                          seconds=0.0, steps=0)
 
 
-def sham(arrays: Arrays, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+def sham(arrays: Arrays, originals: Arrays, budget: float, members: pd.DataFrame) -> pd.DataFrame:
     """One row a network that was tuned with nothing removed. What speaks of a removed feature is NaN, or ''."""
     measured = {name: arrays[name] for name in (*SHAM_LOSSES, "seconds", "steps")}
     measured |= performances_beside(originals, arrays, members)
-    return members.assign(**measured, **NOTHING_MOVED, tuned=True)
+    return members.assign(**measured, **NOTHING_MOVED, tuned=True, budget=budget)
 
 
 def information(arrays: Arrays, members: pd.DataFrame) -> Iterator[Rows]:

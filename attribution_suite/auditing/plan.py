@@ -30,7 +30,7 @@ from attribution_suite.measures.information.targets import Target
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
 from attribution_suite.removals import REMOVALS
-from attribution_suite.removals.removal import RemovalTraits, inapplicable, refused_columns
+from attribution_suite.removals.removal import RemovalTraits, inapplicable, refused_columns, sham_of
 from attribution_suite.scorers.choice import traits_of
 
 # What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
@@ -146,8 +146,7 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
         return []
     first: list[Chunk] = [ExamineOriginals(original, *piece) for piece in in_pieces(features, ranks)]
     removals = removals_for(spec, subject.given)
-    if any(REMOVALS.load(removal).traits.tuned for removal in removals):
-        first.append(TuneSham(original))
+    first += [TuneSham(original, sham) for sham in dict.fromkeys(map(sham_of, removals)) if sham]
     edits: list[Chunk] = []
     gone = proxies_gone(spec, dataset, features[0])
     for name, proxies in gone.items():

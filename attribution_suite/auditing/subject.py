@@ -65,6 +65,11 @@ class Subject:
         part = self.profile.published_tuning if self.preset.name == "published" else self.profile.tuning
         return replace(self.preset.training, epochs=max(1, round(self.preset.tuning_epochs * part)))
 
+    @property
+    def budget(self) -> float:
+        """The epochs of `tuning` as a fraction of a full warm start's: below 1 what is tuned had a shortened budget."""
+        return self.tuning.epochs / self.preset.tuning_epochs
+
     @cached_property
     def choices(self) -> list[Choice]:
         """The scorers with the profile's numbers."""

@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
+from attribution_suite.conclusions.numbers import percent
 from attribution_suite.measures.statistics import equivalence, split_mean, student_mean
-from attribution_suite.removals import SHAM
+from attribution_suite.removals import is_sham
 from attribution_suite.tables.audit import ORIGINAL
 
 UNIT = ["dataset", "layer", "removed", "removal"]
@@ -26,7 +27,9 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     `seconds` is that of one network. `cost_net`: `net_costs`, what the removal costs beyond training on;
     `cost_equivalent`: `no_difference` of these. NaN where a value does not exist (flips in regression) and where a
     network of the row was not measured, never zero. A removal that failed for a feature has a row of NaN. `seeds`: how
-    many networks have results; `splits`: of how many splits. `simulated` names the data sets whose rows are a stand-in.
+    many networks have results; `splits`: of how many splits. `note`: that a tuned method had a shortened budget, and
+    whether the goal that was set for it was reached; else ''. `simulated` names the data sets whose rows are a
+    stand-in.
     """
     outcomes = unit_ranks(tables["outcomes"])
     edited = edits(outcomes)
@@ -36,6 +39,7 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     facts = facts.set_index([*UNIT, "split", "seed"])[
         [*FACTS, "loss_change", "cost_net", "performance", "performance_before"]]
     groups = dict(list(facts.groupby(UNIT, sort=False)))
+    notes = {key: tuning_note(rows) for key, rows in edited.groupby(UNIT, sort=False)}
     none = facts.iloc[:0]
     failures = tables["failures"]
     ratios = {name: split_ratio(rows, failures[failures.dataset == name]) for name, rows in outcomes.groupby("dataset")}
@@ -43,8 +47,19 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     for key in pairs(outcomes, failures).itertuples(index=False, name=None):
         group = groups.get(key, none)
         rows.append({**dict(zip(UNIT, key, strict=True)), "simulated": key[0] in simulated, "seeds": len(group),
-                     "splits": group.index.get_level_values("split").nunique(), **_row(group, ratios.get(key[0]))})
+                     "splits": group.index.get_level_values("split").nunique(), "note": notes.get(key, ""),
+                     **_row(group, ratios.get(key[0]))})
     return pd.DataFrame(rows)
+
+
+def tuning_note(networks: pd.DataFrame) -> str:
+    """What is to be said of a tuned method wherever it is compared; `networks`: its rows of `outcomes`."""
+    budget, goals = networks.budget.min(), networks.goal[networks.goal != ""]
+    parts = [f"{percent(budget)} budget"] if budget < 1 else []
+    if len(goals):
+        words = "reached by search" if (goals == "reached by search").any() else "reached"
+        parts.append(f"goal {words} in {int(goals.str.startswith('reached').sum())} of {len(goals)} networks")
+    return ", ".join(parts)
 
 
 def _row(networks: pd.DataFrame, ratio: float | None) -> dict[str, object]:
@@ -70,14 +85,14 @@ def _row(networks: pd.DataFrame, ratio: float | None) -> dict[str, object]:
 def net_costs(outcomes: pd.DataFrame) -> pd.Series:
     """What each removal costs beyond training on, one value a row of `edits(outcomes)`, of the test loss before.
 
-    (loss_native − loss of the seed's sham) / loss_before for a method that is tuned; NaN where that sham was not
-    measured, never the gross cost. Others do not train on from the original, so the sham does not apply to them: theirs
-    is loss_native / loss_before − 1.
+    (loss_native − loss of the seed's sham) / loss_before for a method that has one, which the column `sham` names; NaN
+    where that sham was not measured, never the gross cost. Others do not train on from the original, so no sham applies
+    to them: theirs is loss_native / loss_before − 1.
     """
     edited, seed = edits(outcomes), [*UNIT[:2], "seed"]
-    sham = outcomes[outcomes.removal == SHAM].set_index(seed).loss_native
-    reference = sham.reindex(pd.MultiIndex.from_frame(edited[seed])).to_numpy(float)
-    return (edited.loss_native - np.where(edited.tuned, reference, edited.loss_before)) / edited.loss_before
+    shams = outcomes[outcomes.removal.map(is_sham)].set_index([*seed, "removal"]).loss_native
+    reference = shams.reindex(pd.MultiIndex.from_frame(edited[[*seed, "sham"]])).to_numpy(float)
+    return (edited.loss_native - np.where(edited.sham != "", reference, edited.loss_before)) / edited.loss_before
 
 
 def no_difference(costs: np.ndarray, ratio: float | None = None) -> bool:
@@ -164,7 +179,8 @@ def rank_name(rank: int) -> str:
 
 def edits(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of networks that lost something: not those of the originals, nor of the sham."""
-    return table[~table.removal.isin([ORIGINAL, SHAM])]
+    names = table.removal.unique()
+    return table[~table.removal.isin([name for name in names if name == ORIGINAL or is_sham(name)])]
 
 
 def pairs(outcomes: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:

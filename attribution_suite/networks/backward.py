@@ -8,6 +8,7 @@ variant's inputs differ.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -47,8 +48,9 @@ class Batch:
 class ReplacedColumns:
     """Which columns are replaced for some member, and where each member's own are among them.
 
-    `columns` `[columns]`; `groups` `[seeds, variants, group]`: each member's own among them; `place`
-    `[members × group]`: the flat position in `[seeds, columns]`.
+    `columns` `[columns]`: those of every distinct group, one group after the other, so that a column that two groups
+    share is there twice: given the other inputs it may have another value in each. `groups` `[seeds, variants, group]`:
+    each member's own among them; `place` `[members × group]`: the flat position in `[seeds, columns]`.
     """
 
     columns: Tensor
@@ -58,10 +60,30 @@ class ReplacedColumns:
     @classmethod
     def of(cls, nodes: Nodes, seeds: int) -> "ReplacedColumns":
         """From the nodes of seed-major members."""
-        columns, position = nodes.index.unique(return_inverse=True)
-        groups = position.view(seeds, -1, position.shape[1])
-        first = len(columns) * torch.arange(seeds, device=position.device)
-        return cls(columns, groups, (groups + first[:, None, None]).flatten())
+        distinct, which = nodes.index.unique(dim=0, return_inverse=True)
+        kept = ~Nodes(distinct).repeats
+        position = kept.flatten().cumsum(0).view(kept.shape) - 1
+        position = torch.where(kept, position, position[:, :1])
+        groups = position[which].view(seeds, -1, position.shape[1])
+        first = int(kept.sum()) * torch.arange(seeds, device=groups.device)
+        return cls(distinct[kept], groups, (groups + first[:, None, None]).flatten())
+
+
+class Penalty(Protocol):
+    """What is added to every member's mean loss, `rows` of a batch at a time."""
+
+    @property
+    def rows(self) -> int:
+        """The length of a piece."""
+        ...
+
+    def __call__(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Its sum `[members]` over the rows of a batch, and its derivative by `output` `[members, outputs, rows]`."""
+        ...
+
+    def select(self, members: Tensor) -> "Penalty":
+        """That of the members at these positions."""
+        ...
 
 
 class Backward(ABC):
@@ -69,7 +91,8 @@ class Backward(ABC):
 
     def __init__(self, networks: Ensemble, tensors: Sequence[Tensor], task: Task, seeds: int,
                  clamp: Nodes | None = None, replaced: Nodes | None = None) -> None:
-        """`tensors` `[members, …]`: what is trained, copied into the buffer."""
+        """`tensors` `[members, …]`: what is trained, copied into the buffer. `penalty`: none, until it is set."""
+        self.penalty: Penalty | None = None
         self.networks, self.task, self.seeds, self.members = networks, task, seeds, len(networks)
         self.clamped, self.replaced = clamp, replaced
         self.shapes = [tensor.shape for tensor in tensors]
@@ -113,7 +136,15 @@ class Backward(ABC):
         return batch.targets.repeat_interleave(self.members // self.seeds, 0)[:, None]
 
     def loss_and_slope(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Summed loss `[members]` over the rows, and its derivative by the output, divided by the rows."""
+        """Summed loss `[members]` over the rows, penalised, and its derivative by the output, divided by the rows."""
+        if self.penalty is None:
+            return self.task_loss_and_slope(output, batch)
+        more, more_slope = self.penalty(output, batch)  # first: the loss may reuse the output's memory
+        loss, slope = self.task_loss_and_slope(output, batch)
+        return loss + more, slope + more_slope / batch.size
+
+    def task_loss_and_slope(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The same without the penalty."""
         targets, scale = self.targets(batch), 1.0 / batch.size
         if self.task == "regression":
             error = output - targets
@@ -129,6 +160,8 @@ class Backward(ABC):
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss `[members]` over a batch of any size, in pieces of rows."""
         step = max(256, VALUES_AT_ONCE // (self.members * max(self.networks.architecture.widths[1:])))
+        if self.penalty is not None:  # whole pieces of it: the same whatever else is in the ensemble
+            step = -(-step // self.penalty.rows) * self.penalty.rows
         total = batch.inputs.new_zeros(self.members)
         for start in range(0, batch.size, step):
             part = batch.rows(start, min(start + step, batch.size))

@@ -19,7 +19,7 @@ class Block:
     `values` `[rows, columns]`: the columns that some member loses, native; `table` `[n, columns]`: the same columns of
     all training rows; `inputs` `[rows, features]` and `training` `[n, features]`: everything; `columns` `[columns]`:
     their positions in these. `groups` `[members, group]`: which of `columns` each of the seed's members loses together
-    (a smaller group repeats its first); where groups share a column, its members share what is drawn for it.
+    (a smaller group repeats its first); a column that two groups share is in `columns` once for each.
     `generator` goes on from block to block; `seed` is the networks' own, for what must be drawn once and for all.
     """
 

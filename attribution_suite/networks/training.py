@@ -10,13 +10,19 @@ from torch import Tensor
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.errors import InputError
-from attribution_suite.networks.backward import Backward, Batch
+from attribution_suite.networks.backward import Backward, Batch, Penalty
 from attribution_suite.networks.batches import Batches, Replacement
 from attribution_suite.networks.module_backward import backward_for
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.stopping import History, Stopping
 from attribution_suite.networks.target_scale import TargetScale
+
+# Whether a goal that was set for tuning was reached on validation rows; '' where none was set.
+GOALS = ("", "reached", "reached by search", "not reached")
+# The columns of a frontier: λ; the squared distance correlation of output and x_j on validation rows, its upper limit
+# and the margin; the task's loss there; which λ was taken.
+FRONTIER = ("strength", "dependence", "dependence_high", "margin", "validation_loss", "chosen")
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,9 @@ class Trained:
     `training_loss`, `validation_loss` `[epochs, members]`, NaN after a member stopped; `steps` `[members]`: optimiser
     steps until the kept weights; `seconds` of the whole ensemble; `history` `[recorded epochs, members, hidden,
     features]`: the first layer's weights after epoch k, 2k, … (`record_every` k), NaN after a member stopped; None if
-    not asked for.
+    not asked for. `goal` `[members]`: of a method that tunes towards a goal, where in `GOALS` each member ended; None
+    for any other. `frontier`: of a method that tries several strengths of a penalty, what each led to, a column
+    `[members, strengths]` (`FRONTIER`); None for any other.
     """
 
     networks: Ensemble
@@ -35,11 +43,13 @@ class Trained:
     steps: Tensor
     seconds: float = field(compare=False, default=0.0)
     history: Tensor | None = None
+    goal: Tensor | None = None
+    frontier: Mapping[str, Tensor] | None = None
 
 
 def train(networks: Ensemble, train: Split, validation: Split, task: Task, training: Training, seeds: Sequence[int],
           *, clamp: Nodes | None = None, replaced: Nodes | None = None,
-          replacement: Replacement | None = None) -> Trained:
+          replacement: Replacement | None = None, penalty: Penalty | None = None) -> Trained:
     """Trains every member on `train`, stopping each by its own loss on `validation`.
 
     A regression is trained on (y − μ)/σ, μ and σ of the training targets, unless `training.standardise` is False: the
@@ -49,7 +59,8 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
     `[rows, features]`, or `[seeds, rows, features]` where seeds differ (a hidden layer).
     `clamp`: nodes whose first-layer weights stay exactly zero (they must be zero at the start; their gradient is set to
     zero, so no momentum moves them). `replaced`: nodes that each member sees through `replacement`, in training and in
-    validation: early stopping follows the objective that is trained.
+    validation: early stopping follows the objective that is trained. `penalty`: added to the loss (of standardised
+    targets), in both.
 
     Raises InputError where networks, seeds, rows and nodes do not fit, and where a member's loss is not finite.
     """
@@ -59,22 +70,24 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
         raise InputError(f"record_every copies the first layer's weights: {reason}")
     scale = TargetScale.of(train, task, training)
     if scale is None or not training.epochs:  # without an epoch nothing is rounded twice
-        trained = _fit(networks, train, validation, task, training, seeds, clamp, replaced, replacement)
+        trained = _fit(networks, train, validation, task, training, seeds, clamp, replaced, replacement, penalty)
     else:
         trained = _fit(scale.entering(networks), scale.standardised(train), scale.standardised(validation), task,
-                       training, seeds, clamp, replaced, replacement)
+                       training, seeds, clamp, replaced, replacement, penalty)
         trained = _in_own_units(trained, scale)
     return replace(trained, seconds=time.perf_counter() - started)
 
 
 def _fit(networks: Ensemble, train: Split, validation: Split, task: Task, training: Training, seeds: Sequence[int],
-         clamp: Nodes | None, replaced: Nodes | None, replacement: Replacement | None) -> Trained:
+         clamp: Nodes | None, replaced: Nodes | None, replacement: Replacement | None,
+         penalty: Penalty | None) -> Trained:
     """The loop itself, on the targets as they are."""
     def hold_out(loop: Backward) -> Batch:  # its draws are made anew from the seeds, so the same whoever is left
         return Batches(validation, seeds, training.batch_size, loop.replaced_columns, replacement, purpose=2,
                        table=train).fixed()
 
     loop = backward_for(networks, task, len(seeds), clamp, replaced)
+    loop.penalty = penalty
     optimiser = _optimiser(training, loop.parameters)
     batches, held_out = Batches(train, seeds, training.batch_size, loop.replaced_columns, replacement), hold_out(loop)
     stopping, history = Stopping(loop, training), History(loop, training)
@@ -121,6 +134,7 @@ def _narrowed(loop: Backward, optimiser: torch.optim.Optimizer, training: Traini
     networks = loop.rebuilt(loop.kept()).select(kept)
     clamp, replaced = (None if nodes is None else nodes.select(kept) for nodes in (loop.clamped, loop.replaced))
     narrow = backward_for(networks, loop.task, loop.seeds, clamp, replaced)
+    narrow.penalty = None if loop.penalty is None else loop.penalty.select(kept)
     fresh = _optimiser(training, narrow.parameters)
     for name, value in optimiser.state[loop.parameters].items():
         whole = value.shape == loop.parameters.shape

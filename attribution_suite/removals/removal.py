@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, TabularDataset, Task
+from attribution_suite.networks.backward import Penalty
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import IndexColumn, Nodes
@@ -19,7 +20,7 @@ from attribution_suite.networks.target_scale import cold_start
 from attribution_suite.networks.training import Trained, train
 from attribution_suite.options import names
 from attribution_suite.registry import canonical, options_in
-from attribution_suite.removals import REMOVALS
+from attribution_suite.removals import REMOVALS, SHAM
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,11 @@ class Setting:
         return cold_start((self.fresh or networks.fresh)(self.seeds), self.train, self.task, self.training)
 
     def tune(self, networks: Ensemble, training: Training, *, clamp: Nodes | None = None,
-             replaced: Nodes | None = None, replacement: Replacement | None = None) -> Trained:
+             replaced: Nodes | None = None, replacement: Replacement | None = None,
+             penalty: Penalty | None = None) -> Trained:
         """Trains `networks` (their weights the start, a fresh optimiser) within a budget."""
         return train(networks, self.train, self.validation, self.task, training, self.seeds,
-                     clamp=clamp, replaced=replaced, replacement=replacement)
+                     clamp=clamp, replaced=replaced, replacement=replacement, penalty=penalty)
 
     @property
     def mean(self) -> Tensor:
@@ -81,7 +83,8 @@ class RemovalTraits:
     when the edit needs values of x_j: 'never', 'in training' (its training rows; the edited network needs none), or
     'at inference' (every new row's). `exact`: after it the output does not change with x_j at all; a method
     that only trains the dependence down says False. `tuned`: it fine-tunes from the original's weights within
-    `Setting.tuning`, so that its cost is read net of the sham's. `control`: it removes nothing; an
+    `Setting.tuning`, so that its cost is read net of the sham's. `step`: it takes one step from them instead, and its
+    cost is read net of the same step with x_j kept (`keep`). Both need gradients. `control`: it removes nothing; an
     audit runs it by itself, not as one of `removals`. `default`: an audit that names no removals does it. `published`:
     the options under which it is what its source published, where the default corrects that; an audit with the preset
     'published' takes them. `layers`: it edits layers behind the first one, so that they must be known. `refusals`: why
@@ -94,6 +97,7 @@ class RemovalTraits:
     reads: Literal["never", "in training", "at inference"] = "never"
     exact: bool = True
     tuned: bool = False
+    step: bool = False
     control: bool = False
     default: bool = True
     layers: bool = False
@@ -139,14 +143,20 @@ def asked(removals: object) -> tuple[str, ...]:
 
 
 def inapplicable(removals: Sequence[str], networks: Ensemble) -> dict[str, str]:
-    """Which removals cannot be done to these networks, and why: fine-tuning needs gradients, and some the layers."""
+    """Which removals cannot be done to these networks, and why: tuning and a step need gradients, some the layers."""
     needs = {"gradients": networks.refusal("gradients"), "layers": networks.refusal("layers")}
     reasons = {}
     for name in removals:
         traits: RemovalTraits = REMOVALS.load(name).traits
-        if reason := (traits.tuned and needs["gradients"]) or (traits.layers and needs["layers"]):
+        if reason := (bool(sham_of(name)) and needs["gradients"]) or (traits.layers and needs["layers"]):
             reasons[name] = reason
     return reasons
+
+
+def sham_of(removal: str) -> str:
+    """The control that a method's cost is read net of: 'sham', of a step 'sham?of=lazy', '' where none applies."""
+    traits: RemovalTraits = REMOVALS.load(removal).traits
+    return SHAM if traits.tuned else f"{SHAM}?of={removal}" if traits.step else ""
 
 
 def refused_columns(names: Sequence[str], networks: Ensemble) -> dict[str, dict[int, str]]:
@@ -157,8 +167,9 @@ def refused_columns(names: Sequence[str], networks: Ensemble) -> dict[str, dict[
 
 def refusal_of(name: str, column: IndexColumn) -> str | None:
     """Why a removal cannot be done to a column of indices; None if it can."""
-    needs: str = REMOVALS.load(name).traits.of_index
-    if needs == "mean" and options_in(name).get("constant", "mean") == "mean" and column.reason:
+    options = options_in(name)
+    needs: str = "linear" if options.get("then") == "fold" else REMOVALS.load(name).traits.of_index
+    if needs == "mean" and options.get("constant", "mean") == "mean" and column.reason:
         return f"it holds an index, whose mean is none: {column.reason}"
     if needs == "never":
         return "it holds an index: a category's number, which this method would read as an amount"

@@ -7,22 +7,16 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.batches import Block, Replacement
-from attribution_suite.networks.network import Ensemble
-from attribution_suite.networks.nodes import Nodes
-from attribution_suite.networks.training import Trained
-from attribution_suite.removals.removal import RemovalTraits, Setting
+from attribution_suite.removals.removal import RemovalTraits
+from attribution_suite.removals.tuning import ReplacingTuning
 
 
 @dataclass(frozen=True)
-class ShuffleTuning:
+class ShuffleTuning(ReplacingTuning):
     """Warm start; the column is permuted within each batch, so that it keeps its values and loses its rows."""
 
     name: ClassVar[str] = "shuffle_tuning"
     traits: ClassVar[RemovalTraits] = RemovalTraits(reads="in training", exact=False, tuned=True)
-
-    def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
-        """Fine-tunes within `setting.tuning`."""
-        return setting.tune(networks, setting.tuning, replaced=nodes, replacement=self.replacement())
 
     def replacement(self) -> Replacement:
         """Permutes the columns' rows together, batch by batch."""

@@ -7,15 +7,13 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.batches import Block, Replacement
-from attribution_suite.networks.network import Ensemble
-from attribution_suite.networks.nodes import Nodes
-from attribution_suite.networks.training import Trained
 from attribution_suite.options import check_flags, check_positive
-from attribution_suite.removals.removal import RemovalTraits, Setting
+from attribution_suite.removals.removal import RemovalTraits
+from attribution_suite.removals.tuning import ReplacingTuning
 
 
 @dataclass(frozen=True)
-class StochasticTuning:
+class StochasticTuning(ReplacingTuning):
     """Warm start; the column is redrawn in every batch, so that its weight only adds noise to the loss.
 
     Default: from its own marginal (the values of a random training row; a group's columns from the same row).
@@ -30,12 +28,9 @@ class StochasticTuning:
         reads="in training", exact=False, tuned=True, published={"published": True})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_flags(self, "published")
         check_positive(self, "deviation")
-
-    def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
-        """Fine-tunes within `setting.tuning`."""
-        return setting.tune(networks, setting.tuning, replaced=nodes, replacement=self.replacement())
 
     def replacement(self) -> Replacement:
         """Draws a row of the training table, or normal noise, per row."""

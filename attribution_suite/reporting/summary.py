@@ -38,7 +38,13 @@ def format_summary(summary: pd.DataFrame, verdicts: pd.DataFrame, rules: Mapping
             f"more than δ = {delta}, fixed before the run;\n  not measured where anything is missing, or an original "
             "has not learned.\nworst case: the largest move found, in the output's units; mean effect: left of what it "
             "was; net cost: change of the test\n  loss, of a tuned method net of its sham (as much training with "
-            f"nothing removed); seconds: one network.\n{_over(summary, verdicts)}")
+            f"nothing removed); seconds: one network.\n{_noted(summary)}{_over(summary, verdicts)}")
+
+
+def _noted(summary: pd.DataFrame) -> str:
+    """What the asterisks mean: a shortened tuning budget, a goal; a line each, with the methods."""
+    noted = summary[summary.note != ""].groupby("note", sort=False).removal.unique()
+    return "".join(f"* {note}: {', '.join(methods)}\n" for note, methods in noted.items())
 
 
 def _over(summary: pd.DataFrame, verdicts: pd.DataFrame) -> str:
@@ -53,7 +59,8 @@ def _line(row: pd.Series, simulated: bool) -> list[str]:
     name = row.dataset if row.layer == 0 else f"{row.dataset}, layer {row.layer}"
     bound = "" if row.worst_case_bound == row.worst_case or np.isnan(row.worst_case) else (
         " or more" if np.isinf(row.worst_case_bound) else f" to {number(row.worst_case_bound)}")
-    words = [f"{name} (simulated)" if simulated else name, row.removed, row.removal, row.direct,
+    method = f"{row.removal}*" if row.removal != ORIGINAL and row.note else row.removal
+    words = [f"{name} (simulated)" if simulated else name, row.removed, method, row.direct,
              measured(number(row.worst_case)) + bound]
     if row.removal == ORIGINAL:
         return [*words, "", "", "", ""]

@@ -17,7 +17,8 @@ KEYS: Mapping[str, Column] = {
     "split": whole("which of the repeated splits of the rows into training, validation and test rows; 0 is the first"),
     "seed": whole("which network: initialisation and batch order; everything is paired by it. Those of a split follow "
                   "those of the one before, so that no two networks of a data set share one"),
-    "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing"),
+    "removal": text("the removal method, 'original', or 'sham': the control of costs, which removes nothing "
+                    "('sham?of=lazy' is that of a step)"),
     "removed": text("the feature (or hidden unit) removed, 'sex+race' for several together; '' for 'original' and "
                     "'sham'"),
     "layer": whole("0 is the input, l is what enters Linear l + 1; of a module layer 1 is the one that was named"),
@@ -142,8 +143,16 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
             "of the original: the smallest p, Holm-adjusted, of its tests on test rows against the best constant "
             "(loss) and chance (auc, kappa), one-sided; NaN where none has a value", "in [0, 1]"),
         "learned": flag("learned_p ≤ 0.05: the original has learned; nothing is concluded from one that has not"),
-        "tuned": flag("True where the method fine-tunes from the original's weights, so that its cost is read net "
-                      "of the sham's; False for a cold start, a closed form and 'original'"),
+        "tuned": flag("True where the method trains on from the original's weights, by fine-tuning or by a step, so "
+                      "that its cost is read net of a sham's; False for a cold start, a closed form and 'original'"),
+        "sham": text("the removal whose loss the cost is read net of, in this seed's row: 'sham', or 'sham?of=lazy', "
+                     "that step with nothing removed; '' where none applies"),
+        "budget": number("of a tuned method and the sham: the fine-tuning epochs they were given, of the full number; "
+                         "below 1 the budget is shortened, and what is left and what it cost are those of that "
+                         "budget. NaN for others", "> 0"),
+        "goal": text("whether a goal set for tuning (`until`; of independence_tuning the margin) was reached on "
+                     "validation rows: 'reached', 'reached by search' (which bounds nothing) or 'not reached'; '' "
+                     "where none was set"),
         "test_to_training": number("of an original: test rows a training row of its split, n_test / n_train, which "
                                    "intervals over splits need; NaN elsewhere", "> 0"),
         "seconds": number("of the removal (or training), this member's share of its ensemble's time"),
@@ -177,6 +186,17 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "r2_added": number("by how much it raises R² of the removed feature, on training rows", "≥ the margin"),
         "part": number("what the ridge probe of the network's output loses when the proxy is permuted, in R² (AUC of a "
                        "category); parts need not add up"),
+    },
+    "frontier": {
+        **KEYS,
+        "strength": number("λ, the price of dependence that a network was tuned with (independence_tuning)", "≥ 0"),
+        "dependence": number("squared distance correlation of its output with the removed feature on validation rows, "
+                             "bias-corrected"),
+        "dependence_high": number("one-sided 95 % upper limit"),
+        "margin": number("below it the dependence counts as none; NaN where the feature is constant there"),
+        "validation_loss": number("the task's loss on the validation rows, without the penalty"),
+        "chosen": flag("this network is the removal's: the smallest λ whose upper limit is below the margin, else the "
+                       "one with the least upper limit (`goal` of `outcomes` says which)"),
     },
     "agreement": {
         **KEYS,

@@ -22,13 +22,15 @@ from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.measures.information.linear import dependence
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.training import FRONTIER
 from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.removal import Removal, RemovalTraits, Setting
 from attribution_suite.scorers.attribution import Evaluation
 
 Features = tuple[tuple[str, ...], ...]
 EXAMINED = (*MOVES, *NULLS, WORST_CASE, *INFORMATION)
-EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, *INFORMATION, "performance", "dependence")
+EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, *INFORMATION, "performance", "dependence",
+          "goal", "frontier")
 DEPENDENCE_ROWS = 5000
 
 
@@ -105,6 +107,9 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     arrays |= good | curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
                                                subject.layer, method.replacement())
     arrays["dependence"] = feature_dependence(case, subject.layer)
+    frontier = trained.frontier or dict.fromkeys(FRONTIER, torch.empty(len(after), 0))
+    arrays["frontier"] = np.stack([frontier[name].numpy(force=True) for name in FRONTIER]).astype(np.float64)
+    arrays["goal"] = np.zeros(len(after), np.int64) if trained.goal is None else trained.goal.numpy(force=True)
     arrays |= worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
     return arrays | told(subject, after, case.nodes, dataset) | weights(after)
 

@@ -13,6 +13,7 @@ from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.work.checks import Checks
 from attribution_suite.errors import InputError
 from attribution_suite.measures.agreement import METRICS, READINGS, agreement_matrix
+from attribution_suite.networks.backward import ReplacedColumns
 from attribution_suite.networks.batches import Block, Replacement
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
@@ -163,20 +164,14 @@ def with_replaced_background(evaluation: Evaluation, nodes: Nodes, replacement: 
     `[seeds × variants, rows, features]`; only `[variants, …]` where all seeds see the same (a column of zeros): members
     then share a fit.
     """
-    columns, place = nodes.index.unique(return_inverse=True)
-    table, by_seed = evaluation.background, []
+    replaced, table, by_seed = ReplacedColumns.of(nodes, 1), evaluation.background, []
+    native, groups = table[:, replaced.columns], replaced.groups[0]
     for seed in seeds:
         generator = torch.Generator().manual_seed(1_000_003 * seed + 21)
-        native = table[:, columns]
-        by_seed.append(replacement(Block(native, native, table, table, columns, place, batch_size, seed, generator)))
+        by_seed.append(replacement(
+            Block(native, native, table, table, replaced.columns, groups, batch_size, seed, generator)))
     if all(torch.equal(other, by_seed[0]) for other in by_seed):
         by_seed = by_seed[:1]
     return replace(evaluation, background=torch.stack([
-        table.index_copy(1, *_columns_of(index, replaced, where))
-        for replaced in by_seed for index, where in zip(nodes.index, place, strict=True)]))
-
-
-def _columns_of(index: Tensor, replaced: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
-    unique = torch.unique(index)
-    first = torch.stack([(index == column).nonzero()[0, 0] for column in unique])
-    return unique, replaced[:, place[first]]
+        table.index_copy(1, index[unrepeated], drawn[:, group[unrepeated]])
+        for drawn in by_seed for index, group, unrepeated in zip(nodes.index, groups, ~nodes.repeats, strict=True)]))

@@ -11,23 +11,25 @@ from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.networks.gate import finite_outputs
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.outputs import task_loss
-from attribution_suite.removals import REMOVALS, SHAM
+from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.removal import Removal, Setting
 
 SHAM_LOSSES = ("loss_before", "loss_native", "validation_before", "validation_native", "validation_perturbed")
 TUNED = (*CURVES, *SHAM_LOSSES, "performance")
 
 
-def tune_sham(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays) -> Arrays:
+def tune_sham(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays,
+              name: str) -> Arrays:
     """Every array of `TUNED`: the losses, `[seeds]`, are on the rows on which those of the removals are.
 
-    `originals`: the arrays of the chunk that trained them. Raises InputError for a loss or output that is not finite.
+    `originals`: the arrays of the chunk that trained them; `name`: which control. Raises InputError for a
+    loss or output that is not finite.
     """
     before = stored_originals(subject, dataset, originals, device)
     seen = evaluation_of(subject, dataset, before)
     setting = Setting.of(dataset, before, subject.layer, subject.seeds, subject.preset.training, subject.tuning)
     nothing = Nodes(torch.empty(len(before), 0, dtype=torch.int64, device=device))
-    control: Removal = REMOVALS.load(SHAM)()
+    control: Removal = REMOVALS.make(name)
     tail = before.tail(subject.layer)
     trained = control.remove(tail, nothing, setting)
     good = performed(before.with_tail(trained.networks), dataset, seen)  # first: it refuses outputs not finite

@@ -150,16 +150,23 @@ def _centred(values: Tensor, corrected: bool) -> Tensor:
     column means taken out, the whole mean added.
     """
     distances = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
-    rows = distances.shape[1]
     if corrected:
-        sums = distances.sum(2)
-        centred = distances - (sums[:, :, None] + sums[:, None]) / (rows - 2)
-        centred += (sums.sum(1) / ((rows - 1) * (rows - 2)))[:, None, None]
-        centred.diagonal(dim1=1, dim2=2).zero_()
+        centred = u_centred(distances)
     else:
         means = distances.mean(2)
         centred = distances - means[:, :, None] - means[:, None] + means.mean(1)[:, None, None]
     return centred * (distances.amax((1, 2)) > 0)[:, None, None]
+
+
+def u_centred(similarity: Tensor) -> Tensor:
+    """Matrices of zero diagonal, `[…, rows, rows]`, without their rows' means, so that products over rows are unbiased.
+
+    Of distances (Székely & Rizzo 2014) or of a kernel (Song et al. 2012). Zero on the diagonal.
+    """
+    rows, sums = similarity.shape[-1], similarity.sum(-1)
+    centred = similarity - (sums[..., :, None] + sums[..., None, :]) / (rows - 2)
+    centred = centred + (sums.sum(-1) / ((rows - 1) * (rows - 2)))[..., None, None]
+    return centred * (1 - torch.eye(rows, dtype=similarity.dtype, device=similarity.device))
 
 
 def _orders_within(strata: NDArray[np.int64], permutations: int, seed: int) -> NDArray[np.int64]:
