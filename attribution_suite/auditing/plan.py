@@ -140,11 +140,12 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
         return []
     pieces = [(tuple(names[start:start + FEATURES_AT_ONCE] for names in features),
                tuple(ranks[start:start + FEATURES_AT_ONCE])) for start in range(0, len(ranks), FEATURES_AT_ONCE)]
-    first: list[Chunk] = [ExamineOriginals(original, *piece) for piece in pieces]
     removals = removals_for(spec, subject.given)
-    if any(REMOVALS.load(removal).traits.tuned for removal in removals):
-        first.append(TuneSham(original))
-    return first + [RemoveFeatures(original, removal, *piece) for removal in removals for piece in pieces]
+    # Piece by piece: what its chunks share (phantoms, neighbourhoods, proxies) is made once and still at hand.
+    edits: list[Chunk] = [chunk for piece in pieces for chunk in (
+        ExamineOriginals(original, *piece), *(RemoveFeatures(original, removal, *piece) for removal in removals))]
+    tuned = any(REMOVALS.load(removal).traits.tuned for removal in removals)
+    return [edits[0], TuneSham(original), *edits[1:]] if tuned else edits
 
 
 def removals_for(spec: Spec, given: Given | None) -> list[str]:

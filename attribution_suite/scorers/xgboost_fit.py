@@ -120,11 +120,18 @@ class XGBoostScorer:
         return rows
 
     def _train(self, matrix: xgboost.QuantileDMatrix, labels: np.ndarray, **objective: Any) -> xgboost.Booster:
-        """One fit on a quantised matrix that all fits share: only its labels change."""
+        """One fit on a quantised matrix that all fits share: only its labels change.
+
+        What `xgboost.train` does, without the callbacks that it asks around every round: a fourteenth of a fit.
+        """
         matrix.set_info(label=labels)
         options = {"tree_method": "hist", "max_bin": BINS, "max_depth": self.depth, "eta": RATE, "nthread": 1,
                    **objective}
-        return xgboost.train(options, matrix, self.rounds)
+        booster = xgboost.Booster(options, [matrix])
+        for number in range(self.rounds):
+            booster.update(matrix, number)
+        booster.reset()  # frees what only training needs
+        return booster
 
 
 def _each(rows: Tensor) -> np.ndarray:
