@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, TabularDataset, Task
+from attribution_suite.errors import InputError
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
@@ -78,9 +79,10 @@ class RemovalTraits:
     `aims`: 'direct' (the output stops changing with x_j) or 'marginal' (its proxies are taken out too). `reads` x_j:
     'never', 'in training', or 'at inference'. `exact`: after it the output does not change with x_j at all; a method
     that only trains the dependence down says False. `tuned`: it fine-tunes from the original's weights within
-    `Setting.tuning`, so that its cost is read net of the sham's. `control`: it removes nothing; an
-    audit runs it by itself, not as one of `removals`. `published`: the options under which it is what its source
-    published, where the default corrects that; an audit with the preset 'published' takes them.
+    `Setting.tuning`, so that its cost is read net of the sham's; one that does and does not say so is refused.
+    `control`: it removes nothing; an audit runs it by itself, not as one of `removals`. `published`: the options under
+    which it is what its source published, where the default corrects that; an audit with the preset 'published' takes
+    them.
     """
 
     aims: Literal["direct", "marginal"] = "direct"
@@ -104,6 +106,28 @@ class Removal(Protocol):
     def replacement(self) -> Replacement | None:
         """How training data lose the columns, for a baseline that is refitted; None if only weights are edited."""
         ...
+
+
+def carried_out(method: Removal, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
+    """What the method makes of the networks.
+
+    Raises InputError where it trained them on from their own weights and its traits do not say `tuned`: its cost would
+    be read without the sham, and what any training gains would pass for its merit. A method that takes optimiser
+    steps must say so, or begin from `Setting.cold`.
+    """
+    cold: list[Sequence[int]] = []
+
+    def fresh(seeds: Sequence[int]) -> Ensemble:
+        cold.append(seeds)
+        return (setting.fresh or networks.fresh)(seeds)
+
+    trained = method.remove(networks, nodes, replace(setting, fresh=fresh))
+    if not (method.traits.tuned or cold) and (len(trained.training_loss) or bool(trained.steps.any())):
+        raise InputError(f"{method.name} trained on from the original's weights ({int(trained.steps.max())} optimiser "
+                         f"steps, {len(trained.training_loss)} epochs), and its traits do not say so: declare "
+                         "RemovalTraits(tuned=True), so that its cost is read net of the sham's; a training from "
+                         "scratch begins from setting.cold(networks)")
+    return trained
 
 
 def inapplicable(names: Sequence[str], networks: Ensemble) -> dict[str, str]:

@@ -23,7 +23,7 @@ from attribution_suite.measures.information.linear import dependence
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals import REMOVALS
-from attribution_suite.removals.removal import Removal, RemovalTraits, Setting
+from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, carried_out
 from attribution_suite.scorers.attribution import Evaluation
 
 Features = tuple[tuple[str, ...], ...]
@@ -87,7 +87,7 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     """
     case = Case.of(subject, dataset, device, originals, features)
     method: Removal = REMOVALS.make(removal, **published_options(subject, removal))
-    trained = method.remove(case.before.tail(subject.layer), case.nodes, case.setting)
+    trained = carried_out(method, case.before.tail(subject.layer), case.nodes, case.setting)
     after = case.before.with_tail(trained.networks)
     good = performed(after, dataset, case.seen)  # first of all: it refuses outputs that are not finite
     labels = refitted(subject, case.seen, case.nodes, method)
