@@ -142,10 +142,13 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
                tuple(ranks[start:start + FEATURES_AT_ONCE])) for start in range(0, len(ranks), FEATURES_AT_ONCE)]
     removals = removals_for(spec, subject.given)
     # Piece by piece: what its chunks share (phantoms, neighbourhoods, proxies) is made once and still at hand.
-    edits: list[Chunk] = [chunk for piece in pieces for chunk in (
-        ExamineOriginals(original, *piece), *(RemoveFeatures(original, removal, *piece) for removal in removals))]
-    tuned = any(REMOVALS.load(removal).traits.tuned for removal in removals)
-    return [edits[0], TuneSham(original), *edits[1:]] if tuned else edits
+    chunks: list[Chunk] = []
+    for piece in pieces:
+        chunks.append(ExamineOriginals(original, *piece))
+        chunks += [RemoveFeatures(original, removal, *piece) for removal in removals]
+    if any(REMOVALS.load(removal).traits.tuned for removal in removals):
+        chunks.insert(1, TuneSham(original))
+    return chunks
 
 
 def removals_for(spec: Spec, given: Given | None) -> list[str]:

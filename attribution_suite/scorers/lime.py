@@ -237,7 +237,8 @@ def _ridge(differs: Tensor, outputs: Tensor, at_row: Tensor, factor: Tensor) -> 
 def _factor(differs: Tensor) -> Tensor:
     """The Cholesky factor of one row's A Zᵀ + I, `[features, features]`."""
     indicator, _, centred = _weighted(differs)
-    return torch.linalg.cholesky(centred @ indicator.T + RIDGE * torch.eye(len(differs)).to(centred))
+    factor: Tensor = torch.linalg.cholesky(centred @ indicator.T + RIDGE * torch.eye(len(differs)).to(centred))
+    return factor
 
 
 def _weighted(differs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 T = TypeVar("T")
 
 KEPT = 64  # results of a kind: two scorers that share fits ask one after the other for all seeds and phantoms
-LARGEST, TOGETHER = 48 << 20, 320 << 20  # bytes of a result that is kept, and of all of a kind
+LARGEST, TOGETHER = 48 << 20, 256 << 20  # bytes of a result that is kept, and of all of a kind
 _kept: dict[str, OrderedDict[str, tuple[Any, int]]] = {}
 
 

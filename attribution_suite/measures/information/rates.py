@@ -48,8 +48,8 @@ def group_rates(predicted: ArrayLike, actual: ArrayLike, groups: ArrayLike, favo
     rate, count = _favoured(cells)
     generator = np.random.default_rng(seed)
     parts = cells.reshape(len(cells), -1) / given.shape[1]
-    drawn = np.stack([generator.multinomial(given.shape[1], part, DRAWS) for part in parts])
-    drawn = drawn.reshape(len(cells), DRAWS, *cells.shape[1:]).astype(float)
+    draws = np.stack([generator.multinomial(given.shape[1], part, DRAWS) for part in parts])
+    drawn = draws.reshape(len(cells), DRAWS, *cells.shape[1:]).astype(float)
     return Rates(tuple(map(str, names)), rate, count.astype(np.int64), _ratio(cells), _odds(cells),
                  wilson(rate, count), _limits(_ratio(drawn)), _limits(_odds(drawn)))
 
@@ -82,7 +82,7 @@ def _ratio(cells: Floats) -> Floats:
     """The least rate over the largest, `[…]`; a group without rows is left out."""
     rate = _favoured(cells)[0]
     least, largest = np.fmin.reduce(rate, -1), np.fmax.reduce(rate, -1)
-    return np.divide(least, largest, out=np.ones_like(least), where=largest > 0)
+    return np.asarray(np.divide(least, largest, out=np.ones_like(least), where=largest > 0))
 
 
 def _odds(cells: Floats) -> Floats:
