@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 KEPT = 64  # results of a kind: two scorers that share fits ask one after the other for all seeds and phantoms
 LARGEST, TOGETHER = 48 << 20, 256 << 20  # bytes of a result that is kept, and of all of a kind
+SURROGATES = "surrogates"  # the kind of what is fitted to networks, which go with their chunk
 _kept: dict[str, OrderedDict[str, tuple[Any, int]]] = {}
 
 
@@ -36,6 +37,9 @@ def made_once(kind: str, sources: Sequence[Tensor], options: tuple[object, ...],
     return result
 
 
-def forget() -> None:
-    """Nothing is kept any more."""
-    _kept.clear()
+def forget(kind: str | None = None) -> None:
+    """Nothing of this kind, or of any, is kept any more."""
+    if kind is None:
+        _kept.clear()
+    else:
+        _kept.pop(kind, None)

@@ -13,7 +13,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.outputs import explained_output
 from attribution_suite.options import check_whole
 from attribution_suite.scorers.attribution import Evaluation
-from attribution_suite.scorers.memory import made_once
+from attribution_suite.scorers.memory import SURROGATES, made_once
 
 # Bins of the quantised matrix. On real Prudential 64 fit three times as fast as the default 256, as well or better.
 BINS = 64
@@ -95,7 +95,7 @@ class XGBoostScorer:
             tuple(row.unique().tolist()) for row in evaluation.explained]
         sources = (*networks.tensors, evaluation.background)
         options = (self._options, evaluation.seed, tuple(classes), networks.architecture, dict(evaluation.groups))
-        return made_once("outputs", sources, options, fit)
+        return made_once(SURROGATES, sources, options, fit)
 
     @property
     def _options(self) -> tuple[int, int, int]:
