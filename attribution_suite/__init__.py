@@ -7,7 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attribution_suite.api import attribute, audit, check, neurons, remove, report, train, worst_case
+    from attribution_suite.api import (
+        attribute,
+        audit,
+        check,
+        information,
+        neurons,
+        remove,
+        report,
+        train,
+        worst_case,
+    )
     from attribution_suite.datasets import DATASETS
     from attribution_suite.datasets.arrays import from_arrays
     from attribution_suite.datasets.load import load_dataset
@@ -15,6 +25,7 @@ if TYPE_CHECKING:
     from attribution_suite.datasets.table import TabularDataset
     from attribution_suite.errors import InputError
     from attribution_suite.measures import MEASURES
+    from attribution_suite.measures.information.result import Information
     from attribution_suite.measures.worst_case.result import WorstCase
     from attribution_suite.networks.network import Ensemble
     from attribution_suite.networks.storage import load_networks, save_networks
@@ -26,19 +37,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"  # the one place: setup.cfg reads it here
 
 _PLACES = {
-    "train": "api", "attribute": "api", "remove": "api", "worst_case": "api", "audit": "api", "neurons": "api",
-    "check": "api", "report": "api",
+    "train": "api", "attribute": "api", "remove": "api", "worst_case": "api", "information": "api", "audit": "api",
+    "neurons": "api", "check": "api", "report": "api",
     "load_dataset": "datasets.load", "from_arrays": "datasets.arrays", "TabularDataset": "datasets.table",
     "Training": "datasets.preset", "Ensemble": "networks.network", "Attribution": "scorers.attribution",
-    "WorstCase": "measures.worst_case.result", "Audit": "results", "InputError": "errors",
+    "WorstCase": "measures.worst_case.result", "Information": "measures.information.result", "Audit": "results",
+    "InputError": "errors",
     "save_networks": "networks.storage", "load_networks": "networks.storage",
     "DATASETS": "datasets", "SCORERS": "scorers", "REMOVALS": "removals", "MEASURES": "measures",
 }
 
 __all__ = [
-    "DATASETS", "MEASURES", "REMOVALS", "SCORERS", "Attribution", "Audit", "Ensemble", "InputError",
-    "TabularDataset", "Training", "WorstCase", "attribute", "audit", "check", "from_arrays", "load_dataset",
-    "load_networks", "neurons", "remove", "report", "save_networks", "train", "worst_case",
+    "DATASETS", "MEASURES", "REMOVALS", "SCORERS", "Attribution", "Audit", "Ensemble", "Information", "InputError",
+    "TabularDataset", "Training", "WorstCase", "attribute", "audit", "check", "from_arrays", "information",
+    "load_dataset", "load_networks", "neurons", "remove", "report", "save_networks", "train", "worst_case",
 ]
 
 

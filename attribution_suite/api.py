@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from attribution_suite.datasets.preset import Training
     from attribution_suite.datasets.removable import FeatureSet
     from attribution_suite.datasets.table import TabularDataset
+    from attribution_suite.measures.information.result import Information
     from attribution_suite.measures.worst_case.result import WorstCase
     from attribution_suite.networks.given import Networks
     from attribution_suite.networks.network import Ensemble
@@ -106,7 +107,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     from attribution_suite.networks.refit import Refit
     from attribution_suite.options import checked_options, positive, seed_numbers
     from attribution_suite.removals import REMOVALS
-    from attribution_suite.removals.removal import Removal, Setting
+    from attribution_suite.removals.removal import Removal, Setting, carried_out
 
     table = _table(dataset, preset)
     original, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
@@ -121,7 +122,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     warm = replace(cold, epochs=max(1, round(table.preset.tuning_epochs * positive("tuning", tuning))))
     refit = Refit.of(fit, networks, outputs, output, layer)
     setting = Setting.of(table, original, layer, numbers, cold, warm, refit)
-    return original.with_tail(edit.remove(original.tail(layer), nodes, setting).networks)
+    return original.with_tail(carried_out(edit, original.tail(layer), nodes, setting).networks)
 
 
 @in_own_words
@@ -165,6 +166,44 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
 
 
 @in_own_words
+def information(networks: "Networks", dataset: "Data", feature: str | Sequence[str], *, profile: str = "quick",
+                margin: float | None = None, conditional_on: str | Sequence[str] = (), favourable: str | None = None,
+                outputs: str | None = None, output: int | str | None = None) -> "Information":
+    """What each network tells of a feature: from its output, its hidden layers, and through which other features.
+
+    `feature`: one, or several together: 'sex+race', or a list of names. Read on the first 500 test rows (full: 2,000;
+    distances always 500): how well cross-fitted ridge regressions from the output and from the last hidden layer
+    predict the feature (R² of a number, AUC of a category), against shuffled copies of it and against the other inputs
+    (`where` 'inputs', the ceiling), and the distance correlation of output and feature. `profile` 'full' adds boosted
+    probes, every hidden layer, and dependence given the target. A category has rates per group too.
+    `margin`: what counts as none, R² (0.02 if not given) or AUC above 0.5 (0.07). `conditional_on`: a column, or
+    several, given which dependence is asked as well. `favourable`: the class whose rates per group are told (class 1 of
+    two, if not given). `outputs`, `output`: as for `audit`.
+
+    Raises InputError for unknown features, columns, classes and words, and for a margin that is none.
+    """
+    from attribution_suite.auditing.plan import check_questions
+    from attribution_suite.auditing.rules import Rules
+    from attribution_suite.auditing.work.information import asked_of
+    from attribution_suite.networks.given import as_ensemble
+    from attribution_suite.networks.nodes import Nodes
+    from attribution_suite.options import one_or_more, word
+
+    table = _table(dataset)
+    rules = Rules(information=word("profile", profile, ("quick", "full")), information_margin=margin,
+                  conditional_on=one_or_more("conditional_on", conditional_on), favourable=favourable)
+    check_questions(rules, [table])
+    ensemble = as_ensemble(networks, table, outputs, output)
+    asked = _feature_set(table, ensemble, feature, 0)
+    for name in rules.conditional_on:
+        if set(table.columns(name)) & set(asked.columns):
+            raise InputError(f"option 'conditional_on': given {name} nothing more can be told of it: name other "
+                             f"columns than {asked.name}")
+    nodes = Nodes.of([asked.columns]).repeat(len(ensemble)).to(ensemble.device)
+    return asked_of(ensemble, nodes, table, rules, ceiling=True)
+
+
+@in_own_words
 def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
           outputs: str | None = None, output: int | str | None = None, training: "Training | None" = None,
           fit: "Fit | None" = None, target: str | None = None,
@@ -175,9 +214,10 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           inside: str | int | None = None, seeds: int | None = None, rows: int | None = None,
           background: int | None = None, lime_rows: int | None = None, lime_samples: int | None = None,
           tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
-          information: str | None = None, information_margin: float | None = None, conditional_on: Sequence[str] = (),
-          favourable: str | None = None, splits: int = 1, index_columns: Sequence[str] = (),
-          reference: str = "sample", baseline: str | None = None, metrics: bool = False, proxies: str = "keep",
+          information: str | None = None, information_margin: float | None = None,
+          conditional_on: str | Sequence[str] = (), favourable: str | None = None, splits: int = 1,
+          index_columns: Sequence[str] = (), reference: str = "sample", baseline: str | None = None,
+          metrics: bool = False, proxies: str = "keep",
           out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
           say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
@@ -208,7 +248,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     `information`: what is asked about what networks still tell of a removed feature: 'off'; 'quick', ridge probes of
     the output and the last hidden layer, distance correlation; 'full', boosted probes, every layer and dependence given
     the target too; the profile's, if not given. `information_margin`: what counts as none, R² of a number (0.02) or AUC
-    above 0.5 of a category (0.07). `conditional_on`: columns given which dependence is asked as well. `favourable`: the
+    above 0.5 of a category (0.07). `conditional_on`: a column, or
+    several, given which dependence is asked as well. `favourable`: the
     class whose rates per group of a categorical feature are told (class 1 of two, if not given).
     `proxies`: 'drop' takes, with each removed feature, those that predict it (at most five, chosen on training rows
     until the best of the rest adds less than the margin of `information_margin`); what is measured is the feature.
@@ -262,8 +303,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
                        outputs=outputs, output=output, fit=fit, say=say)
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:
         failed = run_audit(prepared, context, folder)
-        write_verdicts(folder)
-        draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers))
+        judged = write_verdicts(folder)
+        draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers), judged)
     return Audit(folder, failed)
 
 

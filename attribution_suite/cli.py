@@ -68,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
                      help="what is asked about what networks still tell of a removed feature (default: the profile's)")
     run.add_argument("--information-margin", type=float, metavar="M",
                      help="what counts as none: R² of a number (0.02), AUC above 0.5 of a category (0.07)")
-    run.add_argument("--conditional-on", type=_names, default=(), metavar="a,b",
-                     help="columns given which dependence is asked as well")
+    run.add_argument("--conditional-on", type=_names, action="extend", default=[], metavar="a,b",
+                     help="columns given which dependence is asked as well; may be repeated")
     run.add_argument("--favourable", metavar="CLASS", help="whose rates per group are told (default: class 1 of two)")
     run.add_argument("--splits", type=int, default=1, metavar="K",
                      help="repeat on K splits of the rows, for intervals over splits (1, or at least 3)")

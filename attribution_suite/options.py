@@ -104,6 +104,11 @@ def names(option: str, values: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
+def one_or_more(option: str, values: object) -> tuple[str, ...]:
+    """One name, which is not split, or a list of names, each once. Raises InputError for anything else."""
+    return (values,) if isinstance(values, str) else names(option, values)
+
+
 def name_sets(option: str, values: object) -> tuple[str | tuple[str, ...], ...]:
     """A list of names, and of lists of names that go together. Raises InputError for anything else."""
     if not isinstance(values, list | tuple):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attribution_suite import audit, load_dataset, remove, train
+from attribution_suite import audit, information, load_dataset, remove, train
 from attribution_suite.auditing.rules import Rules
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
@@ -58,6 +58,39 @@ def test_the_rows_are_what_the_measures_say_of_the_same_networks(heart: dict[str
     assert set(heart["information"].given) == {"", dataset.target_name, "Cholesterol", "Sex=M", "not Sex=M"}
 
 
+@pytest.mark.parametrize(("feature", "removal"), [("Sex", "original"), ("Age", "fold")])
+def test_the_library_tells_the_same(heart: dict[str, pd.DataFrame], feature: str, removal: str) -> None:
+    dataset = briefly_trained("heart").with_decoy()
+    networks = train(dataset, seeds=2).networks
+    if removal != "original":
+        networks = remove(networks, dataset, feature, removal)
+    told = information(networks, dataset, feature, profile="full", conditional_on="Cholesterol")
+    assert len(told) == 2
+    questions = ["where", "measure", "given", "seed"]
+    for found, table in ((told.to_frame(), "information"), (told.proxies, "proxies")):
+        keys = questions if table == "information" else ["proxy", "seed"]
+        kept = heart[table].query("removal == @removal and removed == @feature").set_index(keys).sort_index()
+        found = found.rename(columns={"member": "seed"}).set_index(keys).sort_index()
+        if table == "information" and removal != "original":  # an audit asks the ceiling of the originals alone
+            assert set(found.loc["inputs"].index.get_level_values("measure")) == {"ridge", "boosted"}
+            found = found.drop("inputs")
+        pd.testing.assert_frame_equal(found, kept[found.columns], rtol=1e-4, atol=1e-6, check_dtype=False)
+
+
+def test_the_library_asks_less_by_default_and_refuses_what_makes_no_sense() -> None:
+    dataset = briefly_trained("heart")
+    networks = train(dataset, seeds=1)
+    told = information(networks, dataset, ["Sex", "Age"]).to_frame()
+    assert set(told.measure) == {"ridge", "distance_correlation"} and set(told.given) == {""}
+    assert set(told["where"]) == {"output", "layer:2", "inputs"}
+    for words, complaint in (({"profile": "off"}, "profile"), ({"margin": 0.5}, "below 0.5"),
+                             ({"conditional_on": "Agee"}, "did you mean Age"),
+                             ({"conditional_on": ["Cholesterol", "Sex"]}, "given Sex nothing more"),
+                             ({"favourable": "nobody"}, "nobody")):
+        with pytest.raises(InputError, match=complaint):
+            information(networks, dataset, "Sex", **words)
+
+
 def test_rates_are_told_of_categories_alone(heart: dict[str, pd.DataFrame]) -> None:
     dataset = briefly_trained("heart").with_decoy()
     ill = train(dataset, seeds=2).networks.outputs(dataset.test.inputs)[..., 0].numpy() > 0
@@ -67,6 +100,7 @@ def test_rates_are_told_of_categories_alone(heart: dict[str, pd.DataFrame]) -> N
     told = rates.query("measure == 'favourable_rate'").set_index(["given", "seed"]).value
     np.testing.assert_allclose(told.loc["Sex=M"], ill[:, men].mean(1))
     np.testing.assert_allclose(told.loc["not Sex=M"], ill[:, ~men].mean(1))
+    assert (rates.low < rates.value).all() and (rates.value < rates.high).all()
 
 
 def test_proxies_are_those_of_the_training_rows(heart: dict[str, pd.DataFrame]) -> None:
@@ -88,6 +122,7 @@ def test_nothing_is_asked_where_it_is_off_or_of_hidden_units(tmp_path: Path) -> 
 def test_bad_options_are_refused_before_anything_runs(tmp_path: Path) -> None:
     for options, complaint in (({"information": "some"}, "information"), ({"information_margin": 0.7}, "below 0.5"),
                                ({"conditional_on": ["nobody"]}, "nobody"), ({"favourable": "nobody"}, "nobody"),
+                               ({"conditional_on": "nobody"}, "nobody"),
                                ({"information": "off", "conditional_on": ["Age"]}, "leave out")):
         with pytest.raises(InputError, match=complaint):
             audit("heart", out=tmp_path, **QUIET, **options)

@@ -136,7 +136,8 @@ def test_the_control_is_never_judged() -> None:
     named = {**found, "failures": failures(dataset="d", removal="constant", removed="x", scorer="random")}
     assert judgements(named, direct(named)).empty
     real = subject("boston")
-    assert list(real.judgements.scorer.unique()) == VOTERS and "random" in set(real.tables["nulls"].scorer)
+    assert list(judgements(real.tables, direct(real.tables)).scorer.unique()) == VOTERS
+    assert "random" in set(real.tables["nulls"].scorer)
 
 
 def test_every_state_has_its_column_and_every_scorer_one_state() -> None:
@@ -155,7 +156,8 @@ def test_the_judgements_of_a_real_run_are_those_of_its_nulls() -> None:
     real = subject("boston")
     nulls = real.tables["nulls"].drop_duplicates(["removed", "removal", "scorer"]).set_index(
         ["removed", "removal", "scorer"])
-    for (removed, removal, scorer), judged in real.judgements.set_index(["removed", "removal", "scorer"]).iterrows():
+    every = judgements(real.tables, direct(real.tables)).set_index(["removed", "removal", "scorer"])
+    for (removed, removal, scorer), judged in every.iterrows():
         proved = removal in ("retrain", "fold_tuning", "constant")
         if scorer == "xgboost_gain":
             wanted = "not applicable" if removal in ("fold_tuning", "constant") else "by construction"

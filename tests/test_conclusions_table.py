@@ -41,7 +41,8 @@ def test_the_table_of_a_run_is_what_its_tables_say(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(
         pd.concat([one.verdicts for one in Run(whole_run()).subjects(None)], ignore_index=True), kept)
     path = write_run(tmp_path / "run", tables(whole_run()), record(whole_run()))
-    pd.testing.assert_frame_equal(pd.read_parquet(write_verdicts(path)), kept)
+    pd.testing.assert_frame_equal(write_verdicts(path), kept)
+    pd.testing.assert_frame_equal(pd.read_parquet(path / "verdicts.parquet"), kept)
     before = (path / "verdicts.parquet").read_bytes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("attribution_suite.reporting.figures.draw", lambda subject: {})
@@ -62,7 +63,7 @@ def test_a_run_with_a_failed_chunk_has_a_table(tmp_path: Path) -> None:
             found[name] = frame[~lost]
     found["failures"] = failures(removal="constant", removed=feature, rank=1, error="MemoryError")
     path = write_run(tmp_path / "run", found, record(whole_run(), ("boston",)))
-    table = pd.read_parquet(write_verdicts(path)).set_index(["removed", "removal"])
+    table = write_verdicts(path).set_index(["removed", "removal"])
     row = table.loc[(feature, "constant")]
     assert (row.direct, row.networks_not_measured, row.networks_proved) == ("not measured", SEEDS, 0)
     assert set(row.scorers_not_measured.split(", ")) > {"weights", "lime"}
@@ -71,7 +72,7 @@ def test_a_run_with_a_failed_chunk_has_a_table(tmp_path: Path) -> None:
     for removal in ("stochastic_tuning", "inversion_tuning", "fold_tuning"):
         assert table.direct[feature, removal] == STATES[removal]
     empty = write_run(tmp_path / "nothing", {name: frame[:0] for name, frame in found.items()}, record(whole_run()))
-    assert pd.read_parquet(write_verdicts(empty)).columns.to_list() == list(VERDICTS)
+    assert write_verdicts(empty).columns.to_list() == list(VERDICTS)
 
 
 def test_a_flag_without_a_value_is_refused() -> None:

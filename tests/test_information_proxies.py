@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from fairlearn.metrics import demographic_parity_ratio, equalized_odds_difference
+from scipy import stats
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
@@ -94,3 +95,35 @@ def test_rates_equal_fairlearns(rng):
     assert np.isnan(group_rates(predicted, np.ones(300), groups, 1).equalised_odds_difference).all()
     with pytest.raises(InputError, match="at least two groups"):
         group_rates(predicted, actual, np.ones(300), 1)
+
+
+def test_limits_of_a_rate_are_scipys(rng):
+    groups, given = np.repeat(["a", "b", "c"], [200, 40, 5]), rng.random((2, 245)) < 0.3
+    given[0, :200], given[1, 240:] = False, True
+    rates = group_rates(given, np.ones(245), groups, 1)
+    for member, values in enumerate(given):
+        for place, group in enumerate(rates.groups):
+            of_group = values[groups == group]
+            binomial = stats.binomtest(int(of_group.sum()), len(of_group))
+            wanted = binomial.proportion_ci(0.9, "wilson")  # 5 % on either side
+            np.testing.assert_allclose([limit[member, place] for limit in rates.rate_limits], wanted, atol=1e-12)
+
+
+def test_limits_of_ratio_and_difference_are_those_of_rows_drawn_again(rng):
+    """Against a loop over draws of the rows; and they close in as rows do."""
+    actual, groups = rng.integers(0, 2, 400), rng.choice(["f", "m"], 400, p=[0.3, 0.7])
+    predicted = (rng.random(400) < np.where(groups == "m", 0.7, 0.4)).astype(int)[None]
+    rates = group_rates(predicted, actual, groups, 1)
+    draws = []
+    for _ in range(1000):
+        rows = rng.integers(400, size=400)
+        given, truth, group = predicted[0, rows], actual[rows], groups[rows]
+        rate = [given[group == name].mean() for name in ("f", "m")]
+        gaps = [abs(given[(group == "f") & (truth == label)].mean() - given[(group == "m") & (truth == label)].mean())
+                for label in (0, 1)]
+        draws.append([min(rate) / max(rate), max(gaps)])
+    for limits, column in ((rates.ratio_limits, 0), (rates.odds_limits, 1)):
+        np.testing.assert_allclose(np.ravel(limits), np.quantile(draws, (0.05, 0.95), axis=0)[:, column], atol=0.03)
+    many = group_rates(np.tile(predicted, 16), np.tile(actual, 16), np.tile(groups, 16), 1)
+    few_width, many_width = (float(one.ratio_limits[1][0] - one.ratio_limits[0][0]) for one in (rates, many))
+    assert many_width == pytest.approx(few_width / 4, rel=0.2)

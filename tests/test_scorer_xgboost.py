@@ -14,6 +14,7 @@ from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers import memory
 from attribution_suite.scorers.attribution import Evaluation, sum_groups
+from attribution_suite.scorers.xgboost_fit import XGBoostScorer
 from attribution_suite.scorers.xgboost_gain import XGBoostGain, XGBoostGainSurrogate
 from attribution_suite.scorers.xgboost_shap import XGBoostShap, XGBoostShapSurrogate
 
@@ -123,8 +124,8 @@ def test_only_a_surrogate_shifts_when_a_network_is_edited() -> None:
 
 def test_gain_and_shap_share_a_fit_but_networks_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     networks, evaluation = case("multiclass")
-    train, calls = xgboost.train, []
-    monkeypatch.setattr(xgboost, "train", lambda *arguments: calls.append(1) or train(*arguments))
+    train, calls = XGBoostScorer._train, []
+    monkeypatch.setattr(XGBoostScorer, "_train", lambda *given, **words: calls.append(1) or train(*given, **words))
 
     def fits(scorer: type, networks: Perceptrons, evaluation: Evaluation, **options: int) -> int:
         calls.clear()

@@ -1,8 +1,8 @@
 """The sham: the tuned methods' warm start with nothing removed, run beside them; and costs, read net of it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from attribution_suite.networks.batches import Block
 from attribution_suite.networks.originals import train_originals
 from attribution_suite.networks.training import train
 from attribution_suite.removals import REMOVALS, SHAM
-from attribution_suite.removals.removal import Removal
+from attribution_suite.removals.removal import Removal, RemovalTraits, carried_out
 from attribution_suite.removals.sham import Sham
 from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.results import Audit
@@ -97,6 +97,29 @@ def test_a_method_that_says_tuned_trains_on_from_the_original(method: Removal, c
     assert method.traits.tuned == (spent == {5} and warm)
     if method.traits.control:
         assert method.replacement() is None and all(map(torch.equal, start.tensors, given.networks.tensors))
+
+
+@dataclass(frozen=True)
+class Forgetful(ShuffleTuning):
+    """Tunes as its parent does, and its traits are those of a closed form."""
+
+    name: ClassVar[str] = "forgetful"
+    traits: ClassVar[RemovalTraits] = RemovalTraits(exact=False)
+
+
+@by_method([*METHODS, Forgetful()])
+def test_a_method_that_tunes_and_does_not_say_so_is_refused(method: Removal) -> None:
+    """The control: every method of the package, of which one trains from scratch, says what it does."""
+    given = removal_case(NAMES[0])
+    brief = replace(given.setting, tuning=replace(given.setting.tuning, epochs=1),
+                    training=replace(given.setting.training, epochs=1))
+    if method.name != "forgetful":
+        made = carried_out(method, given.networks, given.nodes, brief)
+        plain = method.remove(given.networks, given.nodes, brief)
+        assert all(map(torch.equal, made.networks.tensors, plain.networks.tensors))
+        return
+    with pytest.raises(InputError, match=r"forgetful trained on from .* 1 epochs.*tuned=True"):
+        carried_out(method, given.networks, given.nodes, brief)
 
 
 # The audit.

@@ -144,29 +144,33 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
         ranks = list(range(1, len(features[0]) + 1))
     if not spec.removals:
         return []
-    first: list[Chunk] = [ExamineOriginals(original, *piece) for piece in in_pieces(features, ranks)]
-    removals = removals_for(spec, subject.given)
-    first += [TuneSham(original, sham) for sham in dict.fromkeys(map(sham_of, removals)) if sham]
-    edits: list[Chunk] = []
-    gone = proxies_gone(spec, dataset, features[0])
+    removals, gone = removals_for(spec, subject.given), proxies_gone(spec, dataset, features[0])
     for name, proxies in gone.items():
         say(f"{dataset.name}: with {name} go its proxies: {', '.join(proxies) or 'it has none'}")
+    kept: dict[str, set[str]] = {}
     for removal in removals:
         refused = refusals(removal, subject, dataset, features[0], gone)
         for name, reason in refused.items():
             say(f"{dataset.name}: not applicable: {removal} to {name}: {reason}")
-        edits += [RemoveFeatures(original, removal, *piece, tuple(gone.get(name, ()) for name in piece[0][0]))
-                  for piece in in_pieces(features, ranks, {*refused, *left_out(removal, features, subject, dataset)})]
-    return first + edits
+        out = {*refused, *left_out(removal, features, subject, dataset)}
+        kept[removal] = {name for names in features for name in names} - out
+    # Piece by piece: what its chunks share (phantoms, neighbourhoods, proxies) is made once and still at hand.
+    chunks: list[Chunk] = []
+    for piece in in_pieces(features, ranks):
+        chunks.append(ExamineOriginals(original, *piece))
+        for removal in removals:
+            chunks += [RemoveFeatures(original, removal, *part, tuple(gone.get(name, ()) for name in part[0][0]))
+                       for part in in_pieces(*piece, kept[removal])]
+    shams = [TuneSham(original, sham) for sham in dict.fromkeys(map(sham_of, removals)) if sham]
+    return [*chunks[:1], *shams, *chunks[1:]]
 
 
 def in_pieces(features: Sequence[tuple[str, ...]], ranks: Sequence[int],
-              refused: Collection[str] = ()) -> list[tuple[tuple[tuple[str, ...], ...], tuple[int, ...]]]:
-    """`features` `[seeds][variants]` and `ranks` `[variants]` in chunks' worths, without those that are refused."""
-    kept = [place for place, name in enumerate(features[0]) if name not in refused]
-    return [(tuple(tuple(names[place] for place in places) for names in features),
-             tuple(ranks[place] for place in places))
-            for start in range(0, len(kept), FEATURES_AT_ONCE) if (places := kept[start:start + FEATURES_AT_ONCE])]
+              kept: Collection[str] | None = None) -> list[tuple[tuple[tuple[str, ...], ...], tuple[int, ...]]]:
+    """`features` `[seeds][variants]` and `ranks` `[variants]` in chunks' worths; only those `kept`, if given."""
+    places = [place for place, name in enumerate(features[0]) if kept is None or name in kept]
+    return [(tuple(tuple(names[place] for place in part) for names in features), tuple(ranks[place] for place in part))
+            for start in range(0, len(places), FEATURES_AT_ONCE) if (part := places[start:start + FEATURES_AT_ONCE])]
 
 
 def proxies_gone(spec: Spec, dataset: TabularDataset, names: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from attribution_suite.auditing.rules import Rules
 from attribution_suite.datasets import DATASETS, is_file_name
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.options import checked_options, name_sets, names, positive, whole_number, word
+from attribution_suite.options import checked_options, name_sets, names, one_or_more, positive, whole_number, word
 from attribution_suite.removals import REMOVALS, removal
 from attribution_suite.scorers import SCORERS, choice
 from attribution_suite.scorers.choice import Choice, check_baseline, refusal_at, scorers_at, traits_of
@@ -140,7 +140,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               inside: str | int | None = None, in_memory: Collection[str] = (), decoy: bool = True,
               tuning: float | None = None, delta: float = 0.01, delta_absolute: float | None = None,
               information: str | None = None, information_margin: float | None = None,
-              conditional_on: Sequence[str] = (), favourable: str | None = None, splits: int = 1,
+              conditional_on: str | Sequence[str] = (), favourable: str | None = None, splits: int = 1,
               index_columns: Sequence[str] = (), reference: str = "sample", baseline: str | None = None,
               metrics: bool = False, proxies: str = "keep",
               **overrides: int | None) -> Spec:
@@ -176,6 +176,6 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         layer,
         "all" if inside is None and profile == "full" and removals != [] else None if inside is None else str(inside),
         Rules(delta, delta_absolute, information or profile, information_margin,
-              names("conditional_on", conditional_on), favourable),
+              one_or_more("conditional_on", conditional_on), favourable),
         splits, reference, baseline, metrics, proxies,
     )

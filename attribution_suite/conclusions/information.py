@@ -29,6 +29,7 @@ def information(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     dependence = asked[(asked.measure == "distance_correlation") & (asked["given"] == "")]
     told_at = {place: _by_edit(table) for place, table in (*places.items(), ("dependence", dependence))}
     nothing = asked.iloc[:0]
+    proxies = {removed: _proxies(tables["proxies"], removed) for removed in verdicts.removed.unique()}
     ceiling = probes[probes["where"] == INPUTS].groupby(["removed", "split"]).value.max().groupby("removed").mean()
     rows = []
     for removed, removal in verdicts[KEYS].itertuples(index=False, name=None):
@@ -40,13 +41,14 @@ def information(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
         row |= {"dependence": worst(told_at["dependence"].get((removed, removal), nothing)),
                 "ceiling": ceiling.get(removed, np.nan),
                 "recovered_metric": "" if told.empty else str(told.metric.iloc[0]), "power": told.power.min()}
-        rows.append(row | {"proxies": _proxies(tables["proxies"], removed)})
+        rows.append(row | {"proxies": proxies[removed]})
     return pd.DataFrame(rows)
 
 
 def worst(rows: pd.DataFrame) -> str:
     """The first of ORDER that a network is in; '' where nothing was asked."""
-    return next((state for state in ORDER if (rows.state == state).any()), "")
+    states = set(rows.state)
+    return next((state for state in ORDER if state in states), "")
 
 
 def _by_edit(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:

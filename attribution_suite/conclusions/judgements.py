@@ -33,10 +33,10 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     where that influence was not measured nobody knows what silence says.
     """
     nulls = unit_ranks(tables["nulls"])
-    nulls = nulls[nulls.scorer != CONTROL]
+    nulls = nulls[nulls.scorer != CONTROL].assign(finite=lambda rows: np.isfinite(rows.score.astype(float)))
     keys = [*KEYS, "scorer"]
     said = nulls.groupby(keys, sort=False).agg(
-        finite=("score", lambda scores: bool(np.isfinite(scores).all())), asked=("split", "nunique"),
+        finite=("finite", "all"), asked=("split", "nunique"),
         by_construction=("by_construction", "all"), unseen=("unseen", "any"))
     said["finite"] &= said.asked == len(split_numbers(tables["outcomes"], tables["failures"]))
     said["p"] = typical_p(nulls, keys)
@@ -46,7 +46,7 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     before = said.reindex(pd.MultiIndex.from_frame(table[keys].assign(removal=ORIGINAL)))
     was = table.removed.map(verdicts[verdicts.removal == ORIGINAL].set_index("removed").direct)
     was_present, was_measured = was == PRESENT, was.ne(UNMEASURED) & was.notna()
-    none = (table.direct == PROVED) | (table.worst_case_bound <= ROUNDING * table.delta)
+    none = nothing_left(table)
     p, constructed, present = after.p.to_numpy(float), _flag(after.by_construction), was_present.to_numpy()
     measured = _measured(after) & (_measured(before) | ~present)
     above = p <= LEVEL
@@ -56,6 +56,24 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
          constructed, above], [NOT_APPLICABLE, UNMEASURED, CANNOT_SEE, BLIND, FALSE_ALARM, BY_CONSTRUCTION, SEES],
         np.where(was_measured, SILENT, UNMEASURED))
     return table[keys].assign(p=p, state=state)
+
+
+def nothing_left(verdicts: pd.DataFrame) -> pd.Series:
+    """Which rows' direct influence is proved none, or has a D that is zero to rounding: there an alarm is false."""
+    return (verdicts.direct == PROVED) | (verdicts.worst_case_bound <= ROUNDING * verdicts.delta)
+
+
+def asked_by_phantoms(nulls: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of `removal` and `scorer` in which an alarm about one removed feature would be false.
+
+    `verdicts`: the feature's rows. Each alarms by chance once in 20. Only phantoms have such a level: a null that is
+    exactly zero alarms by no chance.
+    """
+    named = unit_ranks(nulls[(nulls.phantoms > 0) & (nulls.scorer != CONTROL)])
+    removals = verdicts.removal[nothing_left(verdicts) & (verdicts.removal != ORIGINAL)]
+    asked = named[(named.removed == verdicts.removed.iloc[0]) & named.removal.isin(removals)]
+    pairs: pd.DataFrame = asked[["removal", "scorer"]].drop_duplicates()
+    return pairs
 
 
 def typical_p(nulls: pd.DataFrame, keys: list[str]) -> pd.Series:

@@ -35,9 +35,10 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     edited = edits(outcomes)
     facts = edited.assign(
         loss_change=edited.loss_native / edited.loss_before - 1, cost_net=net_costs(outcomes),
-        performance=edited.r2.fillna(edited.auc), performance_before=edited.r2_before.fillna(edited.auc_before))
+        performance=edited.r2.fillna(edited.auc), performance_before=edited.r2_before.fillna(edited.auc_before),
+        effect_left=part_left(edited.direct_effect, edited.direct_effect_before))
     facts = facts.set_index([*UNIT, "split", "seed"])[
-        [*FACTS, "loss_change", "cost_net", "performance", "performance_before"]]
+        [*FACTS, "loss_change", "cost_net", "performance", "performance_before", "effect_left"]]
     groups = dict(list(facts.groupby(UNIT, sort=False)))
     notes = {key: tuning_note(rows) for key, rows in edited.groupby(UNIT, sort=False)}
     none = facts.iloc[:0]
@@ -64,9 +65,6 @@ def tuning_note(networks: pd.DataFrame) -> str:
 
 def _row(networks: pd.DataFrame, ratio: float | None) -> dict[str, object]:
     """Mean and interval of each column; NaN where a network was not measured. `ratio`: as for `interval`."""
-    left = part_left(networks.direct_effect, networks.direct_effect_before)
-    if networks[["direct_effect", "direct_effect_before"]].isna().any(axis=None):
-        left = left * np.nan
     names = {"direct_effect_before": "effect_before", "direct_effect": "effect_after"}
     splits = networks.index.get_level_values("split").to_numpy()
     row: dict[str, object] = {"interval": STUDENT if ratio is None else NADEAU_BENGIO}
@@ -75,7 +73,6 @@ def _row(networks: pd.DataFrame, ratio: float | None) -> dict[str, object]:
         name = names.get(str(column), str(column))
         row[name], row[f"{name}_low"], row[f"{name}_high"] = interval(
             values * np.nan if np.isnan(values).any() else values, splits, ratio)
-    row["effect_left"], row["effect_left_low"], row["effect_left_high"] = interval(left.to_numpy(), splits, ratio)
     costs = networks.cost_net.to_numpy()
     whole = ratio is not None and not np.isnan(costs).any()
     row["cost_equivalent"] = no_difference(split_means(costs, splits) if whole else costs, ratio)

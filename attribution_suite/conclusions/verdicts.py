@@ -16,12 +16,12 @@ from attribution_suite.tables.verdicts import VERDICTS
 READ = ("outcomes", "shifts", "nulls", "information", "proxies", "attributions", "failures")
 
 
-def verdicts(tables: Tables, judged: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The columns of `VERDICTS` for one data set and layer, whose rows `tables` hold; `judged`: its `judgements`."""
+def verdicts(tables: Tables) -> pd.DataFrame:
+    """The columns of `VERDICTS` for one data set and layer, whose rows `tables` hold."""
     rows = direct(tables)
     if rows.empty:
         return tidy(VERDICTS, rows)
-    names = (judgements(tables, rows) if judged is None else judged).groupby([*KEYS, "state"], sort=False).scorer
+    names = judgements(tables, rows).groupby([*KEYS, "state"], sort=False).scorer
     lists = names.agg(", ".join).unstack("state", fill_value="").reindex(columns=list(COLUMNS), fill_value="")
     keys = pd.concat([tables["outcomes"], tables["failures"]])[["dataset", "layer"]].drop_duplicates()
     judged_rows = rows.merge(lists.rename(columns=COLUMNS), on=KEYS, how="left").fillna(
@@ -29,8 +29,8 @@ def verdicts(tables: Tables, judged: pd.DataFrame | None = None) -> pd.DataFrame
     return tidy(VERDICTS, keys.merge(judged_rows.merge(information(tables, rows), on=KEYS), how="cross"))
 
 
-def write_verdicts(run: Path) -> Path:
-    """Writes `verdicts.parquet` into a run's folder from its other tables; its path."""
+def write_verdicts(run: Path) -> pd.DataFrame:
+    """Writes `verdicts.parquet` into a run's folder from its other tables; its rows."""
     tables = {name: pd.read_parquet(run / f"{name}.parquet", columns=None if name != "attributions" else [
         "dataset", "layer", "split", "seed", "removal", "scorer"]) for name in READ}
     places = pd.concat([tables["outcomes"], tables["failures"]])[["dataset", "layer"]].drop_duplicates()
@@ -43,4 +43,4 @@ def write_verdicts(run: Path) -> Path:
     pq.write_table(pa.Table.from_pandas(rows, schema(VERDICTS, about), preserve_index=False), buffer,
                    compression="zstd")
     write_atomically(run / "verdicts.parquet", buffer.getvalue().to_pybytes())
-    return run / "verdicts.parquet"
+    return rows

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED, Tables, learned
+from attribution_suite.conclusions.judgements import asked_by_phantoms
 from attribution_suite.conclusions.numbers import UNMEASURED, listed, percent, rounded, score, signed_percent
 from attribution_suite.conclusions.summary import rank_name, unit_ranks
 from attribution_suite.datasets.table import DECOY
+from attribution_suite.measures.nulls import LEVEL
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
@@ -66,7 +68,8 @@ def findings(tables: Tables, verdicts: pd.DataFrame, summary: pd.DataFrame) -> l
         sentences = {name: direct_text(row, called(removed)) for name, row in rows.items() if row.direct == state}
         result += [Finding(kind, tuple(name for name, other in sentences.items() if other == text), text)
                    for text in dict.fromkeys(sentences.values())]
-    result += scorer_findings(verdicts[verdicts.removal != ORIGINAL])
+    edited = verdicts[verdicts.removal != ORIGINAL]
+    result += [*scorer_findings(edited), *_by_chance(tables["nulls"], edited)]
     worked = [name for name, row in rows.items() if row.direct in OUT]
     if worked:
         result += [_cost(summary.set_index("removal").loc[worked]), *_destination(tables, removed, worked)]
@@ -134,6 +137,21 @@ def scorer_findings(verdicts: pd.DataFrame) -> list[Finding]:
     return result
 
 
+def _by_chance(nulls: pd.DataFrame, verdicts: pd.DataFrame) -> list[Finding]:
+    """How many alarms chance alone raises beside those that were raised: the level is that of one question."""
+    if not (verdicts.false_alarm != "").any():
+        return []
+    alarms = {(removal, scorer) for removal, scorers in zip(verdicts.removal, verdicts.false_alarm, strict=True)
+              for scorer in scorers.split(", ")}
+    asked = set(asked_by_phantoms(nulls, verdicts).itertuples(index=False, name=None))
+    if not alarms & asked:
+        return []
+    return [Finding("alarms", (), (
+        f"{len(alarms & asked)} of the {len(asked)} times that a scorer was held against phantoms where no direct "
+        f"influence is left it alarmed; by chance about {LEVEL * len(asked):.2g} would: each is asked at 1 in 20, and "
+        "that is not adjusted for their number."))]
+
+
 def _cost(summary: pd.DataFrame) -> Finding:
     """The cheapest and the dearest of the methods that work, net of what training on gains for nothing."""
     order = summary.cost_net.dropna().sort_values()
@@ -184,7 +202,10 @@ def _information(verdicts: pd.DataFrame) -> list[Finding]:
 
 def _known(tables: Tables, removed: str) -> list[Finding]:
     """What a probe still reads of the removed unit from what the next layer is given; nothing at the input."""
-    outcomes = unit_ranks(tables["outcomes"])
+    outcomes = tables["outcomes"]
+    if outcomes.recoverability.isna().all():  # of inputs
+        return []
+    outcomes = unit_ranks(outcomes)
     rows = outcomes[outcomes.removed == removed]
     means = rows.groupby("removal", sort=False)[["recoverability_before", "recoverability"]].mean().dropna()
     if means.empty:

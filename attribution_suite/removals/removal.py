@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import Split, TabularDataset, Task
+from attribution_suite.errors import InputError
 from attribution_suite.networks.backward import Penalty
 from attribution_suite.networks.batches import Replacement
 from attribution_suite.networks.network import Ensemble
@@ -83,14 +84,15 @@ class RemovalTraits:
     when the edit needs values of x_j: 'never', 'in training' (its training rows; the edited network needs none), or
     'at inference' (every new row's). `exact`: after it the output does not change with x_j at all; a method
     that only trains the dependence down says False. `tuned`: it fine-tunes from the original's weights within
-    `Setting.tuning`, so that its cost is read net of the sham's. `step`: it takes one step from them instead, and its
-    cost is read net of the same step with x_j kept (`keep`). Both need gradients. `control`: it removes nothing; an
-    audit runs it by itself, not as one of `removals`. `default`: an audit that names no removals does it. `published`:
-    the options under which it is what its source published, where the default corrects that; an audit with the preset
-    'published' takes them. `layers`: it edits layers behind the first one, so that they must be known. `refusals`: why
-    it does not apply to groups of columns of a split `[rows, features]`, one answer each, None where it does; None: it
-    applies to all. `of_index`: what a column that holds a category's number must offer: the 'mean' of its embedding, or
-    a 'linear' layer behind it; 'never': the method reads the number as an amount.
+    `Setting.tuning`, so that its cost is read net of the sham's; one that does and does not say so is refused. `step`:
+    it takes one step from them instead, and its cost is read net of the same step with x_j kept (`keep`). Both need
+    gradients. `control`: it removes nothing; an audit runs it by itself, not as one of `removals`. `default`: an audit
+    that names no removals does it. `published`: the options under which it is what its source published, where the
+    default corrects that; an audit with the preset 'published' takes them. `layers`: it edits layers behind the first
+    one, so that they must be known. `refusals`: why it does not apply to groups of columns of a split
+    `[rows, features]`, one answer each, None where it does; None: it applies to all. `of_index`: what a column that
+    holds a category's number must offer: the 'mean' of its embedding, or a 'linear' layer behind it; 'never': the method
+    reads the number as an amount.
     """
 
     aims: Literal["direct", "marginal"] = "direct"
@@ -140,6 +142,29 @@ def asked(removals: object) -> tuple[str, ...]:
     traits = {name: REMOVALS.load(name).traits for name in REMOVALS.names}
     return tuple(name for name, declared in traits.items()
                  if not declared.control and (declared.default or removals is not None))
+
+
+def carried_out(method: Removal, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
+    """What the method makes of the networks.
+
+    Raises InputError where it trained them on from their own weights and its traits do not say `tuned` (or `step`): its
+    cost would be read without the sham, and what any training gains would pass for its merit. A method that takes
+    optimiser steps must say so, or begin from `Setting.cold`.
+    """
+    cold: list[Sequence[int]] = []
+
+    def fresh(seeds: Sequence[int]) -> Ensemble:
+        cold.append(seeds)
+        return (setting.fresh or networks.fresh)(seeds)
+
+    trained = method.remove(networks, nodes, replace(setting, fresh=fresh))
+    declared = method.traits.tuned or method.traits.step or cold
+    if not declared and (len(trained.training_loss) or bool(trained.steps.any())):
+        raise InputError(f"{method.name} trained on from the original's weights ({int(trained.steps.max())} optimiser "
+                         f"steps, {len(trained.training_loss)} epochs), and its traits do not say so: declare "
+                         "RemovalTraits(tuned=True), so that its cost is read net of the sham's; a training from "
+                         "scratch begins from setting.cold(networks)")
+    return trained
 
 
 def inapplicable(removals: Sequence[str], networks: Ensemble) -> dict[str, str]:

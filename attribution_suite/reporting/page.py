@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
@@ -69,17 +70,19 @@ class FeatureTable:
 
 
 def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" = None,
-                each: "Callable[[Callable[[Subject], Section], list[Subject]], Iterable[Section]]" = map) -> Path:
+                each: "Callable[[Callable[[Subject], Section], list[Subject]], Iterable[Section]]" = map,
+                judged: pd.DataFrame | None = None) -> Path:
     """Writes `figures/*.png`, `*.gif` and `report.html` into `run_dir` from its tables and `run.json`; its path.
 
     `datasets` gives the rows for the figures that show them (each feature against the target; the components); for a
     data set that is not in it the page says what was left out. Figures of an earlier report that are not drawn any
-    more are removed. `each` maps a function over the sections, a pool of workers perhaps.
+    more are removed. `each` maps a function over the sections, a pool of workers perhaps. `judged`: the table of
+    verdicts, where that was just made.
     Raises InputError where a file of the run is missing, damaged or of another version, and OSError
     where it cannot write.
     """
     run = Run(Path(run_dir))
-    sections = list(each(section, run.subjects(datasets)))
+    sections = list(each(section, run.subjects(datasets, judged)))
     page = render(run, sections)
     if len(page) > LARGEST:
         page = render(run, sections, beside=True)

@@ -13,8 +13,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from attribution_suite.conclusions.direct import direct
-from attribution_suite.conclusions.judgements import judgements
 from attribution_suite.conclusions.summary import interval, network_count, pairs, split_numbers, split_ratio, unit_ranks
 from attribution_suite.conclusions.verdicts import verdicts
 from attribution_suite.conclusions.words import networks_words, splits_words
@@ -42,7 +40,8 @@ class Subject:
     whole. Hidden units that were picked in each network by their rank are called by it in `removed` and `shown`, and
     by their own names in the tables. `data` is None where the rows were not to be had. `neurons`: the tables of a look
     inside (`NEURON_TABLES`; the weights of `history` of the first seed alone), None where the run has none; they are
-    all layers', so the data set's first subject has them.
+    all layers', so the data set's first subject has them. `judged`: its rows of the table of verdicts, None where that
+    was not just made.
     """
 
     name: str
@@ -52,6 +51,7 @@ class Subject:
     tables: Mapping[str, pd.DataFrame]
     data: "TabularDataset | None"
     neurons: Mapping[str, pd.DataFrame] | None = None
+    judged: pd.DataFrame | None = None
 
     @property
     def title(self) -> str:
@@ -125,12 +125,7 @@ class Subject:
     @cached_property
     def verdicts(self) -> pd.DataFrame:
         """The rows of the table of verdicts."""
-        return verdicts(self.tables, self.judgements)
-
-    @cached_property
-    def judgements(self) -> pd.DataFrame:
-        """One row a removed feature, removal and scorer: whether it sees the feature, and whether it is right."""
-        return judgements(self.tables, direct(self.tables))
+        return verdicts(self.tables) if self.judged is None else self.judged
 
     @cached_property
     def scorers(self) -> list[str]:
@@ -210,8 +205,9 @@ class Run:
                  for table in NEURON_TABLES}
         return tables if len(tables["units"]) else None
 
-    def subjects(self, datasets: "Mapping[str, TabularDataset] | None") -> list[Subject]:
-        """One subject a data set and layer, in the order of `run.json`."""
+    def subjects(self, datasets: "Mapping[str, TabularDataset] | None",
+                 judged: pd.DataFrame | None = None) -> list[Subject]:
+        """One subject a data set and layer, in the order of `run.json`; `judged`: the table of verdicts, if known."""
         outcomes = self.table("outcomes")
         result = []
         for name, info in self.info["datasets"].items():
@@ -222,7 +218,9 @@ class Run:
                 tables["attributions"] = self.table("attributions", [
                     [*filters, ("removal", "==", ORIGINAL)], [*filters, ("removed", "in", _drawn(tables) or [""])]])
                 result.append(Subject(name, layer, info, self.info["spec"], tables, (datasets or {}).get(name),
-                                      self.neurons(name) if layer == first else None))
+                                      self.neurons(name) if layer == first else None,
+                                      None if judged is None else judged[
+                                          (judged.dataset == name) & (judged.layer == layer)]))
         return result
 
 

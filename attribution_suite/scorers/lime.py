@@ -36,9 +36,10 @@ class Lime:
     Equal, coefficient by coefficient, to `lime.lime_tabular.LimeTabularExplainer(mode="regression",
     feature_selection="none")` built for row i with `random_state=RandomState([seed, i mod neighbourhoods])`, so that a
     row's result does not depend on call order (lime #486). Neither the network nor the row decides what is drawn: the
-    networks predict each of the few neighbourhoods once, whatever the number of rows, and one factorisation per row
-    solves the ridges of all networks. Rows that share a neighbourhood share its sampling error too, which then does
-    not average out in s_k: over draws the shares of 50 rows varied 3 to 5 times as much with one as with 50.
+    networks predict each of the few neighbourhoods once, whatever the number of rows, and one factorisation per row,
+    made with the neighbourhood, solves the ridges of all networks. Rows that share a neighbourhood share its sampling
+    error too, which then does not average out in s_k: over draws the shares of 50 rows varied 3 to 5 times as much with
+    one as with 50.
 
     Two corrections, both left out by `published=True`. The package puts a quarter whose values are all equal at 0
     instead of at its value (it returns the z-score); harmless only for unscaled zeros. And a column of two values is
@@ -78,24 +79,49 @@ class Lime:
             lambda: self._draw(*tables, groups, evaluation.index, count, evaluation.seed), size=_size)
         row_places = torch.from_numpy(known).to(networks.device)
         values = torch.empty(len(networks), *row_places.shape, dtype=torch.float64, device=row_places.device)
-        for number, (drawn, places) in enumerate(neighbours):
+        for number, around in enumerate(neighbours):
             chosen = slice(number, None, self.neighbourhoods)
             explained = None if evaluation.explained is None else evaluation.explained[:, chosen]
-            inputs = evaluation.inputs[chosen]
             values[:, chosen] = _coefficients(
-                networks, drawn.to(inputs.device), places.to(row_places), inputs, row_places[chosen], explained)
+                networks, around, evaluation.inputs[chosen], row_places[chosen], explained)
         return values
 
     def _draw(self, training: Tensor, explained: Tensor, groups: Sequence[list[int]], index: Collection[int],
-              count: int, seed: int) -> tuple[np.ndarray, list[tuple[Tensor, Tensor]]]:
-        """The places of the explained rows `[rows, features]`, and `count` neighbourhoods as `_neighbours` has them."""
+              count: int, seed: int) -> tuple[np.ndarray, list["Neighbourhood"]]:
+        """The places of the explained rows `[rows, features]`, and `count` neighbourhoods."""
         background, rows = (part.double().numpy(force=True) for part in (training, explained))
         marginals = [_marginal(background[:, columns], rows[:, columns], self.published, columns[0] in index)
                      for columns in groups]
+        row_places = np.stack([marginal.row_places for marginal in marginals], 1).astype(np.int16)
         generators = [np.random.RandomState([seed, number]) for number in range(count)]
-        drawn = [_neighbours(marginals, groups, self.samples, generator) for generator in generators]
-        return (np.stack([marginal.row_places for marginal in marginals], 1),
-                [(inputs.to(explained.dtype), places) for inputs, places in drawn])
+        return row_places, [
+            Neighbourhood.of(*_neighbours(marginals, groups, self.samples, generator), explained.dtype,
+                             row_places[number::self.neighbourhoods])
+            for number, generator in enumerate(generators)]
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """What rows share whose neighbours are drawn alike, and what their ridges share whatever the networks.
+
+    `inputs` `[samples − 1, columns]` are the neighbours, `places` `[features, samples − 1]` int16 those of their
+    features, `factors` `[rows, features, features]` float64 each row's Cholesky factor of A Zᵀ + I (see `_ridge`).
+    """
+
+    inputs: Tensor
+    places: Tensor
+    factors: Tensor
+
+    @classmethod
+    def of(cls, inputs: Tensor, places: Tensor, dtype: torch.dtype, row_places: np.ndarray) -> "Neighbourhood":
+        """`inputs` as networks take them, `row_places` `[rows, features]` of the rows that share it."""
+        factors = [_factor(places != place[:, None]) for place in torch.from_numpy(row_places)]
+        return cls(inputs.to(dtype), places.short(), torch.stack(factors))
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(part.nbytes for part in (self.inputs, self.places, self.factors))
 
 
 @dataclass(frozen=True)
@@ -115,10 +141,10 @@ class Marginal:
     row_places: np.ndarray
 
 
-def _size(made: tuple[np.ndarray, list[tuple[Tensor, Tensor]]]) -> int:
+def _size(made: tuple[np.ndarray, list[Neighbourhood]]) -> int:
     """Bytes of what `Lime._draw` returns."""
     known, neighbours = made
-    return known.nbytes + sum(part.nbytes for pair in neighbours for part in pair)
+    return known.nbytes + sum(around.size for around in neighbours)
 
 
 def _marginal(background: np.ndarray, rows: np.ndarray, published: bool, index: bool) -> Marginal:
@@ -177,10 +203,12 @@ def _neighbours(marginals: Sequence[Marginal], groups: Sequence[list[int]], samp
     return torch.from_numpy(inputs), torch.from_numpy(np.stack(places).astype(np.int32))
 
 
-def _coefficients(networks: Ensemble, neighbours: Tensor, places: Tensor, rows: Tensor, row_places: Tensor,
+def _coefficients(networks: Ensemble, around: Neighbourhood, rows: Tensor, row_places: Tensor,
                   explained: Tensor | None) -> Tensor:
     """φ of rows that share a neighbourhood, `[members, rows, features]`; the networks predict it once."""
     values = torch.empty(len(networks), *row_places.shape, dtype=torch.float64, device=row_places.device)
+    shared = (around.inputs, around.places, around.factors)
+    neighbours, places, factors = (part.to(row_places.device) for part in shared)
     held = len(neighbours) * networks.architecture.outputs
     for piece, part in networks.pieces(held // PIECES_AT_ONCE):
         classes = None if explained is None else explained[piece]
@@ -189,22 +217,34 @@ def _coefficients(networks: Ensemble, neighbours: Tensor, places: Tensor, rows: 
         for row, place in enumerate(row_places):
             output = 0 if classes is None else classes[:, row]
             outputs = at_neighbours[torch.arange(len(part), device=row_places.device), output].double()
-            values[piece, row] = _ridge(places != place[:, None], outputs, at_rows[:, row])
+            values[piece, row] = _ridge(places != place[:, None], outputs, at_rows[:, row], factors[row])
     return values
 
 
-def _ridge(differs: Tensor, outputs: Tensor, at_row: Tensor) -> Tensor:
+def _ridge(differs: Tensor, outputs: Tensor, at_row: Tensor, factor: Tensor) -> Tensor:
     """The coefficients of one row for all members, `[members, features]`.
 
     `differs` `[features, samples − 1]` bool: where a neighbour is in another place than the row; `outputs`
     `[members, samples − 1]` at the neighbours and `at_row` `[members]` at the row itself, a sample of weight 1 that
     differs nowhere. Regressing on 'differs' instead of 'is the same' only flips the sign, and a feature that never
-    differs gets exactly zero. With Z the indicators, w the weights and A = w (Z − Z̄): (A Zᵀ + I) β = A y.
+    differs gets exactly zero. With Z the indicators, w the weights and A = w (Z − Z̄): (A Zᵀ + I) β = A y; `factor` is
+    the Cholesky factor of the left side.
     """
+    _, mean, centred = _weighted(differs)
+    moments = outputs @ centred.T - at_row[:, None] * mean
+    return -torch.cholesky_solve(moments.T, factor).T
+
+
+def _factor(differs: Tensor) -> Tensor:
+    """The Cholesky factor of one row's A Zᵀ + I, `[features, features]`."""
+    indicator, _, centred = _weighted(differs)
+    factor: Tensor = torch.linalg.cholesky(centred @ indicator.T + RIDGE * torch.eye(len(differs)).to(centred))
+    return factor
+
+
+def _weighted(differs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Z `[features, samples − 1]`, its weighted mean Z̄ `[features]`, and A."""
     indicator = differs.double()
     weight = torch.exp(indicator.sum(0) / (-2 * KERNEL_WIDTH**2 * len(differs)))
     mean = (indicator @ weight) / (weight.sum() + 1)
-    centred = (indicator - mean[:, None]) * weight
-    gram = centred @ indicator.T + RIDGE * torch.eye(len(differs)).to(centred)
-    moments = outputs @ centred.T - at_row[:, None] * mean
-    return -torch.cholesky_solve(moments.T, torch.linalg.cholesky(gram)).T
+    return indicator, mean, (indicator - mean[:, None]) * weight

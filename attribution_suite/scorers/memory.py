@@ -9,16 +9,17 @@ from torch import Tensor
 
 T = TypeVar("T")
 
-KEPT = 16  # results of a kind: two scorers that share fits ask one after the other for all seeds
-LARGEST = 32 << 20  # bytes of a result that is kept: 16 of them are half a gigabyte
-_kept: dict[str, OrderedDict[str, Any]] = {}
+KEPT = 64  # results of a kind: two scorers that share fits ask one after the other for all seeds and phantoms
+LARGEST, TOGETHER = 48 << 20, 256 << 20  # bytes of a result that is kept, and of all of a kind
+SURROGATES = "surrogates"  # the kind of what is fitted to networks, which go with their chunk
+_kept: dict[str, OrderedDict[str, tuple[Any, int]]] = {}
 
 
 def made_once(kind: str, sources: Sequence[Tensor], options: tuple[object, ...], make: Callable[[], T],
               size: Callable[[T], int] = lambda _: 0) -> T:
     """What `make` returned when it was last called for the same numbers and options, if that is kept; else anew.
 
-    `size`: the bytes of a result; what is larger than `LARGEST` is not kept.
+    `size`: the bytes of a result; what is larger than `LARGEST` is not kept, and what was asked for longest ago goes.
     """
     digest = blake2b(repr(options).encode())
     for source in sources:
@@ -26,16 +27,19 @@ def made_once(kind: str, sources: Sequence[Tensor], options: tuple[object, ...],
     made_of, kept = digest.hexdigest(), _kept.setdefault(kind, OrderedDict())
     if made_of in kept:
         kept.move_to_end(made_of)
-        result: T = kept[made_of]
+        result: T = kept[made_of][0]
         return result
     result = make()
     if size(result) <= LARGEST:
-        kept[made_of] = result
-    while len(kept) > KEPT:
+        kept[made_of] = result, size(result)
+    while len(kept) > KEPT or sum(held for _, held in kept.values()) > TOGETHER:
         kept.popitem(last=False)
     return result
 
 
-def forget() -> None:
-    """Nothing is kept any more."""
-    _kept.clear()
+def forget(kind: str | None = None) -> None:
+    """Nothing of this kind, or of any, is kept any more."""
+    if kind is None:
+        _kept.clear()
+    else:
+        _kept.pop(kind, None)

@@ -38,7 +38,7 @@ class XGBoostGainSurrogate(XGBoostScorer):
     """
 
     name: ClassVar[str] = "xgboost_gain_surrogate"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(draws=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(draws=True, one_by_one=True)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Global scores, in squared units of the explained output summed over the fitted rows."""

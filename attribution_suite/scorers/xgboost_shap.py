@@ -49,7 +49,7 @@ class XGBoostShapSurrogate(XGBoostScorer):
     """
 
     name: ClassVar[str] = "xgboost_shap_surrogate"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(draws=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(draws=True, one_by_one=True)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """φ of every member, in units of the explained output."""

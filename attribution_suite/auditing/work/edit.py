@@ -24,7 +24,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import FRONTIER
 from attribution_suite.removals import REMOVALS
-from attribution_suite.removals.removal import Removal, RemovalTraits, Setting
+from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, carried_out
 from attribution_suite.scorers.attribution import Evaluation
 
 Features = tuple[tuple[str, ...], ...]
@@ -93,7 +93,7 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
         (*dict.fromkeys(group), *(column for name in names for column in dataset.columns(name)))
         for group, names in zip(case.nodes.index.tolist(), proxies * len(features), strict=True)]).to(device)
     method: Removal = REMOVALS.make(removal, **published_options(subject, removal))
-    trained = method.remove(case.before.tail(subject.layer), taken, case.setting)
+    trained = carried_out(method, case.before.tail(subject.layer), taken, case.setting)
     after = case.before.with_tail(trained.networks)
     good = performed(after, dataset, case.seen)  # first of all: it refuses outputs that are not finite
     labels = refitted(subject, case.seen, taken, method)

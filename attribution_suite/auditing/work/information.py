@@ -17,10 +17,12 @@ from attribution_suite.measures.information.limits import NOT_MEASURED, R2_MARGI
 from attribution_suite.measures.information.probes import FEWEST_ROWS, boosted_probe, margins, ridge_probe, unmeasured
 from attribution_suite.measures.information.proxies import Proxies, forward_selection, parts
 from attribution_suite.measures.information.rates import group_rates
+from attribution_suite.measures.information.result import Information
 from attribution_suite.measures.information.targets import Target
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.outputs import predicted_class
+from attribution_suite.scorers.memory import made_once
 
 INFORMATION = ("information", "proxies")  # the arrays: each a table as the bytes of a Parquet file
 ROWS = {"quick": 500, "full": 2000}  # test rows that probes read, at most
@@ -41,22 +43,27 @@ class Asked:
 
 def information(networks: Ensemble, nodes: Nodes, dataset: TabularDataset, rules: Rules,
                 originals: bool = False) -> Arrays:
-    """The tables `information` and `proxies` without the keys of a network, whose number `member` stands for them.
-
-    `nodes`: the input columns that each member lost; of `originals`, that it will lose: then the ceiling (what the
-    inputs without them tell) is measured too. Only test rows are read, which no fit and no stopping has seen; proxies
-    alone are chosen on training rows. Empty tables where nothing is asked.
-    """
+    """The tables of `asked_of`, by `INFORMATION`, as the bytes of Parquet files; empty where nothing is asked."""
     if rules.information == "off":
         return nothing_asked()
+    told = asked_of(networks, nodes, dataset, rules, originals)
+    return {name: packed(frame) for name, frame in zip(INFORMATION, (told.table, told.proxies), strict=True)}
+
+
+def asked_of(networks: Ensemble, nodes: Nodes, dataset: TabularDataset, rules: Rules, ceiling: bool) -> Information:
+    """What every network tells of the input columns that it lost, or of `originals` will lose.
+
+    `ceiling`: what the inputs without them tell is measured too. Only test rows are read, which no fit and no stopping
+    has seen; proxies alone are chosen on training rows.
+    """
     rows = dataset.test.inputs[:ROWS[rules.information]].to(networks.device)
     told, ledger = [], []
-    for asked in each_lost(networks, nodes, rows):
-        frames = [*probed(asked, dataset, rows, rules, originals), *group_rates_of(asked, dataset, rules)]
+    everything = list(each_lost(networks, nodes, rows))
+    for asked, chosen in zip(everything, chosen_proxies(everything, dataset, rules), strict=True):
+        frames = [*probed(asked, dataset, rows, rules, ceiling), *group_rates_of(asked, dataset, rules)]
         told += [frame.assign(member=np.array(asked.members)[frame.member]) for frame in frames]
-        ledger.append(proxies(asked, dataset, rows, rules))
-    return {name: packed(pd.concat(frames, ignore_index=True))
-            for name, frames in zip(INFORMATION, (told, ledger), strict=True)}
+        ledger.append(proxies(asked, chosen, dataset, rows))
+    return Information(pd.concat(told, ignore_index=True), pd.concat(ledger, ignore_index=True))
 
 
 def nothing_asked() -> Arrays:
@@ -96,10 +103,10 @@ def probed(asked: Asked, dataset: TabularDataset, rows: Tensor, rules: Rules,
         strata = target_strata(dataset.test.targets[:len(x)].numpy(), dataset.task != "regression")
         yield framed("output", "distance_correlation", dependence_test(values, x, r2, strata) if apt else
                      unmeasured(short, len(networks)), given=dataset.target_name)
-    condition = [column for name in rules.conditional_on for column in dataset.columns(name)]
-    if condition and not set(condition) & set(asked.columns):
-        fixed = rows[:, condition].double().numpy(force=True)
-        yield framed("output", "gcm", generalised_covariance(outputs, target, fixed), ", ".join(rules.conditional_on))
+    given = [name for name in rules.conditional_on if not set(dataset.columns(name)) & set(asked.columns)]
+    if given:  # of the named columns those that are no part of x_j itself
+        fixed = rows[:, [column for name in given for column in dataset.columns(name)]].double().numpy(force=True)
+        yield framed("output", "gcm", generalised_covariance(outputs, target, fixed), ", ".join(given))
     if ceiling:
         others = [column for column in range(rows.shape[1]) if column not in asked.columns]
         inputs = rows[None, :, others].double().cpu()
@@ -130,9 +137,11 @@ def group_rates_of(asked: Asked, dataset: TabularDataset, rules: Rules) -> Itera
     predicted = predicted_class(asked.networks.outputs(test.inputs), dataset.task).numpy(force=True)
     measured = group_rates(predicted, test.targets.numpy(force=True), labels, favourable)
     for place, group in enumerate(measured.groups):
-        yield described("favourable_rate", group, measured.rate[:, place], int(measured.count[0, place]))
-    for measure in ("impact_ratio", "equalised_odds_difference"):
-        yield described(measure, "", getattr(measured, measure), len(test))
+        rate = measured.rate[:, place], *(limit[:, place] for limit in measured.rate_limits)
+        yield described("favourable_rate", group, rate, int(measured.count[0, place]))
+    for measure, limits in (("impact_ratio", measured.ratio_limits),
+                            ("equalised_odds_difference", measured.odds_limits)):
+        yield described(measure, "", (getattr(measured, measure), *limits), len(test))
 
 
 def favourable_class(dataset: TabularDataset, name: str | None) -> int | None:
@@ -152,9 +161,16 @@ def group_labels(dataset: TabularDataset, columns: Sequence[int]) -> list[str]:
                       if value) or (f"not {names[0]}" if len(names) == 1 else "none") for row in values.tolist()]
 
 
-def proxies(asked: Asked, dataset: TabularDataset, rows: Tensor, rules: Rules) -> pd.DataFrame:
+def chosen_proxies(everything: Sequence[Asked], dataset: TabularDataset, rules: Rules) -> list[Proxies]:
+    """Who predicts each lost feature, on training rows; chosen once, for they are the same in every chunk."""
+    wanted = tuple((asked.columns, least_r2(asked.target, rules)) for asked in everything)
+    sources, options = (dataset.train.inputs[:TRAINING_ROWS],), (tuple(dataset.groups.items()), wanted)
+    return made_once("proxies", sources, options, lambda: [
+        proxies_of(dataset, asked.columns, asked.target, rules) for asked in everything])
+
+
+def proxies(asked: Asked, chosen: Proxies, dataset: TabularDataset, rows: Tensor) -> pd.DataFrame:
     """The ledger: who predicts x_j, how much each adds, and its part in what each network's output tells."""
-    chosen = proxies_of(dataset, asked.columns, asked.target, rules)
     members, count = len(asked.members), len(chosen.names)
     part = np.empty((members, 0)) if not count else parts(
         lambda inputs: asked.networks.outputs(inputs).double().cpu(), rows,
@@ -167,8 +183,13 @@ def proxies(asked: Asked, dataset: TabularDataset, rows: Tensor, rules: Rules) -
 
 def proxies_of(dataset: TabularDataset, columns: Sequence[int], target: Target, rules: Rules) -> Proxies:
     """Who predicts x_j, whose `columns` these are, by at least the margin; chosen on training rows."""
-    r2 = margins(target, rules.information_margin)[2] if target.values.shape[1] else R2_MARGIN
-    return forward_selection(dataset.train.inputs[:TRAINING_ROWS].numpy(), dataset.groups, columns, r2)
+    inputs = dataset.train.inputs[:TRAINING_ROWS].numpy()
+    return forward_selection(inputs, dataset.groups, columns, least_r2(target, rules))
+
+
+def least_r2(target: Target, rules: Rules) -> float:
+    """What a proxy must add to R² of the target."""
+    return margins(target, rules.information_margin)[2] if target.values.shape[1] else R2_MARGIN
 
 
 def framed(where: str, measure: str, limits: Limits, given: str = "", members: int | None = None) -> pd.DataFrame:
@@ -178,11 +199,12 @@ def framed(where: str, measure: str, limits: Limits, given: str = "", members: i
     return frame.assign(member=range(len(frame)), where=where, measure=measure, given=given)
 
 
-def described(measure: str, group: str, values: np.ndarray, rows: int) -> pd.DataFrame:
-    """A rate, which is a description and has no limits."""
-    state = np.where(np.isfinite(values), "", NOT_MEASURED)
-    return pd.DataFrame({"metric": "rate", "value": values, "rows": rows, "state": state, "member": range(len(values)),
-                         "where": "output", "measure": measure, "given": group})
+def described(measure: str, group: str, values: Sequence[np.ndarray], rows: int) -> pd.DataFrame:
+    """A rate, which is a description: no copies, no state. `values`: the value and its limits, `[members]` each."""
+    value, low, high = values
+    state = np.where(np.isfinite(value), "", NOT_MEASURED)
+    return pd.DataFrame({"metric": "rate", "value": value, "low": low, "high": high, "rows": rows, "state": state,
+                         "member": range(len(value)), "where": "output", "measure": measure, "given": group})
 
 
 def packed(frame: pd.DataFrame) -> np.ndarray:

@@ -77,7 +77,8 @@ def null_scores(choices: Sequence[Choice], mean_abs: np.ndarray, networks: Ensem
         try:
             for seed in range(asked):
                 above = np.flatnonzero(scores[seed, :, position])
-                for call in calls(networks, evaluation, layer, features[seed], place[seed], above, seed, each):
+                for call in calls(networks, evaluation, layer, features[seed], place[seed], above, seed, each,
+                                  traits_of(choice.name).one_by_one):
                     said[seed, call.part] = call.scores(choice)
         except (Exception, SystemExit) as error:  # as in score_all: a scorer's code may raise anything
             errors[choice.name] = f"null by phantoms: {type(error).__name__}: {error}".splitlines()[0]
@@ -144,12 +145,17 @@ class Call:
 
 
 def calls(networks: Ensemble, evaluation: Evaluation, layer: int, features: Sequence[str], place: np.ndarray,
-          asked: np.ndarray, seed: int, each: int) -> Iterator[Call]:
-    """The calls that ask the networks of one seed, `place` `[variants]`, for those of `features` that `asked` lists."""
+          asked: np.ndarray, seed: int, each: int, one_by_one: bool) -> Iterator[Call]:
+    """The calls that ask the networks of one seed, `place` `[variants]`, for those of `features` that `asked` lists.
+
+    `one_by_one`: each network has calls of its own.
+    """
     removable = Removable(_at(networks, evaluation, layer, torch.tensor(place[:1]).to(networks.device))[1].groups)
     most = max(COLUMNS, sum(map(len, removable.groups.values())))
-    for batch in batches([len(removable.named(features[variant]).columns) for variant in asked], each, most):
-        part = asked[batch]
+    together = [asked[place[asked] == member] for member in np.unique(place[asked])] if one_by_one else [asked]
+    parts = [variants[batch] for variants in together for batch in batches(
+        [len(removable.named(features[variant]).columns) for variant in variants], each, most)]
+    for part in parts:
         names = [features[variant] for variant in part]
         members, member = np.unique(place[part], return_inverse=True)
         tail, seen = _at(networks, evaluation, layer, torch.from_numpy(members).to(networks.device))
@@ -167,8 +173,8 @@ def _at(networks: Ensemble, evaluation: Evaluation, layer: int, members: Tensor)
 def batches(widths: Sequence[int], each: int, most: int) -> Iterator[slice]:
     """Which features share a call, by their numbers of columns: as many as have `most` phantoms' columns, at least one.
 
-    Most of a call's cost does not depend on how many networks are asked; too many phantoms beside the inputs would make
-    another regression of LIME's and XGBoost's than the one that is judged.
+    Most of a call's cost does not depend on how many networks are asked, but for a scorer that says so; too many
+    phantoms beside the inputs would make another regression of LIME's and XGBoost's than the one that is judged.
     """
     start, columns = 0, 0
     for position, width in enumerate(widths):

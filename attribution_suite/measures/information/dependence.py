@@ -24,10 +24,12 @@ from attribution_suite.measures.information.limits import (
 from attribution_suite.measures.information.targets import finite, row_orders
 
 PERMUTATIONS = 99
+FEW_VALUES = 6  # of x_j, up to which sums over its values are faster than over permuted copies of its distances
 VALUES_AT_ONCE = 4_000_000  # numbers of the permuted distance matrices held at a time (4 bytes each)
 # Of weakly correlated normals the squared distance correlation is this part of ρ² (Székely et al. 2007, theorem 7).
 OF_WEAK_NORMALS = 1 / (4 * (1 + np.pi / 3 - np.sqrt(3)))
 EFFICIENCY = 1.15  # its error on the scale of ρ, in units of Pearson's
+ROUNDING = 1e-6  # copies are products in single precision: one that is as large but for that has reached the value
 ROWS_OF_A_BIN = 10  # rows with the nearest targets among which x_j is permuted
 
 
@@ -77,7 +79,7 @@ def dependence_test(outputs: ArrayLike, feature: ArrayLike, r2_margin: float, st
     else:
         power = np.full(len(value), np.nan)
         state = tuple(np.where(low > 0, FOUND, NOT_DISTINGUISHED).tolist())
-    return Limits("dcor2", value, low, high, copies.mean(0), limit, permutation_p(value, copies),
+    return Limits("dcor2", value, low, high, copies.mean(0), limit, permutation_p(value - ROUNDING, copies),
                   power, rows, state)
 
 
@@ -97,44 +99,70 @@ def target_strata(targets: ArrayLike, classes: bool) -> NDArray[np.int64]:
 
 
 def _with_copies(values: Tensor, x: Tensor, orders: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-    """Value, standard error `[members]` and copies `[permutations, members]`; x_j's matrix is centred once.
-
-    Permuted copies of it meet all networks' in one product, [copies, n²] @ [n², members], in pieces of bounded size.
-    """
+    """Value, standard error `[members]` and copies `[permutations, members]`; x_j's matrix is centred once."""
     rows, members = len(x), len(values)
     other = _centred(x[None], True)[0].float()
+    distinct, kind = x.unique(dim=0, return_inverse=True)
     value, error = np.empty(members), np.empty(members)
     copies = np.empty((len(orders), members))
     step = max(1, VALUES_AT_ONCE // rows**2)
-    permuted = other.new_empty(min(step, len(orders)), rows, rows)
     for start in range(0, members, step):
         matrices = _centred(values[start:start + step], True).float()
         piece = slice(start, start + len(matrices))
-        value[piece], error[piece] = _value_and_error(matrices, other)
-        scale = (matrices.double().square().sum((1, 2)) * other.double().square().sum()).sqrt().numpy()
-        flat = matrices.flatten(1).T
-        for first in range(0, len(orders), step):
-            drawn = torch.from_numpy(orders[first:first + step])
-            for order, copy in zip(drawn, permuted, strict=False):
-                torch.index_select(other[order], 1, order, out=copy)
-            sums = (permuted[:len(drawn)].flatten(1) @ flat).double().numpy()
-            copies[first:first + len(drawn), piece] = np.divide(sums, scale, out=np.zeros_like(sums), where=scale > 0)
+        value[piece], error[piece], scale = _value_and_error(matrices, other)
+        sums = (_sums_of_kinds(matrices, distinct, kind[torch.from_numpy(orders)]) if len(distinct) <= FEW_VALUES else
+                _sums(matrices, other, orders, step))
+        copies[:, piece] = np.divide(sums, scale, out=np.zeros_like(sums), where=scale > 0)
     return value, error, copies
 
 
-def _value_and_error(matrices: Tensor, other: Tensor) -> tuple[Floats, Floats]:
-    """R = s_AB / √(s_AA s_BB) and its error: a row's influence on a product is 2(its mean − s); centring adds none."""
+def _sums(matrices: Tensor, other: Tensor, orders: NDArray[np.int64], step: int) -> Floats:
+    """ΣAB with B's rows and columns in each order, `[permutations, members]`.
+
+    Permuted copies of x_j's matrix meet all networks' in one product, [copies, n²] @ [n², members], in pieces of
+    bounded size.
+    """
+    sums, flat = np.empty((len(orders), len(matrices))), matrices.flatten(1).T
+    permuted = other.new_empty(min(step, len(orders)), *other.shape)
+    for first in range(0, len(orders), step):
+        drawn = torch.from_numpy(orders[first:first + step])
+        for order, copy in zip(drawn, permuted, strict=False):
+            torch.index_select(other[order], 1, order, out=copy)
+        sums[first:first + len(drawn)] = (permuted[:len(drawn)].flatten(1) @ flat).double().numpy()
+    return sums
+
+
+def _sums_of_kinds(matrices: Tensor, distinct: Tensor, kinds: Tensor) -> Floats:
+    """The same where x_j takes few values, `distinct` `[k, columns]`; `kinds` `[permutations, rows]`: which of them.
+
+    With d the distances of the values and p_a the rows that have value a, ΣAB = Σ_ab d_ab p_aᵀ A p_b: centring B adds
+    nothing, for A's rows sum to zero and its diagonal is zero. For the same reason the last value can be left out,
+    d_ab − d_ak − d_kb in the place of d_ab: [n, n] @ [n, permutations (k − 1)] a network, and nothing is permuted.
+    """
+    distances = torch.cdist(distinct, distinct, compute_mode="donot_use_mm_for_euclid_dist")
+    between = (distances - distances[-1:] - distances[:, -1:])[:-1, :-1].to(matrices)
+    member = torch.nn.functional.one_hot(kinds.T, len(distinct))[..., :-1].to(matrices)  # [rows, permutations, k − 1]
+    met = (matrices.flatten(0, 1) @ member.flatten(1)).view(len(matrices), *member.shape)
+    sums: Floats = torch.einsum("erpk,rpk->pe", met.double(), (member @ between).double()).numpy()
+    return sums
+
+
+def _value_and_error(matrices: Tensor, other: Tensor) -> tuple[Floats, Floats, Floats]:
+    """R = s_AB / √(s_AA s_BB), its error, and √(ΣAA ΣBB).
+
+    A row's influence on a product is 2(its mean − s); centring adds none.
+    """
     a, b = matrices.double(), other.double()
     means = [(a * b).mean(2), (a * a).mean(2), (b * b).mean(1).expand(len(a), -1)]
     both, first, second = (mean.mean(1, keepdim=True) for mean in means)
     scale = (first * second).sqrt()
-    zero = scale == 0
+    zero, whole = scale == 0, scale[:, 0].numpy() * b.numel()
     scale, first, second = (torch.where(zero, 1, part) for part in (scale, first, second))
     ratio = both / scale
     influence = 2 * ((means[0] - both) / scale
                      - ratio / 2 * ((means[1] - first) / first + (means[2] - second) / second))
     error = influence.std(1) / len(b) ** 0.5
-    return torch.where(zero, 0.0, ratio)[:, 0].numpy(), torch.where(zero[:, 0], 0.0, error).numpy()
+    return torch.where(zero, 0.0, ratio)[:, 0].numpy(), torch.where(zero[:, 0], 0.0, error).numpy(), whole
 
 
 def _ratio(matrices: Tensor, other: Tensor) -> Floats:
@@ -150,12 +178,17 @@ def _centred(values: Tensor, corrected: bool) -> Tensor:
     column means taken out, the whole mean added.
     """
     distances = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
+    rows, varies = distances.shape[1], distances.amax((1, 2)) > 0
+    sums = distances.sum(2)
     if corrected:
-        centred = u_centred(distances)
+        means, whole = sums / (rows - 2), sums.sum(1) / ((rows - 1) * (rows - 2))
     else:
-        means = distances.mean(2)
-        centred = distances - means[:, :, None] - means[:, None] + means.mean(1)[:, None, None]
-    return centred * (distances.amax((1, 2)) > 0)[:, None, None]
+        means, whole = sums / rows, sums.sum(1) / rows**2
+    # In place: temporaries of this size took longer than the distances.
+    distances.sub_(means[:, :, None]).sub_(means[:, None]).add_(whole[:, None, None])
+    if corrected:
+        distances.diagonal(dim1=1, dim2=2).zero_()
+    return distances.mul_(varies[:, None, None])
 
 
 def u_centred(similarity: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """x_j as what a probe is asked for: numbers, or the indicators of a category's classes."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,8 +56,12 @@ class Target:
         return self.values[orders]
 
 
+@lru_cache(16)  # every probe of a run asks for the same ones
 def row_orders(rows: int, permutations: int, seed: int) -> NDArray[np.int64]:
-    """Orders of the rows drawn at random, `[permutations, rows]`; the first k do not depend on how many are drawn."""
+    """Orders of the rows drawn at random, `[permutations, rows]`; the first k do not depend on how many are drawn.
+
+    Shared by all who ask: not to be written to.
+    """
     return np.stack([np.random.default_rng((seed, draw)).permutation(rows) for draw in range(permutations)])
 
 

@@ -10,7 +10,6 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from attribution_suite.conclusions.judgements import NOT_APPLICABLE
 from attribution_suite.conclusions.numbers import MINUS
 from attribution_suite.conclusions.summary import edits, part_left, unit_ranks
 from attribution_suite.conclusions.words import averaged, interval_words
@@ -72,11 +71,10 @@ def _missing(subject: Subject, removed: str, mean: pd.DataFrame, seed: int | Non
         shifts[shifts[["share_before", "share_after"]].notna().all(axis=1)]])
     known = both[(both.removed == removed) & (both.seed.eq(seed) if seed is not None else True)]
     counts = known.groupby(["removal", "scorer"]).size().unstack().reindex(mean.index, columns=mean.columns)
-    states = subject.judgements
-    refused = states[(states.removed == removed) & (states.state == NOT_APPLICABLE)]
     missing = counts.fillna(0) < (subject.networks if seed is None else 1)
-    for removal, scorer in zip(refused.removal, refused.scorer, strict=True):
-        missing.loc[removal, scorer] = False
+    refused = subject.verdicts[(subject.verdicts.removed == removed) & (subject.verdicts.not_applicable != "")]
+    for removal, scorers in zip(refused.removal, refused.not_applicable, strict=True):
+        missing.loc[removal, scorers.split(", ")] = False
     return missing
 
 
