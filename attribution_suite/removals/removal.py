@@ -91,8 +91,8 @@ class RemovalTraits:
     default corrects that; an audit with the preset 'published' takes them. `layers`: it edits layers behind the first
     one, so that they must be known. `refusals`: why it does not apply to groups of columns of a split
     `[rows, features]`, one answer each, None where it does; None: it applies to all. `of_index`: what a column that
-    holds a category's number must offer: the 'mean' of its embedding, or a 'linear' layer behind it; 'never': the method
-    reads the number as an amount.
+    holds a category's number must offer: the 'mean' of its embedding, or a 'linear' layer behind it; 'never': the
+    method reads the number as an amount.
     """
 
     aims: Literal["direct", "marginal"] = "direct"
