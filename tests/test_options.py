@@ -71,6 +71,8 @@ def expected(allowed: str) -> str:
 def test_every_option_refuses_nonsense(family: Registry, name: str, nonsense: Any) -> None:
     kind = family.load(name)
     for field in fields(kind):
+        if nonsense is None and field.default is None:
+            continue  # an option that is left out
         with pytest.raises(InputError, match=f"option '{field.name}' of {name} must be"):
             kind(**{field.name: nonsense})
 

@@ -130,7 +130,8 @@ def test_weights_by_hand() -> None:
     evaluation = case("regression", GROUPED)[1]
     found = Weights().attribute(networks, evaluation)  # column means .5, 2, 2, 0, 4.5, sum 9
     torch.testing.assert_close(found.scores, torch.tensor([[2.0, 0.5, 6.5]]) / 9)
-    assert found.signed is None and found.values is None
+    torch.testing.assert_close(found.signed, torch.tensor([[0.0, 0.5, 1.5]]) / 9)  # column means .5, 0, 1, 0, .5
+    assert found.values is None
     first = Weights(reading="first_unit").attribute(networks, evaluation)  # 1, -2, 3, 0, -4, sum of abs 10
     torch.testing.assert_close(first.signed, torch.tensor([[-0.2, 0.1, -0.1]]))
     torch.testing.assert_close(first.scores, torch.tensor([[0.2, 0.1, 0.1]]))

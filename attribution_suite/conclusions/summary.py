@@ -87,7 +87,7 @@ def net_costs(outcomes: pd.DataFrame) -> pd.Series:
     to them: theirs is loss_native / loss_before − 1.
     """
     edited, seed = edits(outcomes), [*UNIT[:2], "seed"]
-    shams = outcomes[outcomes.removal.map(is_sham)].set_index([*seed, "removal"]).loss_native
+    shams = outcomes[outcomes.removal.map(is_sham).astype(bool)].set_index([*seed, "removal"]).loss_native
     reference = shams.reindex(pd.MultiIndex.from_frame(edited[[*seed, "sham"]])).to_numpy(float)
     return (edited.loss_native - np.where(edited.sham != "", reference, edited.loss_before)) / edited.loss_before
 

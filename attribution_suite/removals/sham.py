@@ -25,9 +25,10 @@ class Sham:
     traits: ClassVar[RemovalTraits] = RemovalTraits(reads="at inference", exact=False, tuned=True, control=True)
 
     def __post_init__(self) -> None:
-        if self.of is not None and not REMOVALS.load(self.of).traits.step:
-            raise InputError(f"option 'of' of sham names a method that takes one step, as lazy does; '{self.of}' does "
-                             "not: the plain sham is its control")
+        steps = [name for name in REMOVALS.names if name != self.name and REMOVALS.load(name).traits.step]
+        if self.of is not None and self.of not in steps:
+            raise InputError(f"option 'of' of {self.name} must be one of {', '.join(steps)}, which take one step, got "
+                             f"{self.of!r}: of any other method the plain sham is the control")
 
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes within `setting.tuning`, or takes the step; `nodes` stay in, whichever they are."""
