@@ -41,7 +41,7 @@ def read_table_file(path: Path, reading: Reading | None = None) -> TableFile:
         packed = path.read_bytes()
         content, name = _unpack(packed, path)
         if name.lower().endswith(COLUMNAR_ENDINGS):
-            frame, notes = parse_frame(_columnar(content, name), str(path), reading or Reading())
+            frame, notes, _ = parse_frame(_columnar(content, name), str(path), reading or Reading())
         else:
             frame, notes = parse(content, str(path), reading or Reading())
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
@@ -49,12 +49,13 @@ def read_table_file(path: Path, reading: Reading | None = None) -> TableFile:
     return TableFile(path, frame, hashlib.sha256(packed).hexdigest(), hashlib.sha256(content).hexdigest(), notes)
 
 
-def parse_frame(frame: pd.DataFrame, where: str, reading: Reading) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """A DataFrame as the CSV that it would be written to is read: the same values, the index left out."""
-    return parse(csv_text(frame, where), where, Reading(",", reading.decimal, "utf-8", reading.na))
+def parse_frame(frame: pd.DataFrame, where: str, reading: Reading) -> tuple[pd.DataFrame, tuple[str, ...], str]:
+    """A DataFrame as the CSV that it would be written to is read, without its index; notes; that CSV's SHA-256."""
+    text = _csv_text(frame, where)
+    return *parse(text, where, Reading(",", reading.decimal, "utf-8", reading.na)), hashlib.sha256(text).hexdigest()
 
 
-def csv_text(frame: pd.DataFrame, where: str) -> bytes:
+def _csv_text(frame: pd.DataFrame, where: str) -> bytes:
     """The DataFrame as CSV. Raises InputError for columns in several levels, or without a name of their own."""
     if frame.columns.nlevels > 1:
         raise InputError(f"{where}: the columns have {frame.columns.nlevels} levels of names: give each one name")

@@ -130,5 +130,5 @@ def _check_name(request: DatasetRequest) -> None:
         raise InputError(f"{request.name}: only files that end in {', '.join(FILE_ENDINGS)}, or these in .gz or "
                          ".zip, are read")
     if request.name in DATASETS.names and request.of_ones_own:
-        raise InputError(f"{request.name} has a target and a preparation of its own: option "
+        raise InputError(f"{request.name} has its own target and preparation: option "
                          f"'{next(iter(request.of_ones_own))}' is for tables of your own")

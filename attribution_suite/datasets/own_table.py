@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.datasets.encode import encode
-from attribution_suite.datasets.files import TableFile, csv_text, is_text, numbers, parse_frame, read_table_file
+from attribution_suite.datasets.files import TableFile, is_text, numbers, parse_frame, read_table_file
 from attribution_suite.datasets.own_columns import (
     MAX_CATEGORIES,
     check_same_columns,
@@ -114,8 +114,7 @@ def _rows(request: DatasetRequest, given: pd.DataFrame | None) -> _Given:
         file = read_table_file(Path(request.name), request.reading)
         rows = _Given(file.frame, None, Provenance("file", str(file.path), file.sha256), file.notes)
     else:
-        frame, notes = parse_frame(given, request.name, request.reading)
-        digest = hashlib.sha256(csv_text(given, request.name)).hexdigest()
+        frame, notes, digest = parse_frame(given, request.name, request.reading)
         rows = _Given(frame, None, Provenance("given", "DataFrame", digest), notes)
     if request.test is None:
         return rows
