@@ -8,6 +8,8 @@ from attribution_suite.calls import in_own_words
 from attribution_suite.errors import InputError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from attribution_suite.auditing.check import Checked
     from attribution_suite.datasets.preset import Training
     from attribution_suite.datasets.removable import FeatureSet
@@ -21,17 +23,19 @@ if TYPE_CHECKING:
     from attribution_suite.results import Audit
     from attribution_suite.scorers.attribution import Attribution
 
-    Data = str | Path | TabularDataset
+    # A DataFrame of pandas, or what becomes one by its own `to_pandas` (polars, pyarrow).
+    Data = str | Path | TabularDataset | DataFrame
 
 DEFAULT_OUT = "attribution-audit"
 
 
 @in_own_words
-def train(dataset: "Data", *, seeds: int | Sequence[int] = 5, preset: str | None = None,
-          training: "Training | None" = None, device: str = "cpu") -> "Trained":
+def train(dataset: "Data", *, target: str | None = None, task: str | None = None, seeds: int | Sequence[int] = 5,
+          preset: str | None = None, training: "Training | None" = None, device: str = "cpu") -> "Trained":
     """One network a seed, of the data set's architecture, as `Trained.networks`.
 
-    `dataset`: a table (which brings its own preset), or a name of the catalogue. `seeds`: how many (0, 1, …), or which.
+    `dataset`: a table (which brings its own preset), a name of the catalogue, or a file or DataFrame with the column
+    `target` to predict and, instead of the inferred one, its `task`. `seeds`: how many (0, 1, …), or which.
     `preset`: 'default', or 'published' for the network and training of the source that docs/methods.md names;
     `training` instead of the preset's. `device`: 'cpu', 'cuda' or 'auto', where they are trained and stay.
 
@@ -41,13 +45,14 @@ def train(dataset: "Data", *, seeds: int | Sequence[int] = 5, preset: str | None
     from attribution_suite.networks.originals import train_originals
     from attribution_suite.options import seed_numbers
 
-    table = _table(dataset, preset)
+    table = _table(dataset, preset, target, task)
     return train_originals(table, table.preset, seed_numbers(seeds), choose(device), _budget(training))
 
 
 @in_own_words
-def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: int = 500, background: int = 2000,
-              layer: int | str | None = None, explained_by: "Networks | None" = None, outputs: str | None = None,
+def attribute(networks: "Networks", dataset: "Data", scorer: object, *, target: str | None = None,
+              task: str | None = None, rows: int = 500, background: int = 2000, layer: int | str | None = None,
+              explained_by: "Networks | None" = None, outputs: str | None = None,
               output: int | str | None = None, baseline: str | None = None, **options: Any) -> "Attribution":
     """What one scorer says of every network: shares `[members, features]`, local values where it has them.
 
@@ -59,7 +64,7 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: in
     `scorer`: a name of the catalogue or of Captum (`captum:KernelShap`, `captum:LayerConductance@1`), options behind it
     if you like (`integrated_gradients?steps=20`); or a class of Captum, or an object of one, whose class and settings
     are made anew for each network. `baseline`: what it compares a row with, as for `audit`. `options` are the scorer's
-    own, as `steps=20` of integrated_gradients.
+    own, as `steps=20` of integrated_gradients. `target`, `task`: of a file or DataFrame, as for `train`.
 
     Raises InputError for unknown names and options, and where the scorer does not apply to the networks.
     """
@@ -70,7 +75,7 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: in
 
     for option, value, least in (("rows", rows, 2), ("background", background, 10)):
         whole_number(option, value, least)
-    table = _table(dataset)
+    table = _table(dataset, None, target, task)
     choice = Choice(written(scorer), options)
     ensemble, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table,
                                        layer_of(choice.name) if layer is None else layer)
@@ -84,13 +89,15 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, rows: in
 
 
 @in_own_words
-def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], method: str, *, layer: int | str = 0,
+def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], method: str, *,
+           target: str | None = None, task: str | None = None, layer: int | str = 0,
            seeds: Sequence[int] | None = None, preset: str | None = None, training: "Training | None" = None,
            tuning: float = 1.0, outputs: str | None = None, output: int | str | None = None, fit: "Fit | None" = None,
            **options: Any) -> "Ensemble":
     """Copies of the networks without a feature (at a hidden layer, by number or name: without a unit, 'unit:3').
 
-    `feature`: one, or several that are removed together: 'sex+race', or a list of names.
+    `feature`: one, or several that are removed together: 'sex+race', or a list of names. `target`, `task`: of a file or
+    DataFrame, as for `train`.
     `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
     budget of a retraining instead of the preset's; `tuning`: the fine-tuning epochs as a fraction of the full ones.
     `outputs`, `output`, `fit`: as for `audit`. `options` are the method's own, as `deviation=0.5` of stochastic_tuning,
@@ -109,7 +116,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     from attribution_suite.removals import REMOVALS
     from attribution_suite.removals.removal import Removal, Setting, carried_out
 
-    table = _table(dataset, preset)
+    table = _table(dataset, preset, target, task)
     original, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
     numbers = seed_numbers(len(original) if seeds is None else seeds)
     if len(numbers) != len(original):
@@ -127,11 +134,12 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
 
 @in_own_words
 def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[str], layer: int | str = 0, *,
-               rows: int = 500, delta: float = 0.01, outputs: str | None = None,
-               output: int | str | None = None) -> "WorstCase":
+               target: str | None = None, task: str | None = None, rows: int = 500, delta: float = 0.01,
+               outputs: str | None = None, output: int | str | None = None) -> "WorstCase":
     """The most that moving a feature alone (at a hidden layer: a unit, 'unit:3') moves each network's output.
 
-    `feature`: one, or several that move together: 'sex+race', or a list of names.
+    `feature`: one, or several that move together: 'sex+race', or a list of names. `target`, `task`: of a file or
+    DataFrame, as for `train`.
     D = max over the first `rows` test rows x_i, and over what the training rows say the feature may be, of
     |f(x_i with x_j = t) − f(x_i)|; f is the output, the logit, or of several logits each minus their mean. A number
     takes every value of its training range, a category every pattern of its columns that occurs in training, a number
@@ -153,7 +161,7 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
     from attribution_suite.options import positive, whole_number
 
     rows, delta = whole_number("rows", rows, 1), positive("delta", delta)
-    table = _table(dataset)
+    table = _table(dataset, None, target, task)
     ensemble, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
     nodes = Nodes.of([_feature_set(table, ensemble, feature, layer).columns]).repeat(len(ensemble))
     test, training = (split.inputs.to(ensemble.device) for split in (table.test, table.train))
@@ -166,11 +174,13 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
 
 
 @in_own_words
-def information(networks: "Networks", dataset: "Data", feature: str | Sequence[str], *, profile: str = "quick",
+def information(networks: "Networks", dataset: "Data", feature: str | Sequence[str], *,
+                target: str | None = None, task: str | None = None, profile: str = "quick",
                 margin: float | None = None, conditional_on: str | Sequence[str] = (), favourable: str | None = None,
                 outputs: str | None = None, output: int | str | None = None) -> "Information":
     """What each network tells of a feature: from its output, its hidden layers, and through which other features.
 
+    `target`, `task`: of a file or DataFrame, as for `train`.
     `feature`: one, or several together: 'sex+race', or a list of names. Read on the first 500 test rows (full: 2,000;
     distances always 500): how well cross-fitted ridge regressions from the output and from the last hidden layer
     predict the feature (R² of a number, AUC of a category), against shuffled copies of it and against the other inputs
@@ -189,7 +199,7 @@ def information(networks: "Networks", dataset: "Data", feature: str | Sequence[s
     from attribution_suite.networks.nodes import Nodes
     from attribution_suite.options import one_or_more, word
 
-    table = _table(dataset)
+    table = _table(dataset, None, target, task)
     rules = Rules(information=word("profile", profile, ("quick", "full")), information_margin=margin,
                   conditional_on=one_or_more("conditional_on", conditional_on), favourable=favourable)
     check_questions(rules, [table])
@@ -207,7 +217,11 @@ def information(networks: "Networks", dataset: "Data", feature: str | Sequence[s
 def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
           outputs: str | None = None, output: int | str | None = None, training: "Training | None" = None,
           fit: "Fit | None" = None, target: str | None = None,
-          task: str | None = None, remove: str | Sequence[str | Sequence[str]] | None = None,
+          task: str | None = None, sep: str | None = None, decimal: str | None = None, encoding: str | None = None,
+          na: Sequence[str] = (), drop: Sequence[str] = (), id: str | None = None,  # noqa: A002 - as on the command line
+          categorical: Sequence[str] = (), ordinal: Sequence[str] = (), dates: Sequence[str] = (),
+          group_by: str | None = None, group_rare: int | None = None, test: str | Path | None = None,
+          remove: str | Sequence[str | Sequence[str]] | None = None,
           removals: str | Sequence[str] | None = None,
           scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
           pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False, layer: int | str = 0,
@@ -222,8 +236,11 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
-    `datasets`: names of the catalogue (default: the four of the main job), CSV files (with `target`, and `task` instead
-    of the inferred one), or tables (`from_arrays`). `preset`: 'default' or 'published', `pca`: the first k principal
+    `datasets`: names of the catalogue (default: the four of the main job), files or DataFrames of pandas, polars or
+    pyarrow (with `target`, and `task` instead of the inferred one), or encoded tables (`from_arrays`). How files and
+    DataFrames are read and what becomes of their columns: `sep`, `decimal`, `encoding`, `na`, `drop`, `id`,
+    `categorical`, `ordinal`, `dates`, `group_by`, `group_rare` and `test`, as docs/guide/tables.md says.
+    `preset`: 'default' or 'published', `pca`: the first k principal
     components as the inputs, `data_dir` and `real_only`: as for `load_dataset`.
     `networks`: trained networks of one's own for the one data set, in the place of those that the audit would train:
     an nn.Module (or a skorch net) or a list of them, one a seed, that take its encoded inputs and return
@@ -275,25 +292,22 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     from attribution_suite.auditing.run import first_splits, open_run, prepare, run_audit
     from attribution_suite.auditing.spec import make_spec
     from attribution_suite.conclusions.verdicts import write_verdicts
-    from attribution_suite.datasets.table import TabularDataset
     from attribution_suite.networks.given import count_networks
     from attribution_suite.reporting.page import draw_report
     from attribution_suite.results import Audit
 
-    wanted = list(datasets) if isinstance(datasets, list | tuple) else [datasets]
-    for dataset in wanted:
-        if not isinstance(dataset, str | Path | TabularDataset):
-            raise _no_data(dataset)
-    tables = [dataset for dataset in wanted if isinstance(dataset, TabularDataset)]
-    names = [dataset.name if isinstance(dataset, TabularDataset) else str(dataset) for dataset in wanted]
+    names, tables = _named(datasets if isinstance(datasets, list | tuple) else [datasets])
     if not callable(say):
         raise InputError(f"option 'say' is a function that takes a line of text, got {say!r}")
     if networks is not None and seeds is None:
         seeds = count_networks(networks)
     spec = make_spec(
-        names, target=target, task=task, remove=remove, removals=removals, scorers=scorers, profile=profile,
+        names, target=target, task=task, own={
+            "sep": sep, "decimal": decimal, "encoding": encoding, "na": na, "drop": drop, "id": id,
+            "categorical": categorical, "ordinal": ordinal, "dates": dates, "group_by": group_by,
+            "group_rare": group_rare, "test": test}, remove=remove, removals=removals, scorers=scorers, profile=profile,
         preset=preset, pca=pca, data_dir=data_dir, real_only=real_only, layer=layer, inside=inside,
-        in_memory=[table.name for table in tables], decoy=networks is None, seeds=seeds, rows=rows,
+        in_memory=list(tables), decoy=networks is None, seeds=seeds, rows=rows,
         background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning, delta=delta,
         delta_absolute=delta_absolute, information=information, information_margin=information_margin,
         conditional_on=conditional_on, favourable=favourable, splits=splits, index_columns=index_columns,
@@ -311,7 +325,12 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
 @in_own_words
 def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "Networks | None" = None,
             outputs: str | None = None, output: int | str | None = None, inside: str | int = "all",
-            target: str | None = None, task: str | None = None, profile: str = "quick", preset: str = "default",
+            target: str | None = None, task: str | None = None, sep: str | None = None, decimal: str | None = None,
+            encoding: str | None = None, na: Sequence[str] = (), drop: Sequence[str] = (),
+            id: str | None = None,  # noqa: A002 - as on the command line
+            categorical: Sequence[str] = (), ordinal: Sequence[str] = (), dates: Sequence[str] = (),
+            group_by: str | None = None, group_rare: int | None = None, test: str | Path | None = None,
+            profile: str = "quick", preset: str = "default",
             pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False,
             seeds: int | None = None, rows: int | None = None, background: int | None = None,
             out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
@@ -325,9 +344,23 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
     from attribution_suite.auditing.work.look import SCORERS
 
     return audit(datasets, networks=networks, outputs=outputs, output=output, removals=[], scorers=SCORERS,
-                 inside=inside, target=target, task=task, profile=profile, preset=preset, pca=pca, data_dir=data_dir,
+                 inside=inside, target=target, task=task, sep=sep, decimal=decimal, encoding=encoding, na=na, drop=drop,
+                 id=id, categorical=categorical, ordinal=ordinal, dates=dates, group_by=group_by,
+                 group_rare=group_rare, test=test, profile=profile, preset=preset, pca=pca, data_dir=data_dir,
                  real_only=real_only, seeds=seeds, rows=rows, background=background, out=out, jobs=jobs, device=device,
                  fresh=fresh, say=say)
+
+
+@in_own_words
+def describe(dataset: "str | Path | DataFrame", **options: Any) -> list[str]:
+    """Lines that say what `audit` will do to each column of a file or DataFrame, before anything is trained.
+
+    `options`: those that `audit` has for tables of one's own (`target`, `sep`, `drop`, …).
+    Raises InputError for a table that cannot be read, and for options that name no column of it.
+    """
+    from attribution_suite.datasets.load import describe_dataset
+
+    return describe_dataset(dataset, **options)
 
 
 @in_own_words
@@ -363,15 +396,20 @@ def check(model: str | Path, data: str | Path, feature: str, max_effect: float, 
                          target, task, None if data_dir is None else str(data_dir))
 
 
-def _table(dataset: "Data", preset: str | None = None) -> "TabularDataset":
+def _table(dataset: "Data", preset: str | None = None, target: str | None = None,
+           task: str | None = None) -> "TabularDataset":
     """The data set; a table that the caller has brings its own preset. Raises InputError where `preset` differs."""
-    from attribution_suite.datasets.load import load_dataset
+    from attribution_suite.datasets.load import as_frame, load_dataset
     from attribution_suite.datasets.table import TabularDataset
 
-    if not isinstance(dataset, str | Path | TabularDataset):
-        raise _no_data(dataset)
+    if isinstance(dataset, str | Path) or (frame := as_frame(dataset)) is not None:
+        return load_dataset(dataset if isinstance(dataset, str | Path) else frame, preset=preset or "default",
+                            target=target, task=task)
     if not isinstance(dataset, TabularDataset):
-        return load_dataset(dataset, preset=preset or "default")
+        raise _no_data(dataset)
+    for option, value in (("target", target), ("task", task)):
+        if value is not None:
+            raise InputError(f"'{dataset.name}' is a table already: option '{option}' is for what is yet to be loaded")
     if preset not in (None, dataset.preset.name):
         raise InputError(f"'{dataset.name}' is a table with the preset '{dataset.preset.name}': option 'preset' is for "
                          "what is yet to be loaded")
@@ -392,8 +430,27 @@ def _at_layer(networks: "Ensemble", table: "TabularDataset",
     return networks, told_of_index(table, networks), whole_number("layer", number, 0)
 
 
+def _named(datasets: "Sequence[Data]") -> "tuple[list[str], dict[str, TabularDataset | DataFrame]]":
+    """Every data set's name, and the tables among them by theirs; a DataFrame is called 'table'."""
+    from attribution_suite.datasets.load import UNNAMED, as_frame
+    from attribution_suite.datasets.table import TabularDataset
+
+    names: list[str] = []
+    tables: dict[str, TabularDataset | DataFrame] = {}
+    for dataset in datasets:
+        if isinstance(dataset, str | Path):
+            names.append(str(dataset))
+            continue
+        table = dataset if isinstance(dataset, TabularDataset) else as_frame(dataset)
+        if table is None:
+            raise _no_data(dataset)
+        names.append(table.name if isinstance(table, TabularDataset) else UNNAMED)
+        tables[names[-1]] = table
+    return names, tables
+
+
 def _no_data(value: object) -> InputError:
-    return InputError("a data set is a name, a file or a table made by `from_arrays`, got a "
+    return InputError("a data set is a name, a file, a DataFrame or a table made by `from_arrays`, got a "
                       f"{type(value).__name__}: {' '.join(repr(value).split())[:60]}")
 
 

@@ -83,6 +83,11 @@ def parser() -> argparse.ArgumentParser:
     look.add_argument("--layer", default="all", metavar="L|all", dest="inside", help="a hidden layer (default: all)")
     _running(look)
     look.set_defaults(call=_neurons)
+    told = commands.add_parser("describe", help="what will be done to each column of a file")
+    told.add_argument("table", metavar="FILE")
+    told.add_argument("--target", metavar="COL", help="the column to predict")
+    _own(told)
+    told.set_defaults(call=_describe)
     draw = commands.add_parser("report", help="draw the report of a finished run again")
     draw.add_argument("run_dir", metavar="RUN_DIR")
     draw.set_defaults(call=_report)
@@ -97,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
     checked = commands.add_parser("check", help="exit 0 if an exported network is proved or bounded not to move with a "
                                                 "feature, else 1")
     checked.add_argument("model", metavar="MODEL.safetensors")
-    checked.add_argument("data", metavar="DATASET|FILE.csv")
+    checked.add_argument("data", metavar="DATASET|FILE")
     checked.add_argument("--remove", required=True, metavar="F", help="the feature that must not move the output")
     checked.add_argument("--max-effect", required=True, type=float, metavar="D",
                          help="the largest move that is allowed, in the output's units (classes: the logit's)")
@@ -113,14 +118,34 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _data(command: argparse.ArgumentParser) -> None:
-    command.add_argument("datasets", nargs="*", metavar="DATASET|FILE.csv",
-                         help="default: boston iris heart prudential")
-    command.add_argument("--target", metavar="COL", help="the column to predict, for a CSV file")
+    command.add_argument("datasets", nargs="*", metavar="DATASET|FILE",
+                         help="default: boston iris heart prudential; files: CSV, TSV, Parquet, Feather, .gz, .zip")
+    command.add_argument("--target", metavar="COL", help="the column to predict, for a file")
     command.add_argument("--task", choices=["regression", "binary", "multiclass"], help="instead of the inferred one")
     command.add_argument("--preset", default="default", help="default, or published: the sources' own settings")
     command.add_argument("--pca", type=int, metavar="K", help="the first K principal components as the inputs")
     command.add_argument("--data-dir", metavar="DIR", help="where the real files are (or $ATTRIBUTION_SUITE_DATA)")
     command.add_argument("--real-only", action="store_true", help="refuse simulated stand-ins")
+    _own(command)
+
+
+def _own(command: argparse.ArgumentParser) -> None:
+    """How a file is read, and what becomes of its columns."""
+    group = command.add_argument_group("for files (what they do: docs/guide/tables.md)")
+    group.add_argument("--sep", metavar="C", help="what separates values: a character, tab or space (default: found)")
+    group.add_argument("--decimal", choices=[".", ","], help="the mark before the fraction (default: found)")
+    group.add_argument("--encoding", metavar="NAME", help="of the text (default: UTF-8, else cp1252)")
+    group.add_argument("--na", type=_names, default=(), metavar="-999,x",
+                       help="what is missing, beside nothing, NA, N/A, ? and the like (--na=-999)")
+    group.add_argument("--drop", type=_names, default=(), metavar="a,b", help="columns to leave out")
+    group.add_argument("--id", metavar="COL", help="the column that names the rows: no input")
+    group.add_argument("--categorical", type=_names, default=(), metavar="a,b", help="numbers that are names")
+    group.add_argument("--ordinal", type=_names, default=(), metavar="a,'b=S<M<L'",
+                       help="numbers in their order, or text in the one given")
+    group.add_argument("--dates", type=_names, default=(), metavar="a,b", help="dates as year, month and weekday")
+    group.add_argument("--group-by", metavar="COL", help="rows of one value stay in one part of the split: no input")
+    group.add_argument("--group-rare", type=int, metavar="N", help="categories of fewer than N rows are one, (rare)")
+    group.add_argument("--test", metavar="FILE", help="its rows are the test rows")
 
 
 def _scoring(command: argparse.ArgumentParser) -> None:
@@ -168,8 +193,10 @@ def _names(words: str) -> list[str]:
     return [word.strip() for word in re.split(r",(?![^(]*\))", words) if word.strip()]
 
 
-# What a command hands on to the library, by the library's names.
-WORDS = ("datasets", "target", "task", "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
+# What a command hands on to the library, by the library's names; OWN is for files alone.
+OWN = ("sep", "decimal", "encoding", "na", "drop", "id", "categorical", "ordinal", "dates", "group_by", "group_rare",
+       "test")
+WORDS = ("datasets", "target", "task", *OWN, "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
          "real_only", "index_columns", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples",
          "tuning",
          "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "splits",
@@ -209,6 +236,13 @@ def _told(result: "Audit", removed: bool) -> int:
     for failure in result.failed:
         _complain(f"failed: {failure}", 1)
     return 1 if result.failed else 0
+
+
+def _describe(arguments: argparse.Namespace) -> int:
+    from attribution_suite.api import describe
+
+    print(*describe(arguments.table, **{name: getattr(arguments, name) for name in ("target", *OWN)}), sep="\n")
+    return 0
 
 
 def _report(arguments: argparse.Namespace) -> int:

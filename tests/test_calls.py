@@ -38,7 +38,7 @@ DATA: dict[str, tuple[Callable[[], Any], str]] = {
     "a list in a list": (lambda: audit([["boston"]]), r"a data set is a name.*got a list: \['boston'\]"),
     "a number": (lambda: audit(5), "a data set is a name.*got a int: 5"),
     "None": (lambda: audit(None), "a data set is a name.*got a NoneType"),
-    "a DataFrame": (lambda: audit(pd.DataFrame({"a": [1]})), "made by `from_arrays`, got a DataFrame"),
+    "a DataFrame": (lambda: audit(pd.DataFrame({"a": [1]})), "table: name the column to predict"),
     "an array to train": (lambda: train(np.zeros((3, 2))), "made by `from_arrays`, got a ndarray"),
     "a name": (lambda: train("bosten"), "did you mean boston"),
 }

@@ -190,7 +190,6 @@ BAD_FILES: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {
     "infinite": (with_cell("income", np.inf), ("'income'", "inf", "row 4")),
     "minus infinite": (with_cell("income", -np.inf), ("'income'", "-inf")),
     "one row": (frame(1), ("1 rows", "at least 20")),
-    "missing target": (with_cell("y", None), ("'y'", "missing")),
     "line break in a name": (frame().assign(**{"a\nb": 7}), ("'a b'", "always 7")),
 }
 

@@ -217,17 +217,17 @@ def test_stratified_split_keeps_every_class_in_its_proportion(smallest):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"name_or_path": "bostn"}, "did you mean boston"),
-    ({"name_or_path": "iris", "preset": "publishd"}, "did you mean published"),
-    ({"name_or_path": "synthetic", "preset": "published"}, "unknown preset"),
-    ({"name_or_path": "iris", "target": "species"}, "are for CSV files"),
-    ({"name_or_path": "iris", "task": "binary"}, "are for CSV files"),
-    ({"name_or_path": "iris", "pca": 0}, "1 to 4 principal components"),
-    ({"name_or_path": "iris", "pca": "3"}, "option 'pca' '3': iris has 1 to 4"),
-    ({"name_or_path": "iris", "seed": -1}, "option 'seed' must be a whole number of at least 0, got -1"),
-    ({"name_or_path": "iris", "seed": "one"}, "option 'seed' must be a whole number of at least 0, got 'one'"),
-    ({"name_or_path": "iris", "sed": 1}, "unknown option 'sed'; did you mean seed"),
-    ({"name_or_path": "boston", "data_dir": "no/such/place"}, "no such directory; option 'data_dir'"),
+    ({"name_or_table": "bostn"}, "did you mean boston"),
+    ({"name_or_table": "iris", "preset": "publishd"}, "did you mean published"),
+    ({"name_or_table": "synthetic", "preset": "published"}, "unknown preset"),
+    ({"name_or_table": "iris", "target": "species"}, "is for tables of your own"),
+    ({"name_or_table": "iris", "task": "binary"}, "is for tables of your own"),
+    ({"name_or_table": "iris", "pca": 0}, "1 to 4 principal components"),
+    ({"name_or_table": "iris", "pca": "3"}, "option 'pca' '3': iris has 1 to 4"),
+    ({"name_or_table": "iris", "seed": -1}, "option 'seed' must be a whole number of at least 0, got -1"),
+    ({"name_or_table": "iris", "seed": "one"}, "option 'seed' must be a whole number of at least 0, got 'one'"),
+    ({"name_or_table": "iris", "sed": 1}, "unknown option 'sed'; did you mean seed"),
+    ({"name_or_table": "boston", "data_dir": "no/such/place"}, "no such directory; option 'data_dir'"),
 ])
 def test_bad_requests_say_what_to_do(options, message):
     with pytest.raises(InputError, match=message):

@@ -132,12 +132,11 @@ def _changed(column: str, row: int, value: object) -> pd.DataFrame:
 
 BAD_TABLES = {
     "text in numbers": (_changed("age", 6, "n.n."), {}, "column 'age' holds numbers, but 'n.n.' in data row 7"),
-    "text in the target": (_changed("y", 6, "?"), {}, "column 'y' holds numbers, but '\\?' in data row 7"),
+    "text in the target": (_changed("y", 6, "n.n."), {}, "column 'y' holds numbers, but 'n.n.' in data row 7"),
     "infinite": (_changed("income", 3, np.inf), {}, "column 'income' has inf in data row 4"),
     "minus infinite": (_changed("income", 3, -np.inf), {}, "column 'income' has -inf in data row 4"),
     "beyond float32": (_changed("income", 3, 1e39), {}, "column 'income' has 1e\\+39 in data row 4"),
     "infinite target": (_changed("y", 3, np.inf), {}, "column 'y' has inf in data row 4"),
-    "gap in the target": (_changed("y", 3, None), {}, "target 'y' is missing in 1 rows"),
     "constant": (good().assign(zip=1), {}, "column 'zip' is always 1: drop it"),
     "constant text": (good().assign(zip="a"), {}, "column 'zip' is always a: drop it"),
     "finer than float32": (good().assign(t=1e9 + np.arange(ROWS) / 1e3), {}, "'t' varies by less than single"),
@@ -147,11 +146,11 @@ BAD_TABLES = {
     "one class": (good().assign(y="yes"), {}, "target 'y' is always yes"),
     "rare class": (good().assign(y=["a"] * 58 + ["b"] * 2), {}, "class 'b' of target 'y' has 2 rows"),
     "too many classes": (good(120).assign(y=[f"c{i % 55}" for i in range(120)]), {}, "55 classes"),
-    "one row": (good(1), {}, "1 rows, at least 20"),
-    "few rows": (good(19), {}, "19 rows, at least 20"),
-    "header alone": (good().iloc[:0], {}, "0 rows, at least 20"),
+    "one row": (good(1), {}, "1 rows with a target, at least 20"),
+    "few rows": (good(19), {}, "19 rows with a target, at least 20"),
+    "header alone": (good().iloc[:0], {}, "0 rows with a target, at least 20"),
     "only the target": (good()[["y"]], {}, "'y' is the only column"),
-    "ids": (good().assign(id=[f"p{i}" for i in range(ROWS)]), {}, "text column 'id' has 60 different values"),
+    "ids": (good().assign(id=[f"p{i}" for i in range(ROWS)]), {}, "column 'id' is an identifier"),
     "no target": (good(), {"target": None}, "predict: option 'target'"),
     "unknown target": (good(), {"target": "incme"}, "did you mean income"),
     "unknown task": (good(), {"task": "regresion"}, "did you mean regression"),
@@ -174,11 +173,8 @@ ROW = "1,2,3\n" * 30
 BAD_FILES = {
     "empty.csv": (b"", "file is empty"),
     "twice.csv": (("a,b,a\n" + ROW).encode(), "two columns are named 'a'"),
-    "unnamed.csv": ((",b,c\n" + ROW).encode(), "column 1 has no name"),
     "long_rows.csv": (("a,b\n" + ROW).encode(), "more values than the header"),
-    "ragged.csv": (("a,b,c\n" + ROW + "1,2,3,4,5\n").encode(), "not a comma-separated table"),
-    "semicolons.csv": (("a;b;c\n" + ROW.replace(",", ";")).encode(), "one column only, 'a;b;c'"),
-    "latin1.csv": (("a,b,c\n" + ROW + "1,2,\xe9\n").encode("latin-1"), "not a comma-separated table in UTF-8"),
+    "ragged.csv": (("a,b,c\n" + ROW + "1,2,3,4,5\n").encode(), "separated by ',': .*option 'sep'"),
     "picture.csv": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, "picture.csv"),
     "cut.csv.gz": (gzip.compress(ROW.encode() * 99)[:60], "cannot be read"),
     "no.zip": (b"PK\x03\x04rubbish", "cannot be read"),
@@ -203,7 +199,7 @@ def test_files_that_are_not_there_or_not_files(tmp_path):
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.csv", "a\n")
         archive.writestr("b.csv", "a\n")
-    with pytest.raises(InputError, match=r"one CSV file, found: a\.csv, b\.csv"):
+    with pytest.raises(InputError, match=r"one table, found: a\.csv, b\.csv"):
         load_dataset(tmp_path / "two.zip", target="y")
 
 

@@ -342,7 +342,7 @@ def test_an_audit_of_a_classifier_has_no_dead_chunk(fitted: dict[str, Any], tmp_
 def test_an_audit_of_a_regressor_has_no_dead_chunk(fitted: dict[str, Any], tmp_path: Path) -> None:
     """Its tables, without the page."""
     spec = make_spec(["table"], in_memory=["table"], decoy=False, remove=["x0"], seeds=1, **BRIEF)
-    prepared = prepare(spec, device="cpu", tables=[TABLES["regression"]], networks=fitted["xgboost regressor"],
+    prepared = prepare(spec, device="cpu", tables={"table": TABLES["regression"]}, networks=fitted["xgboost regressor"],
                        say=lambda line: None)
     with open_run(prepared, tmp_path, jobs=1, say=lambda line: None) as context:
         assert run_audit(prepared, context, tmp_path) == []
@@ -352,4 +352,5 @@ def test_an_audit_of_a_regressor_has_no_dead_chunk(fitted: dict[str, Any], tmp_p
 def test_removals_that_all_need_gradients_are_refused(fitted: dict[str, Any]) -> None:
     spec = make_spec(["table"], in_memory=["table"], decoy=False, removals=["shuffle_tuning"], seeds=1)
     with pytest.raises(InputError, match="none of shuffle_tuning can be done to the given networks"):
-        prepare(spec, device="cpu", tables=[TABLES["binary"]], networks=fitted["forest"], say=lambda line: None)
+        prepare(spec, device="cpu", tables={"table": TABLES["binary"]}, networks=fitted["forest"],
+                say=lambda line: None)

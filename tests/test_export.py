@@ -227,3 +227,25 @@ def test_what_cannot_be_exported_or_checked_is_named(run: tuple[Audit, Path], tm
         check(model, file, "age", 0.1)
     with pytest.raises(InputError, match="can be run, not examined"):
         check(found.export("fold", "age", to=tmp_path / "net.onnx"), file, "age", 0.1)
+
+
+def test_new_rows_become_what_the_run_made_of_its_columns(tmp_path: Path) -> None:
+    """Grades in their order, dates in parts, an identifier left out: as in the run, with no word said again."""
+    def file(name: str, rows: int, seed: int) -> Path:
+        frame = pd.read_csv(people(tmp_path / name, rows, seed))
+        frame["colour"] = frame.colour.replace(dict(zip(COLOURS, ("low", "mid", "high"), strict=True)))
+        day = pd.date_range("2020-01-30", periods=rows, freq="11D").strftime("%Y-%m-%d")
+        frame.assign(day=day, person_id=range(rows)).to_csv(tmp_path / name, index=False)
+        return tmp_path / name
+
+    with plain_figures():
+        found = audit(file("old.csv", 120, 3), target="y", remove="day", removals=["fold"], id="person_id",
+                      dates=["day"], ordinal=["colour=low<mid<high"], out=tmp_path / "run", **WORDS)
+    model, new = found.export("fold", "day"), file("new.csv", 40, 8)
+    assert check(model, new, "day", 1e-9).verdict == "proved none"
+    entered = check(model, new, "colour", 1e9).effect
+    assert entered > 0
+    pd.read_csv(new).drop(columns="person_id").to_csv(new, index=False)
+    assert check(model, new, "colour", 1e9).effect == entered
+    card = json.loads(Path(f"{model}.json").read_text())
+    assert card["dataset"]["prepared"] == {"id": "person_id", "dates": ["day"], "ordinal": ["colour=low<mid<high"]}

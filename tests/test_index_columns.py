@@ -329,7 +329,7 @@ def test_an_audit_leaves_out_what_does_not_apply(tmp_path: Path) -> None:
     said: list[str] = []
     spec = make_spec(["table"], in_memory=["table"], decoy=False, remove=["city", "a"], removals=["constant", "fold"],
                      scorers=["permutation"], seeds=1, rows=20, information="off", reference="off")
-    prepared = prepare(spec, device="cpu", tables=[TABLE], networks=made(Tokens), say=said.append)
+    prepared = prepare(spec, device="cpu", tables={TABLE.name: TABLE}, networks=made(Tokens), say=said.append)
     assert prepared.datasets["table", 0].index_columns == ("city", "kind")
     assert any(line.startswith("table: not applicable: fold of city, fold of kind: it holds an index") for line in said)
     with open_run(prepared, tmp_path, jobs=1, say=said.append) as context:

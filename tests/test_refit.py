@@ -139,7 +139,8 @@ def test_a_fit_of_whole_networks_is_none_for_hidden_units() -> None:
     with pytest.raises(InputError, match="option 'fit' trains whole networks"):
         remove(Boston(), TABLE, "unit:0", "retrain", layer=1, fit=few_steps)
     with pytest.raises(InputError, match="option 'fit' retrains networks of your own"):
-        prepare(make_spec(["table"], in_memory=["table"], seeds=1), device="cpu", tables=[TABLE], fit=few_steps)
+        prepare(make_spec(["table"], in_memory=["table"], seeds=1), device="cpu", tables={"table": TABLE},
+                fit=few_steps)
 
 
 def test_a_new_network_may_be_returned_where_none_can_be_reset() -> None:
@@ -153,7 +154,7 @@ def test_an_audit_retrains_by_the_fit_and_says_so(tmp_path: Path) -> None:
                      removals=["retrain", "constant"], scorers=["permutation", "random"])
     digests = [Given.of(models, TABLE, 1, fit=fit).digest for fit in (None, few_steps, broken)]
     assert len(set(digests)) == 3  # another recipe is another run
-    prepared = prepare(spec, device="cpu", tables=[TABLE], networks=models, fit=few_steps, say=said.append)
+    prepared = prepare(spec, device="cpu", tables={"table": TABLE}, networks=models, fit=few_steps, say=said.append)
     with open_run(prepared, tmp_path, jobs=1, say=said.append) as context:
         assert run_audit(prepared, context, tmp_path) == []
     outcomes = pd.read_parquet(tmp_path / "outcomes.parquet").set_index("removal")

@@ -1,6 +1,7 @@
 """What users and tables call what is removed: one feature, several together, names with '+' and ',' in them."""
 
 import pytest
+from sklearn.datasets import load_iris
 
 from attribution_suite import load_dataset
 from attribution_suite.datasets.removable import FeatureSet, Removable
@@ -82,3 +83,17 @@ def test_the_target_is_no_feature() -> None:
     assert removable.named("X1+X3").columns == (0, 2)
     with pytest.raises(InputError, match=f"'{dataset.target_name}' is the target of synthetic"):
         removable.several(f"X1+{dataset.target_name}")
+
+
+def test_the_names_that_sources_have_for_iris_columns_are_read() -> None:
+    iris = load_dataset("iris")
+    removable = Removable.of(iris)
+    for name in load_iris().feature_names:
+        assert removable.named(name) == removable.named(name.removesuffix(" (cm)").replace(" ", "_"))
+        assert iris.columns(name) == removable.named(name).columns
+    joint = removable.several("Petal.Length+petal width,sepal length (cm)+sepal_length")
+    assert [one.name for one in joint] == ["petal_length+petal_width", "sepal_length"]
+    components = Removable.of(load_dataset("iris", pca=2))
+    for wrong in (lambda: removable.named("petal length (mm)"), lambda: components.named("petal length (cm)")):
+        with pytest.raises(InputError, match="unknown feature of iris"):
+            wrong()

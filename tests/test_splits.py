@@ -127,7 +127,7 @@ def test_given_networks_know_one_split(tmp_path: Path) -> None:
 
 
 def test_a_loader_that_draws_one_split_only_is_found_out() -> None:
-    with (patch("attribution_suite.datasets.load._loaded", lambda request: small()),
+    with (patch("attribution_suite.datasets.load._loaded", lambda request, frame: small()),
           pytest.raises(InputError, match="option 'splits': the loader of small draws one split only")):
         load_splits(DatasetRequest("iris"), 3)
     both = replace(small(), validation_rows=small().test_rows)

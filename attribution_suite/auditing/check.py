@@ -11,6 +11,7 @@ import torch
 
 from attribution_suite.auditing.export import CARD, card_path
 from attribution_suite.datasets.columns import prepared
+from attribution_suite.datasets.files import read_table_file
 from attribution_suite.datasets.load import load_dataset
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.measures.worst_case.measure import worst_case
@@ -51,7 +52,7 @@ def check_network(model: Path, data: str | Path, feature: str, max_effect: float
     about = card["dataset"]
     is_file = Path(data).exists()
     dataset = load_dataset(data, target=target or (about["target"] if is_file else None), task=task or (
-        about["task"] if is_file else None), data_dir=data_dir)
+        about["task"] if is_file else None), data_dir=data_dir, **_as_prepared(data, about) if is_file else {})
     columns = card["columns"]
     if len(columns) != network.architecture.features:
         raise InputError(f"{card_path(model)}: has {len(columns)} columns, the network {network.architecture.features} "
@@ -77,6 +78,15 @@ def check_network(model: Path, data: str | Path, feature: str, max_effect: float
         "undecided": f"none of {looked} was found to move f by more than {effect:.4g}, but no bound below "
                      f"{max_effect:g} was reached"}[verdict]
     return Checked(verdict, effect, bound, max_effect, worst.rows, f"{feature}: {verdict}: {sentence}")
+
+
+def _as_prepared(data: str | Path, about: dict[str, Any]) -> dict[str, Any]:
+    """What the card says of columns, for those that the file has: new rows may do without what was no input."""
+    told, present = dict(about["prepared"]), set(read_table_file(Path(data)).frame)
+    for option in ("id", "group_by"):  # they may repeat here
+        told["drop"] = [*told.get("drop", []), *([told.pop(option)] if option in told else [])]
+    told["drop"] = [name for name in told["drop"] if name in present]
+    return told
 
 
 def _card(model: Path) -> dict[str, Any]:

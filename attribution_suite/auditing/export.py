@@ -24,6 +24,10 @@ from attribution_suite.tables.audit import ORIGINAL
 CARD = "attribution_suite.card.1"
 
 
+# Not group_rare: what is rare in new rows need not have been rare; a category that was is one never seen.
+PREPARATION = ("na", "drop", "id", "group_by", "categorical", "ordinal", "dates")
+
+
 def export_network(run: Path, record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], removal: str,
                    removed: str, seed: int, dataset: str | None, to: Path) -> Path:
     """Writes the network of `seed` after `removal` took `removed` out, and its card beside it; returns the card's path.
@@ -50,7 +54,8 @@ def export_network(run: Path, record: Mapping[str, Any], tables: Mapping[str, pd
         "sha256": hashlib.sha256(to.read_bytes()).hexdigest(),
         "weights": {"original": _digest(before), "edited": _digest(after), "exported": _digest(exported)},
         "dataset": {"name": name, "split": entry["split"], **{key: about[key] for key in (
-            "source", "location", "sha256", "simulated", "fingerprint", "target", "task", "classes")}},
+            "source", "location", "sha256", "simulated", "fingerprint", "target", "task", "classes")},
+            "prepared": _preparation(record, name)},
         "columns": columns, "architecture": str(exported.architecture),
         "decoy": DECOY in about["groups"], "removal": removal, "removed": removed,
         "proxies_gone": about["proxies_gone"].get(removed, []), "layer": record["spec"]["layer"],
@@ -65,6 +70,14 @@ def export_network(run: Path, record: Mapping[str, Any], tables: Mapping[str, pd
 def card_path(network: Path) -> Path:
     """Where the card of an exported network lies: its name with .json behind."""
     return network.with_name(network.name + ".json")
+
+
+def _preparation(record: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What the run was told to do with the columns of this table of one's own, by the options' names."""
+    for request in record["spec"]["requests"]:
+        if name in (request["name"], Path(request["name"]).name.split(".")[0]):
+            return {option: request[option] for option in PREPARATION if request[option]}
+    return {}
 
 
 def _dataset(record: Mapping[str, Any], dataset: str | None) -> str:

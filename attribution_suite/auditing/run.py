@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from attribution_suite.auditing.chunk import Chunk, load
@@ -35,6 +36,8 @@ from attribution_suite.options import whole_number
 from attribution_suite.scorers.baselines import baseline_row
 from attribution_suite.scorers.choice import check_baseline, scorers_at
 
+Tables = Mapping[str, TabularDataset | pd.DataFrame]
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -46,15 +49,15 @@ class Prepared:
     device: torch.device
 
 
-def prepare(spec: Spec, *, device: str, tables: Sequence[TabularDataset] = (), networks: Networks | None = None,
+def prepare(spec: Spec, *, device: str, tables: Tables | None = None, networks: Networks | None = None,
             training: Training | None = None, outputs: str | None = None,
             output: int | str | None = None, fit: object = None,
             say: Callable[[str], None] = print) -> Prepared:
     """Loads every data set and checks all that can be checked.
 
-    `tables`: the caller's own; `networks`: the caller's in the place of originals trained here, which return `outputs`
-    ('logit' or 'probability'; of several results the one at `output`), with the budget `training` of their retraining,
-    or a `fit` of their own; `device`: 'auto', 'cpu' or 'cuda'.
+    `tables`: the caller's own by their names; `networks`: the caller's in the place of originals trained here, which
+    return `outputs` ('logit' or 'probability'; of several results the one at `output`), with the budget `training` of
+    their retraining, or a `fit` of their own; `device`: 'auto', 'cpu' or 'cuda'.
     Raises InputError for what cannot be run.
     """
     if networks is not None and spec.splits > 1:
@@ -155,12 +158,11 @@ def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularD
     return given
 
 
-def load_all(spec: Spec, tables: Sequence[TabularDataset] = ()) -> dict[tuple[str, int], TabularDataset]:
+def load_all(spec: Spec, tables: Tables | None = None) -> dict[tuple[str, int], TabularDataset]:
     """Every data set by its name and split. Raises InputError where two have one name, or a set has one split alone."""
     datasets: dict[tuple[str, int], TabularDataset] = {}
-    given_tables = {table.name: table for table in tables}
     for request in spec.requests:
-        for dataset in load_splits(request, spec.splits, given_tables.get(request.name)):
+        for dataset in load_splits(request, spec.splits, (tables or {}).get(request.name)):
             if (dataset.name, dataset.split) in datasets:
                 raise InputError(f"two data sets are named '{dataset.name}': leave out or rename {request.name}")
             datasets[dataset.name, dataset.split] = dataset

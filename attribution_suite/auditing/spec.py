@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attribution_suite.auditing.rules import Rules
-from attribution_suite.datasets import DATASETS, is_file_name
+from attribution_suite.datasets import DATASETS, FILE_ENDINGS, is_file_name
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.options import checked_options, name_sets, names, one_or_more, positive, whole_number, word
@@ -80,9 +80,10 @@ class Spec:
     def __post_init__(self) -> None:
         if not self.requests:
             raise InputError("name at least one data set")
+        known = [*DATASETS.names, *(f"FILE{ending}" for ending in FILE_ENDINGS)]
         for request in self.requests:
             if not request.in_memory and not is_file_name(request.name) and request.name not in DATASETS.names:
-                raise unknown_name("data set", request.name, [*DATASETS.names, "FILE.csv"])
+                raise unknown_name("data set", request.name, known)
         for name in self.removals:
             checked_options(REMOVALS, name, {})
             if REMOVALS.load(name).traits.control:
@@ -133,7 +134,8 @@ class Spec:
 
 
 def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: str | None = None,
-              remove: str | Sequence[str | Sequence[str]] | None = None, removals: str | Sequence[str] | None = None,
+              own: Mapping[str, Any] | None = None, remove: str | Sequence[str | Sequence[str]] | None = None,
+              removals: str | Sequence[str] | None = None,
               scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
               pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False,
               layer: int | str = 0,
@@ -146,6 +148,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
               **overrides: int | None) -> Spec:
     """The spec of the command line's words.
 
+    `own`: the other options for tables of one's own, as `DatasetRequest` has them.
     `inside`: the hidden layer to look into, or 'all', which a full audit does unasked.
     `in_memory`: which names are tables that the caller has; `decoy`: a column of noise joins every table (not where the
     networks are the caller's own, which know no such column). Options may follow the name of a scorer or removal
@@ -166,7 +169,7 @@ def make_spec(datasets: Sequence[str] = (), *, target: str | None = None, task: 
         numbers["remove"] = (remove,) if isinstance(remove, str) else name_sets("remove", remove)
     requests = tuple(DatasetRequest.of(name, target=target, task=task, preset=preset, pca=pca, data_dir=data_dir,
                                       real_only=real_only, index_columns=index_columns,
-                                      in_memory=name in in_memory, decoy=decoy)
+                                      in_memory=name in in_memory, decoy=decoy, **own or {})
                     for name in datasets or MAIN_JOB)
     return Spec(
         requests,

@@ -1,4 +1,4 @@
-"""Data sets. `DATASETS` is the catalogue; each lives in the file of its name, `load` reads any CSV file besides."""
+"""Data sets. `DATASETS` is the catalogue; each lives in the file of its name; `load` reads one's own too."""
 
 from attribution_suite.registry import Registry
 
@@ -10,9 +10,12 @@ DATASETS = Registry("data set", {
     "synthetic": "attribution_suite.datasets.synthetic:load_proxy",
     "weight_history": "attribution_suite.datasets.synthetic:load_weight_history",
 })
-FILE_ENDINGS = (".csv", ".csv.gz", ".zip")
+TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".data")
+COLUMNAR_ENDINGS = (".parquet", ".feather")
+FILE_ENDINGS = (*TEXT_ENDINGS, *COLUMNAR_ENDINGS)
+PACKED = (".gz", ".zip")
 
 
 def is_file_name(name: str) -> bool:
     """True if `load_dataset` reads `name` as a file and not as a name of the catalogue."""
-    return name.lower().endswith(FILE_ENDINGS)
+    return name.lower().removesuffix(".gz").removesuffix(".zip").endswith(FILE_ENDINGS) or name.lower().endswith(PACKED)

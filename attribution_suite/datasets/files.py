@@ -1,9 +1,8 @@
-"""Reads a CSV file, plain, gzipped or zipped, and says what is wrong with one that cannot be read."""
+"""Reads the file of a table, packed or not, and says what is wrong with one that cannot be read."""
 
 import gzip
 import hashlib
 import io
-import warnings
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -12,77 +11,87 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from attribution_suite.datasets import COLUMNAR_ENDINGS, TEXT_ENDINGS
+from attribution_suite.datasets.dialect import Reading, parse
 from attribution_suite.errors import InputError
 
 FLOAT32_LIMIT = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
-class CsvFile:
-    """A file that was read: its table, and the SHA-256 of the file and of the text in it (equal if not packed)."""
+class TableFile:
+    """A file that was read: its table, the SHA-256 of the file and of what is in it (equal if not packed), notes."""
 
     path: Path
     frame: pd.DataFrame
     sha256: str
-    text_sha256: str
+    content_sha256: str
+    notes: tuple[str, ...] = ()
 
 
-def read_csv_file(path: Path) -> CsvFile:
-    """Reads a UTF-8, comma-separated table with a header row; what it is packed in is seen from its first bytes.
+def read_table_file(path: Path, reading: Reading | None = None) -> TableFile:
+    """Reads a table with a header row, as `dialect.parse` does, or Parquet or Feather by the ending of its name.
 
-    Raises InputError, naming the file: missing, unreadable, damaged, empty, not a CSV, rows of unequal length,
-    columns without a name or with the same name.
+    What it is packed in is seen from its first bytes. Raises InputError, naming the file: missing, unreadable, damaged,
+    empty, not a table, rows of unequal length, columns with the same name.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file")
     try:
         packed = path.read_bytes()
-        text = _unpack(packed, path)
-        frame = _parse(text, path)
+        content, name = _unpack(packed, path)
+        if name.lower().endswith(COLUMNAR_ENDINGS):
+            frame, notes, _ = parse_frame(_columnar(content, name), str(path), reading or Reading())
+        else:
+            frame, notes = parse(content, str(path), reading or Reading())
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return CsvFile(path, frame, hashlib.sha256(packed).hexdigest(), hashlib.sha256(text).hexdigest())
+    return TableFile(path, frame, hashlib.sha256(packed).hexdigest(), hashlib.sha256(content).hexdigest(), notes)
 
 
-def _unpack(packed: bytes, path: Path) -> bytes:
+def parse_frame(frame: pd.DataFrame, where: str, reading: Reading) -> tuple[pd.DataFrame, tuple[str, ...], str]:
+    """A DataFrame as the CSV that it would be written to is read, without its index; notes; that CSV's SHA-256."""
+    text = _csv_text(frame, where)
+    return *parse(text, where, Reading(",", reading.decimal, "utf-8", reading.na)), hashlib.sha256(text).hexdigest()
+
+
+def _csv_text(frame: pd.DataFrame, where: str) -> bytes:
+    """The DataFrame as CSV. Raises InputError for columns in several levels, or without a name of their own."""
+    if frame.columns.nlevels > 1:
+        raise InputError(f"{where}: the columns have {frame.columns.nlevels} levels of names: give each one name")
+    if not len(frame.columns):
+        raise InputError(f"{where}: has no column")
+    try:
+        return frame.to_csv(index=False).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: holds text that is not Unicode: {error.reason}") from error
+
+
+def _columnar(content: bytes, name: str) -> pd.DataFrame:
+    import pyarrow
+
+    try:
+        reader = pd.read_parquet if name.lower().endswith(".parquet") else pd.read_feather
+        return reader(io.BytesIO(content))
+    except pyarrow.ArrowException as error:
+        raise OSError(str(error).strip().splitlines()[0]) from error
+
+
+def _unpack(packed: bytes, path: Path) -> tuple[bytes, str]:
+    """What is in the file, and the name of it."""
     if packed.startswith(b"\x1f\x8b"):
-        return gzip.decompress(packed)
+        return gzip.decompress(packed), path.name.removesuffix(".gz")
     if not packed.startswith(b"PK\x03\x04"):
-        return packed
+        return packed, path.name
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         tables = [name for name in archive.namelist()
-                  if name.lower().endswith(".csv") and not name.startswith("__MACOSX")]
-        wanted = [name for name in tables if PurePosixPath(name).name == path.stem] or tables
+                  if name.lower().endswith(TEXT_ENDINGS + COLUMNAR_ENDINGS) and not name.startswith("__MACOSX")]
+        csv = [name for name in tables if name.lower().endswith(".csv")]  # a readme.txt beside it is no table
+        wanted = [name for name in tables if PurePosixPath(name).name == path.stem] or csv or tables
         if len(wanted) != 1:
             listed = ", ".join(tables) or "none"
-            raise InputError(f"{path}: a zip file must hold one CSV file, found: {listed}; unpack it and name one")
-        return archive.read(wanted[0])
-
-
-def _parse(text: bytes, path: Path) -> pd.DataFrame:
-    try:
-        header = pd.read_csv(io.BytesIO(text), header=None, nrows=1, dtype=str, keep_default_na=False,
-                             encoding="utf-8-sig").iloc[0]
-        with warnings.catch_warnings():
-            # index_col=False: else a row longer than the header silently shifts all columns by one.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(io.BytesIO(text), index_col=False, low_memory=False, encoding="utf-8-sig")
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"{path}: the file is empty") from error
-    except pd.errors.ParserWarning as error:
-        raise InputError(f"{path}: not a CSV table: some rows have more values than the header has names") from error
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: not a comma-separated table in UTF-8: {reason}") from error
-    if (header == "").any():
-        raise InputError(f"{path}: column {header.tolist().index('') + 1} has no name in the header: "
-                         "name it, or drop it (an index that was saved with the table?)")
-    if header.duplicated().any():
-        raise InputError(f"{path}: two columns are named '{header[header.duplicated()].iloc[0]}': rename or drop one")
-    frame.columns = pd.Index(header.tolist())
-    if len(frame.columns) == 1 and any(mark in header.iloc[0] for mark in ";\t|"):
-        raise InputError(f"{path}: one column only, '{header.iloc[0]}': save the table with commas between values")
-    return frame
+            raise InputError(f"{path}: a zip file must hold one table, found: {listed}; unpack it and name one")
+        return archive.read(wanted[0]), wanted[0]
 
 
 def is_text(column: pd.Series) -> bool:

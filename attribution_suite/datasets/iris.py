@@ -9,6 +9,9 @@ from attribution_suite.datasets.sources import table_sha256
 from attribution_suite.datasets.table import Provenance, TabularDataset, random_split, stratified_split
 
 FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+# As scikit-learn, R and UCI's repository call them.
+ALIASES = {form: name for name in FEATURES for form in (
+    f"{name.replace('_', ' ')} (cm)", name.replace("_", ".").title(), name.replace("_", " "))}
 # Published: the Iris notebook; a batch holds all of its 135 training rows.
 PRESETS = (
     Preset("default", (12,), Training(150, 16, 1e-2, patience=20), tuning_epochs=60),
@@ -46,4 +49,5 @@ def load(request: DatasetRequest) -> TabularDataset:
         preset=preset,
         default_removals=("petal_length", "petal_width"),
         notes=notes,
+        aliases=ALIASES,
     )

@@ -1,43 +1,74 @@
-"""From a request to its table: a data set of the catalogue, a CSV file, or the caller's own table."""
+"""From a request to its table: a data set of the catalogue, a file, or the caller's own table."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from attribution_suite.datasets import DATASETS, FILE_ENDINGS, is_file_name
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
 
+UNNAMED = "table"  # what a DataFrame is called
 
-def load_dataset(name_or_path: str | Path, **options: Any) -> TabularDataset:
-    """A data set of the catalogue, or a table of one's own: a path ending in .csv, .csv.gz or .zip.
 
-    `options` are those of `DatasetRequest`: target and task (of a file), preset, pca, data_dir, real_only, seed, split,
+def load_dataset(name_or_table: Any, **options: Any) -> TabularDataset:
+    """A data set of the catalogue, or a table of one's own: a file, or a DataFrame of pandas, polars or pyarrow.
+
+    `options` are those of `DatasetRequest`: target, task, sep, decimal, encoding, na, drop, id, categorical, ordinal,
+    dates, group_by, group_rare, test (of a table of one's own), preset, pca, data_dir, real_only, seed, split,
     index_columns.
-    Raises InputError for an unknown name, option, preset or task, and for a file that cannot be used as it is.
+    Raises InputError for an unknown name, option, preset or task, and for a table that cannot be used as it is.
     """
-    return load_request(DatasetRequest.of(name_or_path, **options))
+    if (frame := as_frame(name_or_table)) is not None:
+        return load_request(DatasetRequest.of(UNNAMED, **options | {"in_memory": True}), frame)
+    return load_request(DatasetRequest.of(name_or_table, **options))
 
 
-def load_request(request: DatasetRequest, table: TabularDataset | None = None) -> TabularDataset:
+def describe_dataset(table: Any, **options: Any) -> list[str]:
+    """Lines that say what becomes of each column of a file or DataFrame; `options` as for `load_dataset`.
+
+    Raises InputError for what is no table of one's own, for one that cannot be read, and for wrong options.
+    """
+    from attribution_suite.datasets.own_table import describe_own
+
+    frame = as_frame(table)
+    request = DatasetRequest.of(UNNAMED if frame is not None else table, **options)
+    if frame is None and not is_file_name(request.name):
+        raise InputError(f"'{request.name}': only files and DataFrames are described; files end in "
+                         f"{', '.join(FILE_ENDINGS)}, or these in .gz or .zip")
+    return describe_own(request, frame)
+
+
+def as_frame(table: object) -> pd.DataFrame | None:
+    """A DataFrame of pandas, or of polars, pyarrow and others by their own `to_pandas`; None for anything else."""
+    if not isinstance(table, pd.DataFrame) and callable(convert := getattr(table, "to_pandas", None)):
+        table = convert()
+    return table if isinstance(table, pd.DataFrame) else None
+
+
+def load_request(request: DatasetRequest, table: TabularDataset | pd.DataFrame | None = None) -> TabularDataset:
     """The data set; `table` is the caller's own, where the request says that it is in memory.
 
     Raises InputError for an unknown name, preset or task, for options that the data set has no use for, for another
     split of a data set that has one alone, and for a file that cannot be used as it is.
     """
-    dataset = _in_memory(request, table) if request.in_memory else _loaded(request)
+    frame = table if isinstance(table, pd.DataFrame) else None
+    encoded = request.in_memory and frame is None
+    dataset = _in_memory(request, table) if encoded else _loaded(request, frame)
     if request.split:
         _check_splits(dataset)
-        dataset = dataset.with_split(request.split) if request.in_memory else dataset
+        dataset = dataset.with_split(request.split) if encoded else dataset
     dataset = dataset.with_index_columns(request.index_columns) if request.index_columns else dataset
     dataset = dataset if dataset.split == request.split else replace(dataset, split=request.split)
     return dataset.with_decoy() if request.decoy and dataset.preset.name != "published" else dataset
 
 
-def load_splits(request: DatasetRequest, splits: int, table: TabularDataset | None = None) -> list[TabularDataset]:
+def load_splits(request: DatasetRequest, splits: int,
+                table: TabularDataset | pd.DataFrame | None = None) -> list[TabularDataset]:
     """The data set on `splits` splits of its rows, the first the one that `load_request` gives.
 
     Raises InputError as `load_request` does, and where there is one split alone: a published preset, principal
@@ -66,12 +97,12 @@ def _check_splits(dataset: TabularDataset) -> None:
                          "training rows, so that 'PC 0' of another is another input: leave out splits, or pca")
 
 
-def _loaded(request: DatasetRequest) -> TabularDataset:
-    """The file or the catalogue's data set, as it is prepared."""
-    if is_file_name(request.name):
-        from attribution_suite.datasets.csv_table import load_csv
+def _loaded(request: DatasetRequest, frame: pd.DataFrame | None) -> TabularDataset:
+    """The file, the DataFrame or the catalogue's data set, as it is prepared."""
+    if frame is not None or is_file_name(request.name):
+        from attribution_suite.datasets.own_table import load_own
 
-        dataset = load_csv(request)
+        dataset = load_own(request, frame)
     else:
         _check_name(request)
         dataset = DATASETS.load(request.name)(request)
@@ -82,12 +113,11 @@ def _loaded(request: DatasetRequest) -> TabularDataset:
     return principal_components(dataset, request.pca)
 
 
-def _in_memory(request: DatasetRequest, table: TabularDataset | None) -> TabularDataset:
-    if table is None:
+def _in_memory(request: DatasetRequest, table: TabularDataset | pd.DataFrame | None) -> TabularDataset:
+    if not isinstance(table, TabularDataset):
         raise InputError(f"'{request.name}' was given as an object: it cannot be loaded again")
-    for option in ("target", "task", "pca"):
-        if getattr(request, option) is not None:
-            raise InputError(f"'{request.name}' is a table already: option '{option}' is for what is yet to be loaded")
+    for option in (*request.of_ones_own, *(["pca"] if request.pca is not None else [])):
+        raise InputError(f"'{request.name}' is a table already: option '{option}' is for what is yet to be loaded")
     if request.preset not in ("default", table.preset.name):
         raise InputError(f"'{request.name}' is a table with the preset '{table.preset.name}': option 'preset' is for "
                          "what is yet to be loaded")
@@ -97,6 +127,8 @@ def _in_memory(request: DatasetRequest, table: TabularDataset | None) -> Tabular
 def _check_name(request: DatasetRequest) -> None:
     """Raises InputError for a name that is no data set, and for file options beside a data set's name."""
     if request.name not in DATASETS.names and Path(request.name).exists():
-        raise InputError(f"{request.name}: only files that end in {', '.join(FILE_ENDINGS)} are read")
-    if request.name in DATASETS.names and (request.target is not None or request.task is not None):
-        raise InputError(f"{request.name} has its own target and task: options 'target' and 'task' are for CSV files")
+        raise InputError(f"{request.name}: only files that end in {', '.join(FILE_ENDINGS)}, or these in .gz or "
+                         ".zip, are read")
+    if request.name in DATASETS.names and request.of_ones_own:
+        raise InputError(f"{request.name} has its own target and preparation: option "
+                         f"'{next(iter(request.of_ones_own))}' is for tables of your own")

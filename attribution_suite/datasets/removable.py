@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from attribution_suite.datasets.table import DECOY, TabularDataset
 from attribution_suite.errors import InputError, unknown_name
@@ -37,16 +37,18 @@ class Removable:
 
     '+' joins features that go together, ',' separates what goes from networks of its own. A name with a '+' or ','
     in it is taken whole: of two readings of the same words, the one whose first name is longer. `unknown`: the error
-    for a name that is not there.
+    for a name that is not there. `aliases`: other names, which are read and not written.
     """
 
     groups: Mapping[str, tuple[int, ...]]
     unknown: Callable[[str], InputError] = no_feature
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, dataset: TabularDataset) -> "Removable":
         """The features of a data set."""
-        return cls(dataset.groups, dataset.no_feature)
+        return cls(dataset.groups, dataset.no_feature, {
+            alias: name for alias, name in dataset.aliases.items() if name in dataset.groups})
 
     @classmethod
     def units(cls, count: int, kind: str = "unit") -> "Removable":
@@ -65,7 +67,7 @@ class Removable:
 
     def named(self, name: str) -> FeatureSet:
         """One feature or set by the name that tables have for it. Raises InputError as `several` does."""
-        return self.together((name,) if name in self.groups else self._read(name, TOGETHER)[0])
+        return self.together((name,) if self._known(name) else self._read(name, TOGETHER)[0])
 
     def together(self, names: Sequence[str]) -> FeatureSet:
         """The set of these features, each taken once; no name is split.
@@ -74,9 +76,9 @@ class Removable:
         for one whose name would be read as something else.
         """
         for name in names:
-            if name not in self.groups:
+            if not self._known(name):
                 raise self.unknown(name)
-        features = tuple(dict.fromkeys(names))
+        features = tuple(dict.fromkeys(name if name in self.groups else self.aliases[name] for name in names))
         joint = FeatureSet(features, tuple(column for name in features for column in self.groups[name]))
         if len(features) == 1:
             return joint
@@ -86,6 +88,9 @@ class Removable:
             raise InputError(f"{' and '.join(features)} removed together would be called '{joint.name}', which is the "
                              "name of something else too: rename a column")
         return joint
+
+    def _known(self, name: str) -> bool:
+        return name in self.groups or name in self.aliases
 
     def _read(self, words: str, separators: str) -> list[list[str]]:
         """The names in `words`, those joined by '+' in one list."""
@@ -108,7 +113,7 @@ class Removable:
 
     def _ends(self, pieces: Sequence[str], start: int) -> list[int]:
         """Where the names that begin at `start` end, the longest first."""
-        return [end for end in range(len(pieces), start, -2) if "".join(pieces[start:end]).strip() in self.groups]
+        return [end for end in range(len(pieces), start, -2) if self._known("".join(pieces[start:end]).strip())]
 
     def _first_unknown(self, pieces: Sequence[str]) -> str:
         start = 0

@@ -5,18 +5,31 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from attribution_suite.datasets.dialect import Reading
 from attribution_suite.datasets.preset import Preset
 from attribution_suite.datasets.table import Seed
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.options import names, whole_number
 
+LISTS = ("na", "drop", "categorical", "ordinal", "dates", "index_columns")
+WORDS = ("target", "task", "preset", "data_dir", "sep", "decimal", "encoding", "id", "group_by", "test")
+OF_ONES_OWN = ("target", "task", "sep", "decimal", "encoding", "na", "drop", "id", "categorical", "ordinal", "dates",
+               "group_by", "group_rare", "test")
+
 
 @dataclass(frozen=True)
 class DatasetRequest:
-    """A data set of the catalogue, a CSV file, or a table that the caller has; plain values, as run.json keeps them.
+    """A data set of the catalogue, a file, or a table that the caller has; plain values, as run.json keeps them.
 
-    `name`: that of the catalogue, a path ending in .csv, .csv.gz or .zip, or that of the table in memory.
-    `target` (required) and `task` ('regression', 'binary', 'multiclass'; inferred without) belong to files.
+    `name`: that of the catalogue, a path (.csv .tsv .tab .txt .data .parquet .feather, packed in .gz or .zip), or that
+    of the table in memory.
+    `target` (required) and `task` ('regression', 'binary', 'multiclass'; inferred without) belong to tables of one's
+    own, as these do. How a text file was written, where it is not found rightly: `sep` (one character, 'tab', 'space'),
+    `decimal` ('.' or ','), `encoding`; `na`: what is missing beside nothing, NA, N/A, ? and the like.
+    What becomes of columns: `drop`; `id`, which names the rows and is no input; `categorical`, numbers that are names;
+    `ordinal`, numbers in their order, or text in a given one ('size=S<M<L'); `dates`, as year, month and weekday;
+    `group_by`, whose rows of one value stay in one part of the split, no input; `group_rare` N: categories of fewer
+    than N rows are one, '(rare)'. `test`: a file with the same columns, whose rows are the test rows.
     `preset`: 'default', or 'published' for the preparation, network and training of the source that docs/methods.md
     names. `pca`: the first k principal components of the scaled training rows become the inputs.
     `data_dir`, `real_only`: where the real file is, and whether a simulated stand-in is refused (see `sources`).
@@ -30,6 +43,18 @@ class DatasetRequest:
     name: str
     target: str | None = None
     task: str | None = None
+    sep: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    na: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    id: str | None = None
+    categorical: tuple[str, ...] = ()
+    ordinal: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    group_by: str | None = None
+    group_rare: int | None = None
+    test: str | None = None
     preset: str = "default"
     pca: int | None = None
     data_dir: str | None = None
@@ -43,9 +68,15 @@ class DatasetRequest:
     def __post_init__(self) -> None:
         whole_number("seed", self.seed, 0)
         whole_number("split", self.split, 0)
-        for option in ("target", "task", "preset", "data_dir"):
+        for option in WORDS:
             if not isinstance(getattr(self, option), str | None):
                 raise InputError(f"option '{option}' is a string, got {getattr(self, option)!r}")
+        for option in LISTS:
+            value = getattr(self, option)
+            object.__setattr__(self, option, names(option, [value] if isinstance(value, str) else value))
+        if self.group_rare is not None:
+            whole_number("group_rare", self.group_rare, 2)
+        self.reading  # noqa: B018 - raises InputError for a separator or decimal mark that is none
 
     @classmethod
     def of(cls, name: str | Path, **options: Any) -> "DatasetRequest":
@@ -54,10 +85,19 @@ class DatasetRequest:
         for option in options:
             if option not in known:
                 raise unknown_name("option", option, known)
-        if isinstance(directory := options.get("data_dir"), Path):
-            options["data_dir"] = str(directory)
-        options["index_columns"] = names("index_columns", options.get("index_columns", ()))
-        return cls(str(name), **options)
+        paths = {option: str(path) for option, path in options.items() if isinstance(path, Path)}
+        return cls(str(name), **options | paths)
+
+    @property
+    def reading(self) -> Reading:
+        """How its text is written."""
+        return Reading(self.sep, self.decimal, self.encoding, self.na)
+
+    @property
+    def of_ones_own(self) -> dict[str, Any]:
+        """The options for tables of one's own that are given."""
+        default = DatasetRequest("")
+        return {option: value for option in OF_ONES_OWN if (value := getattr(self, option)) != getattr(default, option)}
 
     @property
     def split_seed(self) -> Seed:

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 from platformdirs import user_cache_path
 
-from attribution_suite.datasets.files import CsvFile, numbers, read_csv_file
+from attribution_suite.datasets.files import TableFile, numbers, read_table_file
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.table import Provenance
 from attribution_suite.errors import InputError
@@ -76,9 +76,9 @@ class FileSource:
                                  f"stand-in with a known truth: {self.truth}")
 
     def _checked(self, path: Path, source: Any, location: str = "") -> tuple[pd.DataFrame, Provenance]:
-        file = read_csv_file(path)
+        file = read_table_file(path)
         frame = self.check(file)
-        known = self.sha256 in (file.sha256, file.text_sha256)
+        known = self.sha256 in (file.sha256, file.content_sha256)
         note = "" if known else "the file's checksum is not the known one; its columns and rows are right"
         return frame, Provenance(source, location or str(path), file.sha256, note)
 
@@ -93,7 +93,7 @@ class FileSource:
             fetched.replace(directory / fetched.name)
         return table
 
-    def check(self, file: CsvFile) -> pd.DataFrame:
+    def check(self, file: TableFile) -> pd.DataFrame:
         """The file's table, its columns in order. Raises InputError, naming the file, if it is not this table."""
         frame, where = file.frame, f"{file.path}: not the {self.name} table"
         missing = [name for name in self.columns if name not in frame]

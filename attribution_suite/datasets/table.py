@@ -77,6 +77,7 @@ class TabularDataset:
     `preset`: the network that belongs to the table, and its training; `GENERIC` for a table of one's own. `split`:
     which of the repeated splits of the same rows this is. `levels`: the categories of columns of text, where known.
     `index_columns`: the features of one column, not scaled, that holds a category's number.
+    `aliases`: other names of features, as their sources have them.
     """
 
     name: str
@@ -100,6 +101,7 @@ class TabularDataset:
     split: int = 0
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     index_columns: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def features(self) -> int:
@@ -151,9 +153,10 @@ class TabularDataset:
 
     def columns(self, feature: str) -> tuple[int, ...]:
         """The encoded columns of an original column. Raises InputError for an unknown name or the target."""
-        if feature not in self.groups:
+        name = self.aliases.get(feature, feature)
+        if name not in self.groups:
             raise self.no_feature(feature)
-        return self.groups[feature]
+        return self.groups[name]
 
     @property
     def index(self) -> tuple[int, ...]:
@@ -174,7 +177,7 @@ class TabularDataset:
             if (values != values.round()).any():
                 raise InputError(f"option 'index_columns': '{name}' holds {values[values != values.round()][0]:g}: an "
                                  "index is a whole number")
-        known = tuple(dict.fromkeys((*self.index_columns, *names)))
+        known = tuple(dict.fromkeys((*self.index_columns, *(self.aliases.get(name, name) for name in names))))
         indices = {column: "none" for name in known for column in self.groups[name]}
         if self.scaling == "none":
             return replace(self, index_columns=known)

@@ -1,0 +1,237 @@
+"""What becomes of each column of a user's table, and all that cannot be inputs, with the words that mend it."""
+
+import hashlib
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from attribution_suite.datasets.files import is_text, numbers
+from attribution_suite.datasets.own_kinds import (
+    calendar,
+    free_text,
+    group_rare,
+    is_dates,
+    looks_like_identifier,
+    ordered,
+    rare_enough,
+    written,
+)
+from attribution_suite.datasets.request import DatasetRequest
+from attribution_suite.errors import InputError, unknown_name
+
+MAX_CATEGORIES = 50
+SHOWN = 20
+ROLES = ("drop", "id", "categorical", "ordinal", "dates", "group_by")
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """One column: what it becomes, or why it cannot be an input and the option and value that mend it."""
+
+    column: str
+    becomes: str
+    problem: str = ""
+    mend: tuple[str, str] | None = None
+
+
+@dataclass
+class Columns:
+    """The columns that are inputs, ready to be encoded, and what was done.
+
+    `parts`: of those made of another, that one. `group_of`: whose rows stay together. `notes`: what the user is told.
+    """
+
+    inputs: pd.DataFrame
+    treatments: list[Treatment]
+    parts: dict[str, str] = field(default_factory=dict)
+    group_of: pd.Series | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def treat(frame: pd.DataFrame, target: str | None, request: DatasetRequest, where: str) -> Columns:
+    """Every column but the target as the request says, then as it is. Raises InputError for a request that is wrong."""
+    role_of = _roles(frame, target, request, where)
+    orders = dict(_ordinal(word) for word in request.ordinal)
+    columns, treatments, parts = dict[str, pd.Series](), list[Treatment](), dict[str, str]()
+    grouped, seen = list[str](), dict[bytes, str]()
+    for name in map(str, frame):
+        role, column = role_of.get(name), frame[name]
+        if name == target:
+            continue
+        if role in ("drop", "id", "group_by"):
+            _check_rows_named(column, role, where)
+            treatments.append(Treatment(name, _LEFT_OUT[role]))
+            continue
+        if role == "dates":
+            expanded = calendar(column, where)
+            parts |= dict.fromkeys(expanded, name)
+            columns |= expanded
+            treatments.append(Treatment(name, f"{', '.join(expanded)}: {len(expanded)} numbers"))
+            continue
+        column = written(column) if role == "categorical" else ordered(column, orders[name], where) if (
+            role == "ordinal") else column
+        if request.group_rare is not None and is_text(column):
+            column, rare = group_rare(column, request.group_rare)
+            grouped += [f"{name} ({rare})"] if rare else []
+        treatment = _treatment(column, role, seen, request, where)
+        treatments.append(treatment)
+        columns |= {} if treatment.problem else {name: column}
+    notes = [f"not inputs, as asked for: {', '.join(role_of_out)}" for role_of_out in [
+        [name for name, role in role_of.items() if role in ("drop", "id", "group_by")]] if role_of_out]
+    notes += [f"dates as year, month and weekday: {', '.join(request.dates)}"] if request.dates else []
+    notes += [f"categories of fewer than {request.group_rare} rows are one, '(rare)', in {', '.join(grouped)}"] if (
+        grouped) else []
+    group_of = None if request.group_by is None else frame[request.group_by]
+    inputs = pd.DataFrame(columns) if columns else frame[[]]
+    return Columns(inputs, treatments, parts, group_of, notes)
+
+
+def refuse_problems(treatments: Iterable[Treatment], where: str) -> None:
+    """Raises InputError that names all columns which cannot be inputs, and the words that mend them."""
+    wrong = [treatment for treatment in treatments if treatment.problem]
+    if not wrong:
+        return
+    more = f"; and {len(wrong) - SHOWN} more columns" if len(wrong) > SHOWN else ""
+    sentences = "; ".join(treatment.problem for treatment in wrong[:SHOWN]) + more
+    words, arguments = mending(wrong)
+    mend = f". What mends it: {words} (in Python: {arguments})" if words else ""
+    raise InputError(f"{where}: {sentences}{mend}")
+
+
+def mending(treatments: Iterable[Treatment]) -> tuple[str, str]:
+    """The options that mend all, as words of the command line and as Python's arguments; '' if there are none."""
+    values: dict[str, list[str]] = {}
+    for treatment in treatments:
+        if treatment.mend:
+            values.setdefault(treatment.mend[0], []).append(treatment.mend[1])
+    if len(identifiers := values.get("id", [])) > 1:  # one column names the rows
+        values["id"] = identifiers[:1]
+        values["drop"] = [*identifiers[1:], *values.get("drop", [])]
+    if "group_rare" in values:  # one number for all columns: the largest that any needs
+        values["group_rare"] = [str(max(map(int, values["group_rare"])))]
+    words = " ".join(f"--{option.replace('_', '-')}{'=' if said[0].startswith('-') else ' '}"
+                     f"{shlex.quote(','.join(dict.fromkeys(said)))}"
+                     for option, said in values.items())
+    arguments = ", ".join(f"{option}={said[0] if option == 'group_rare' else repr(said[0]) if option == 'id' else said}"
+                          for option, said in values.items())
+    return words, arguments
+
+
+_LEFT_OUT = {"drop": "dropped, as asked for", "id": "names the rows: no input",
+             "group_by": "keeps rows of one value in one part of the split: no input"}
+
+
+def _roles(frame: pd.DataFrame, target: str | None, request: DatasetRequest, where: str) -> Mapping[str, str]:
+    """What the request says of columns. Raises InputError for a name that is not there, and for two roles of one."""
+    roles: dict[str, str] = {}
+    for option in ROLES:
+        value = getattr(request, option)
+        for word in [value] if isinstance(value, str) else value or ():
+            name = _ordinal(word)[0] if option == "ordinal" else word
+            if name not in frame:
+                raise unknown_name(f"column of {where} in option '{option}'", name, map(str, frame))
+            if name == target:
+                raise InputError(f"option '{option}': '{name}' is the target")
+            if name in roles:
+                raise InputError(f"column '{name}' is in option '{roles[name]}' and in '{option}': name it once")
+            roles[name] = option
+    return roles
+
+
+def _ordinal(word: str) -> tuple[str, tuple[str, ...]]:
+    """'size=S<M<L' as the column and its categories from the lowest; none for a column of numbers."""
+    name, given, order = word.partition("=")
+    return (name, tuple(level.strip() for level in order.split("<"))) if given and "<" in order else (word, ())
+
+
+def _check_rows_named(column: pd.Series, role: str, where: str) -> None:
+    if role == "id" and column.nunique(dropna=False) < len(column):
+        raise InputError(f"{where}: option 'id': '{column.name}' is the same in several rows, so it names no row: "
+                         "option 'group_by' keeps rows of one value together, 'drop' leaves the column out")
+    if role == "group_by" and (gaps := int(column.isna().sum())):
+        raise InputError(f"{where}: option 'group_by': '{column.name}' is missing in {gaps} rows: fill it")
+
+
+def _treatment(column: pd.Series, role: str | None, seen: dict[bytes, str], request: DatasetRequest,
+               where: str) -> Treatment:
+    """One column that the request does not leave out; `seen`: the columns before it, by what is in them."""
+    name, distinct = str(column.name), int(column.nunique())
+
+    def cannot(problem: str, option: str = "drop") -> Treatment:
+        return Treatment(name, "", problem, (option, name))
+
+    if column.isna().all():
+        return cannot(f"column '{name}' has no value in any row: drop it")
+    if column.nunique(dropna=False) == 1:
+        return cannot(f"column '{name}' is always {column.iloc[0]}: drop it, for it says nothing")
+    content = hashlib.sha256(pd.util.hash_pandas_object(column, index=False).to_numpy().tobytes()).digest()
+    if content in seen:
+        return cannot(f"columns '{seen[content]}' and '{name}' are the same in every row: drop one")
+    seen[content] = name
+    identifier = "drop" if request.id else "id"
+    if is_text(column):
+        return _text_treatment(column, role, distinct, identifier, where)
+    try:
+        check_precision(column, where)
+    except InputError as error:
+        return Treatment(name, "", str(error).removeprefix(f"{where}: "))
+    if role is None and looks_like_identifier(column):
+        return cannot(f"column '{name}' is an identifier (whole numbers, all different), from which a network learns "
+                      f"rows by heart (a count of something? option 'ordinal' keeps it)", identifier)
+    gaps = ", and a feature that says 'missing'" if column.isna().any() else ""
+    return Treatment(name, ("an ordered number" if role == "ordinal" else "yes or no" if distinct == 2 else
+                            "a number") + gaps)
+
+
+def _text_treatment(column: pd.Series, role: str | None, distinct: int, identifier: str, where: str) -> Treatment:
+    name = str(column.name)
+    if role is None:
+        try:
+            refuse_stray_text(column, where)
+        except InputError as error:
+            return Treatment(name, "", str(error).removeprefix(f"{where}: "), ("na", stray_text(column)))
+        if is_dates(column):
+            return Treatment(name, "", f"column '{name}' holds dates: expand them to year, month and weekday",
+                             ("dates", name))
+        if distinct == len(column):
+            return Treatment(name, "", f"column '{name}' is an identifier (text, all different)", (identifier, name))
+    if distinct > MAX_CATEGORIES:
+        counted = (f"text column '{name}' has {distinct} different values, at most {MAX_CATEGORIES} are possible")
+        if role is None and free_text(column):
+            return Treatment(name, "", f"{counted}: it is free text", ("drop", name))
+        rows = rare_enough(column, MAX_CATEGORIES)
+        if rows is None:
+            return Treatment(name, "", f"{counted}: drop it (a name, an id?)", ("drop", name))
+        return Treatment(name, "", f"{counted}: group those of few rows, or drop it", ("group_rare", str(rows)))
+    return Treatment(name, f"{distinct} categories" + (", missing one more" if column.isna().any() else ""))
+
+
+def stray_text(column: pd.Series) -> str:
+    """The first text in a column of numbers."""
+    present = column.dropna()
+    return str(present[pd.to_numeric(present, errors="coerce").isna()].iloc[0])
+
+
+def refuse_stray_text(column: pd.Series, where: str) -> None:
+    """A column of numbers with a few stray texts is read as text; that is a mistake in the file, not a category."""
+    if pd.to_numeric(column, errors="coerce").notna().sum() > 0.5 * column.notna().sum():
+        numbers(column, where)
+
+
+def check_precision(column: pd.Series, where: str) -> None:
+    """Raises InputError for numbers that single precision cannot hold, or not tell apart."""
+    values = numbers(column, where)
+    rounded = values[~np.isnan(values)].astype(np.float32)
+    if np.ptp(rounded) == 0 and column.nunique() > 1:
+        raise InputError(f"{where}: column '{column.name}' varies by less than single precision shows at "
+                         f"{rounded[0]:g}: subtract its minimum")
+
+
+def check_same_columns(frame: pd.DataFrame, other: pd.DataFrame, where: str) -> None:
+    """Raises InputError, naming all, for columns that `frame` has and `other` lacks."""
+    lacking: Sequence[str] = [str(name) for name in frame if name not in other]
+    if lacking:
+        raise InputError(f"option 'test': {where} has no column {', '.join(map(repr, lacking))}")
