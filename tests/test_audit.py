@@ -237,12 +237,11 @@ def test_losses_and_effects_are_those_of_plain_modules(run: Finished, name: str)
 
 @pytest.mark.long
 @pytest.mark.no_cover
-def test_any_folder_and_any_number_of_jobs_give_the_same_tables(run: Finished) -> None:
-    status, _, err = call_main(*WORDS, "--jobs", 2, "--out", "two", cwd=run.path.parent)
+def test_any_folder_and_any_number_of_jobs_give_the_same_tables(run: Finished, tmp_path: Path) -> None:
+    status, _, err = call_main(*WORDS, "--jobs", 2, "--out", "two", cwd=tmp_path)
     assert (status, err) == (0, "")
-    assert_same_tables(run.path, run.path.parent / "two")
-    names = [sorted(path.name for path in (folder / "chunks").iterdir())
-             for folder in (run.path, run.path.parent / "two")]
+    assert_same_tables(run.path, tmp_path / "two")
+    names = [sorted(path.name for path in (folder / "chunks").iterdir()) for folder in (run.path, tmp_path / "two")]
     assert names[0] == names[1]
 
 

@@ -63,6 +63,7 @@ def test_no_block_is_left_out() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("plain")
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_first_steps(quick: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
     names = executed(AUDIT)
@@ -76,6 +77,7 @@ def test_the_first_steps(quick: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("plain")
 def test_networks_of_ones_own(quick: pd.DataFrame) -> None:
     torch.manual_seed(0)
     model_a, model_b = (nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 1)) for _ in range(2))
