@@ -37,6 +37,7 @@ from attribution_suite.networks.exported import read_network
 REAL = {"boston": "LSTAT", "iris": "petal_length", "heart": "Sex", "prudential": "BMI"}
 QUICK = ("boston", "iris")
 CHANCE = {"auc": 0.5, "r2": 0.0}
+SPLIT, GAP = 0.4, 0.045  # of the picture: between its two clusters of labels, and from label to label
 TOLD = 0.02  # where the original's output tells less of the feature, there is nothing to compare
 GOALS = {False: 900.0, True: 180.0}
 PICTURE = Path(__file__).parent / "removals.png"
@@ -84,7 +85,8 @@ def facts(result: Audit, dataset: TabularDataset, truth: Planted | None) -> pd.D
             "told": float(known[removal] / known["original"]) if known["original"] > TOLD else np.nan,
             "lost": float(networks.lost.mean()), "against": float(against.mean()),
             "better": float(interval.high < 0),
-            "worse": float(interval.low > 0), "seconds": float(networks.seconds.mean()),
+            "worse": float(interval.low > 0), "half": float(interval.high - interval.mean),
+            "seconds": float(networks.seconds.mean()),
             **wrong(result, truth, str(removal))})
     return pd.DataFrame(rows)
 
@@ -126,10 +128,13 @@ def draw(board: pd.DataFrame) -> None:
     for rows, filled in ((board[out], True), (board[~out], False)):
         axes.scatter(rows.lost, rows.told, s=46, color="#2a6f97" if filled else "none", edgecolor="#2a6f97", zorder=3,
                      label="no direct influence left on any data set" if filled else "some direct influence left")
-    for place, (name, row) in enumerate(board.sort_values("told").iterrows()):
-        axes.annotate(str(name), (row.lost, row.told), xytext=(6, 5 if place % 2 else -11), textcoords="offset points",
-                      fontsize=8)
-    axes.set_xlabel("points of R² lost, net of the sham (classes: of McFadden's pseudo R²), mean over data sets")
+    for high in (True, False):  # labels in two columns beside their clusters, each far enough from the next
+        rows = board[(board.told > SPLIT) == high].sort_values("told", ascending=not high)
+        for place, (name, row) in enumerate(rows.iterrows()):
+            at = 1.0 - GAP * place if high else GAP * place
+            axes.annotate(str(name), (row.lost, row.told), xytext=(rows.lost.median() + 12, at), fontsize=8,
+                          va="center", arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6})
+    axes.set_xlabel("points of R² lost, net of the sham (classes: of McFadden's pseudo R²), median over data sets")
     axes.set_ylabel("what a probe of the output still recovers\n(1: as before the removal)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
@@ -174,6 +179,11 @@ def main() -> None:
         wide = planted_rows.pivot_table(index="removal", columns="dataset", values=meaning, sort=False)
         table(["method", *wide.columns], [[name, *map(float, row)] for name, row in wide.iterrows()])
         print()
+    print("against retrain, mean and half of the 95 % interval over seeds, by data set:")
+    everything["text"] = [f"{mean:.3g} ± {half:.2g}" for mean, half in everything[["against", "half"]].to_numpy()]
+    wide = everything.pivot(index="removal", columns="dataset", values="text")
+    table(["method", *truths, *real], [[name, *wide.loc[name, [*truths, *real]]] for name in board.index])
+    print()
     draw(board)
     figures = {"seconds": time.perf_counter() - started, "methods": float(len(board)),
                "data_sets": float(everything.dataset.nunique()),
