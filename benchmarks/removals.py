@@ -132,10 +132,12 @@ def draw(board: pd.DataFrame) -> None:
         rows = board[(board.told > SPLIT) == high].sort_values("told", ascending=not high)
         for place, (name, row) in enumerate(rows.iterrows()):
             at = 1.0 - GAP * place if high else GAP * place
-            axes.annotate(str(name), (row.lost, row.told), xytext=(rows.lost.median() + 12, at), fontsize=8,
+            beside = rows.lost.max() + 6 if high else rows.lost.median() + 12
+            axes.annotate(str(name), (row.lost, row.told), xytext=(beside, at), fontsize=8,
                           va="center", arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6})
     axes.set_xlabel("points of R² lost, net of the sham (classes: of McFadden's pseudo R²), median over data sets")
     axes.set_ylabel("what a probe of the output still recovers\n(1: as before the removal)")
+    axes.set_ylim(-0.04, 1.04)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
     figure.savefig(PICTURE, dpi=110)
