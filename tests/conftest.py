@@ -1,3 +1,4 @@
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 torch.set_num_threads(1)
 threadpool_limits(1)
 hide_installed()
+os.environ["NUMBA_OPT"] = "0"  # dcor compiles for half a minute what runs for a millisecond
 HOME = pytest.StashKey[Path]()
 
 
