@@ -161,6 +161,14 @@ def test_the_command_passes_what_is_proved_or_bounded_and_nothing_else(run: tupl
         other[rows[:, 1] < 0, 0] = (age - column["centre"]) / column["scale"]  # where the age is known
         moved.append((plain.outputs(torch.from_numpy(other)) - plain.outputs(torch.from_numpy(rows))).abs().max())
     assert 0 < max(moved) <= effect * (1 + 1e-5)
+    place = next(number for number, entry in enumerate(card["columns"]) if entry["name"] == "income")
+    low, high = rows[:, place].min(), rows[:, place].max()
+    base, largest = plain.outputs(torch.from_numpy(rows)), 0.0
+    for value in np.linspace(low, high, 2000):
+        other = rows.copy()
+        other[:, place] = value
+        largest = max(largest, float((plain.outputs(torch.from_numpy(other)) - base).abs().max()))
+    assert check(model, file, "income", 1e9).effect == pytest.approx(largest, rel=1e-3)
     cases = [(effect * 1.01, 0, "bounded"), (effect * 0.99, 1, "present")]
     for allowed, expected, verdict in cases:
         status, out, err = call_main("check", model, file, "--remove", "age", "--max-effect", allowed, cwd=found.path)
@@ -211,6 +219,12 @@ def test_what_cannot_be_exported_or_checked_is_named(run: tuple[Audit, Path], tm
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match=r"holds no run\.json"):
         Audit(tmp_path).export("fold", "age")
+    (tmp_path / "old").mkdir()
+    for name in ("outcomes", "verdicts"):
+        (tmp_path / "old" / f"{name}.parquet").write_bytes((found.path / f"{name}.parquet").read_bytes())
+    (tmp_path / "old" / "run.json").write_text(json.dumps({k: v for k, v in found.record.items() if k != "chunks"}))
+    with pytest.raises(InputError, match="an earlier version wrote it"):
+        Audit(tmp_path / "old").export("fold", "age")
     model = found.export("fold", "age", to=tmp_path / "net.safetensors")
     card = Path(f"{model}.json")
     text = card.read_text()

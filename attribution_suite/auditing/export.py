@@ -35,6 +35,9 @@ def export_network(run: Path, record: Mapping[str, Any], tables: Mapping[str, pd
     `record` is the run's run.json, `tables` its 'verdicts' and 'outcomes'. What is asked for and cannot be had, as the
     networks of a module that is not a chain of Linear and activation, is an InputError that says what there is.
     """
+    if "chunks" not in record:
+        raise InputError(f"{run}/run.json does not say where the run's networks lie: an earlier version wrote it; run "
+                         "the same command again")
     name = _dataset(record, dataset)
     about = record["datasets"][name]
     if about["stacked"] is None:
