@@ -9,7 +9,8 @@ from planted import FAMILIES, Planted
 from planted_paths import COLUMNS
 
 from attribution_suite.auditing.spec import PROFILES
-from attribution_suite.auditing.work.nulls import LEAST, calls, needs_phantoms
+from attribution_suite.auditing.work.nulls import LEAST, needs_phantoms
+from attribution_suite.auditing.work.phantoms import calls
 from attribution_suite.measures.nulls import above_null, null_p
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Evaluation

@@ -147,7 +147,7 @@ def settled(found: Mapping[str, pd.DataFrame], names: tuple[str, ...] = ("boston
         one, two, three = ((nulls.dataset == name) & (nulls.removed == feature) for feature in features)
         lime = nulls.scorer == "lime"
         nulls.loc[lime, "p"] = np.where(nulls.removal[lime].isin(["retrain", "fold_tuning", "constant"]), 0.4, 0.05)
-        nulls.loc[one & lime & (nulls.removal == "constant"), "p"] = 0.05
+        nulls.loc[one & lime & (nulls.removal == "constant"), "p"] = 0.02
         nulls.loc[three & lime & (nulls.removal == ORIGINAL), "p"] = 0.1
         nulls.loc[two & (nulls.scorer == "permutation") & (nulls.removal == "retrain"), ["score", "p"]] = np.nan
     shifts["target_shift"] = shifts.share_after / shifts.share_before - 1

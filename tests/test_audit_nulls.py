@@ -16,14 +16,14 @@ from attribution_suite import audit, from_arrays
 from attribution_suite.auditing.work.nulls import (
     LEAST,
     asked_networks,
-    batches,
     null_scores,
     phantoms_each,
     severed,
     unseen,
-    with_phantoms,
 )
-from attribution_suite.measures.nulls import above_null, null_p
+from attribution_suite.auditing.work.phantoms import batches, with_phantoms
+from attribution_suite.auditing.work.staged import STAGES, Ask, staged
+from attribution_suite.measures.nulls import LEVEL, QUESTIONS, above_null
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.network import Ensemble
@@ -48,9 +48,10 @@ def p_values(name: str, networks: Ensemble, evaluation: Evaluation, features: li
         one = torch.tensor([member])
         seen, alone = evaluation.for_members(one), networks.select(one)
         said = choice.attribute(alone, seen, layer).scores[:, None].numpy()
-        arrays = null_scores([choice], said, alone, seen, layer, [features], np.zeros((1, len(features)), int))
+        arrays = null_scores([choice], said, alone, seen, layer, [features], np.zeros((1, len(features)), int),
+                             np.zeros(len(features), bool))
         assert arrays["null_failures"].tobytes() == b"{}"
-        values.append(null_p(arrays["null_feature"], arrays["null_phantoms"][:, :1 * LEAST]))
+        values.append(arrays["null_p"][0])
     return np.array(values)
 
 
@@ -96,9 +97,10 @@ def test_what_is_read_is_a_call_of_the_scorer_beside_the_phantoms() -> None:
     case = CASES[2]
     features = [["x1", "x4"], ["x3", "x0"]]
     arrays = null_scores([Choice("saliency"), Choice("lime", OPTIONS["lime"])], np.ones((2, 2, 6)), case.networks,
-                         case.evaluation, 0, features, np.array([[0, 2], [1, 1]]))
-    assert arrays["null_feature"].shape == (2, 2) and arrays["null_phantoms"].shape == (2, 2, 19)
-    assert np.isnan(arrays["null_feature"][:, 0]).all() and np.isnan(arrays["null_phantoms"][:, 0]).all()
+                         case.evaluation, 0, features, np.array([[0, 2], [1, 1]]), np.zeros(2, bool))
+    assert arrays["null_feature"].shape == (2, 2) and (arrays["null_phantoms"] == [[0, 0], [19, 19]]).all()
+    assert all(np.isnan(arrays[name][:, 0]).all() for name in ("null_feature", "null_max", "null_mean"))
+    assert np.isnan(arrays["null_p"][0]).all()
     wide = with_phantoms(replace(case.evaluation, seed=0), features[0], 19)
     for place, (member, feature) in enumerate(((0, 1), (2, 4))):
         one = torch.tensor([member])
@@ -107,7 +109,10 @@ def test_what_is_read_is_a_call_of_the_scorer_beside_the_phantoms() -> None:
                               case.networks.biases).select(one)
         scores = Lime(200).attribute(by_hand, wide.for_members(one)).scores[0].numpy()
         assert arrays["null_feature"][place, 1] == pytest.approx(scores[feature])
-        np.testing.assert_allclose(arrays["null_phantoms"][place, 1], scores[6 + 19 * place:][:19], rtol=1e-5)
+        phantoms = scores[6 + 19 * place:][:19]
+        assert arrays["null_max"][place, 1] == pytest.approx(phantoms.max())
+        assert arrays["null_mean"][place, 1] == pytest.approx(phantoms.mean())
+        assert arrays["null_p"][1, place] == (1 + (phantoms >= scores[feature]).sum()) / 20
 
 
 def test_a_phantom_of_a_set_is_one_of_each_of_its_features_permuted_alike() -> None:
@@ -122,7 +127,7 @@ def test_a_phantom_of_a_set_is_one_of_each_of_its_features_permuted_alike() -> N
     assert sorted(map(tuple, together.tolist())) == sorted(map(tuple, source.tolist()))  # rows stay whole
     one = torch.tensor([1])
     arrays = null_scores([Choice("lime", OPTIONS["lime"])], np.ones((1, 1, len(GROUPS))), case.networks.select(one),
-                         evaluation.for_members(one), 0, [["d+b", "d"]], np.zeros((1, 2), int))
+                         evaluation.for_members(one), 0, [["d+b", "d"]], np.zeros((1, 2), int), np.zeros(2, bool))
     names = list(GROUPS)
     for place, features in enumerate((["d", "b"], ["d"])):  # a call each: together they would be too wide
         wide = with_phantoms(replace(evaluation, seed=0), ["+".join(features)], 19)
@@ -130,8 +135,9 @@ def test_a_phantom_of_a_set_is_one_of_each_of_its_features_permuted_alike() -> N
         scores = Lime(200).attribute(widened, wide.for_members(one)).scores[0].numpy()
         removed = sum(scores[names.index(feature)] for feature in features)
         assert arrays["null_feature"][place, 0] == pytest.approx(removed, rel=1e-5)
-        np.testing.assert_allclose(
-            arrays["null_phantoms"][place, 0], scores[len(names):].reshape(19, -1).sum(1), rtol=1e-5)
+        phantoms = scores[len(names):].reshape(19, -1).sum(1)
+        assert arrays["null_max"][place, 0] == pytest.approx(phantoms.max(), rel=1e-5)
+        assert arrays["null_mean"][place, 0] == pytest.approx(phantoms.mean(), rel=1e-5)
 
 
 def test_size_and_power_of_the_null_of_a_set() -> None:
@@ -194,15 +200,51 @@ def test_a_score_of_exactly_zero_is_above_no_null_and_asks_none(monkeypatch: pyt
     mean_abs = np.ones((1, 1, FEATURES))
     mean_abs[..., [1, 4]] = 0
     arrays = null_scores([Choice("lime", OPTIONS["lime"])], mean_abs, networks, evaluation, 0,
-                         [["x0", "x1", "x2", "x4", "x1+x4"]], np.zeros((1, 5), int))
-    assert asked == [2 * 19]
-    said = np.column_stack([arrays["null_feature"], arrays["null_phantoms"][:, 0]])
+                         [["x0", "x1", "x2", "x4", "x1+x4"]], np.zeros((1, 5), int), np.ones(5, bool))
+    assert asked[0] == 2 * 19
+    said = np.column_stack([arrays["null_feature"], arrays["null_max"]])
     assert (said.any(1) == [True, False, True, False, False]).all()
-    assert (null_p(arrays["null_feature"], arrays["null_phantoms"])[[1, 3, 4]] == 1).all()
+    assert (arrays["null_p"][0, [1, 3, 4]] == 1).all() and (arrays["null_phantoms"][0, [1, 3, 4]] == 19).all()
+    asked.clear()
     mean_abs[:] = 0
     arrays = null_scores([Choice("lime", OPTIONS["lime"])], mean_abs, networks, evaluation, 0, [["x0"]],
-                         np.zeros((1, 1), int))
-    assert len(asked) == 1 and not arrays["null_feature"].any()
+                         np.zeros((1, 1), int), np.ones(1, bool))
+    assert not asked and not arrays["null_feature"].any()
+
+
+def of_noise(generator: np.random.Generator, networks: int, lasting: np.ndarray) -> Ask:
+    """A scorer of pure noise: of a feature a part that lasts from call to call, and a part of each call."""
+    scale = generator.lognormal(0, 1, (networks, 1, 1))
+
+    def ask(variants: np.ndarray, each: int, time: int) -> np.ndarray:
+        said = generator.standard_normal((networks, len(variants), 1 + each))
+        of_call = generator.standard_normal((networks, len(variants), 1 + each))
+        said[..., 0] = lasting[:, variants]
+        return np.abs(said + 0.5 * of_call) * scale * generator.lognormal(0, 0.3, (networks, 1, 1))
+    return ask
+
+
+@pytest.mark.parametrize("networks", [1, 2, 3])
+def test_phantoms_are_added_while_none_reaches_and_p_stays_valid(networks: int) -> None:
+    """3,000 features without weights; at every level p is below it no more often than that."""
+    generator, features = np.random.default_rng(networks), 3000
+    lasting = generator.standard_normal((networks, features))
+    gone, at_once = np.ones(features, bool), np.full(features, 64)
+    nulls = staged(of_noise(generator, networks, lasting), phantoms_each(5 * networks), gone, at_once)
+    p, counts = np.array([null.p for null in nulls]), np.array([null.phantoms.shape[1] for null in nulls])
+    for level in (0.2, 0.05, 0.02, 0.01, 0.002):
+        assert (p <= level).mean() <= level + 4 * np.sqrt(level / features)
+    assert (counts == phantoms_each(5 * networks)).mean() > 0.93  # few are asked for more
+    assert (1 + counts.max()) ** networks >= 20 * QUESTIONS
+
+
+def test_only_what_is_gone_is_asked_further_and_what_stands_out_reaches_the_smallest_p() -> None:
+    generator = np.random.default_rng(0)
+    lasting = np.array([[20.0, 20.0, 0.0]])
+    nulls = staged(of_noise(generator, 1, lasting), 19, np.array([True, False, True]), np.array([64, 64, 64]))
+    assert [null.phantoms.shape[1] for null in nulls] == [STAGES[-1], 19, 19]
+    assert nulls[0].p == 1 / (20 * QUESTIONS) and nulls[1].p == LEVEL
+    assert nulls[0].phantoms[:, 19:].mean() == pytest.approx(nulls[0].phantoms[:, :19].mean())  # one unit throughout
 
 
 def test_severed_asks_for_every_weight_of_the_group() -> None:

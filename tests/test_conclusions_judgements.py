@@ -21,7 +21,7 @@ PRESENT, BOUNDED = exact(9.0), exact(0.4)
 def said(p: float, scores: Sequence[float] = (1.0, 2.0, 3.0), by_construction: bool = False,
          unseen: bool = False) -> dict[str, Any]:
     """What a scorer says of the feature in three networks, against its null."""
-    return {"p": p, "score": scores, "by_construction": by_construction, "unseen": unseen}
+    return {"p": p, "score": scores, "phantoms": 19, "by_construction": by_construction, "unseen": unseen}
 
 
 SEEN, UNSEEN = said(0.05), said(0.4)
@@ -118,6 +118,34 @@ def test_a_scorer_without_a_number_is_not_measured(lost: Said, network: Network)
     # Nobody knows whether it could have told the feature before; where it was not present there is nothing to know.
     assert state(UNSEEN, before=lost, network=network) == state(SEEN, before=lost, network=network) == "not measured"
     assert state(UNSEEN, before=lost, network=network, original=BOUNDED) == "silent"
+
+
+def judged_together(questions: int, p: dict[str, float]) -> pd.Series:
+    """One feature, 'lime' after `questions` removals that leave nothing, and one that leaves it; p where not 0.5."""
+    edits = {(f"m{number}", "x"): [PROVED] * 3 for number in range(questions)}
+    found = frames({**edits, ("left", "x"): [PRESENT] * 3}, originals={"x": [PRESENT] * 3})
+    removals = [*(removal for removal, _ in edits), "left", "original"]
+    rows = [{"dataset": "d", "split": 0, "layer": 0, "rank": 0, "removed": "x", "scorer": "lime", "removal": removal,
+             "seed": seed, **said({"original": 0.05, "left": 0.05, **p}.get(removal, 0.5)), "score": 1.0}
+            for removal in removals for seed in range(3)]
+    shifts = pd.DataFrame([{**row, "applicable": True} for row in rows if row["removal"] != "original"])
+    found = {**found, "nulls": pd.DataFrame(rows, columns=found["nulls"].columns), "shifts": shifts,
+             "attributions": found["attributions"].assign(scorer="lime")}
+    return judgements(found, direct(found)).set_index("removal").state
+
+
+def test_alarms_about_a_feature_are_adjusted_together() -> None:
+    """Holm: the smallest of ten p-values needs 1/200, the next 1/180; who sees what is there is not asked."""
+    state = judged_together(10, {"m0": 0.005, "m1": 0.0055, "m2": 0.05})
+    assert (state[["m0", "m1"]] == "false alarm").all() and state["m2"] == "silent" and state["left"] == "sees"
+    assert judged_together(10, {"m0": 0.0051})["m0"] == "silent"
+    assert judged_together(1, {"m0": 0.05})["m0"] == "false alarm"
+
+
+def test_what_no_phantom_reaches_is_not_measured_among_too_many_questions() -> None:
+    assert judged_together(60, {"m0": 1 / 1200})["m0"] == "false alarm"
+    state = judged_together(61, {"m0": 1 / 1200, "m1": 0.01})
+    assert state["m0"] == "not measured" and state["m1"] == "silent"
 
 
 def test_what_does_not_apply_is_told_from_what_failed() -> None:

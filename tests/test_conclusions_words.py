@@ -171,8 +171,8 @@ def test_scorers_that_are_wrong_are_named_with_what_of(boston: Subject) -> None:
     blind = "blind: could not tell the feature from its null before the removal either"
     assert told(boston.tables, first)[1]["alarms", "lime"] == f"{alarm} (constant)."
     assert told(boston.tables, first)[1]["alarms",] == (
-        "1 of the 2 times that a scorer was held against phantoms where no direct influence is left it alarmed; by "
-        "chance about 0.1 would: each is asked at 1 in 20, and that is not adjusted for their number.")  # LIME alone
+        "1 of the 2 times that a scorer was held against phantoms where no direct influence is left it alarmed. "
+        "Adjusted for all of them (Holm): that chance raises even one is at most 5.0 %.")  # LIME alone
     assert not {"alarms", "blind"} & {kind for kind, *_ in told(boston.tables, second)[1]}
     assert told(boston.tables, third)[1]["blind", "lime"] == f"{blind} (every method)."
     found = moved(boston, {"scorer": ["permutation", "lime"], "removal": ["retrain", "constant"], "removed": first},

@@ -16,7 +16,7 @@ from attribution_suite.auditing.chunk import RemoveFeatures, finished
 from attribution_suite.auditing.record import describe
 from attribution_suite.auditing.run import carry_out, open_run, prepare
 from attribution_suite.auditing.spec import make_spec
-from attribution_suite.auditing.work.nulls import with_phantoms
+from attribution_suite.auditing.work.phantoms import with_phantoms
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError

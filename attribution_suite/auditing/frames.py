@@ -24,7 +24,6 @@ from attribution_suite.auditing.work.sham import SHAM_LOSSES
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.agreement import METRICS, READINGS
 from attribution_suite.measures.losses import cost_ratio
-from attribution_suite.measures.nulls import null_p
 from attribution_suite.measures.performance import PERFORMANCE
 from attribution_suite.measures.shift import removed_share, shift, signed_shares
 from attribution_suite.networks.training import FRONTIER, GOALS
@@ -174,10 +173,10 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
     for position in np.flatnonzero(scored["applicable"]):
         scorer, score, by_construction = subject.scorers[position], scores[:, position], arrays["severed"]
         if needs_phantoms(scorer, subject.layer):
-            score, phantoms = arrays["null_feature"][:, position], arrays["null_phantoms"][:, position]
+            score, p = arrays["null_feature"][:, position], arrays["null_p"][position]
             by_construction = np.zeros(len(score), bool)
-            p = null_p(score.reshape(-1, variants).T, phantoms.reshape(-1, variants, phantoms.shape[1]).swapaxes(0, 1))
-            null = {"phantoms": phantoms.shape[1], "null_max": phantoms.max(1), "null_mean": phantoms.mean(1)}
+            null = {"phantoms": np.tile(arrays["null_phantoms"][position], len(score) // variants),
+                    "null_max": arrays["null_max"][:, position], "null_mean": arrays["null_mean"][:, position]}
         elif traits_of(scorer).zero_on_zero_weights:
             total = scored["mean_abs"][:, position].sum(1).repeat(each)
             largest = np.divide(score, total, out=score.copy(), where=score != 0).reshape(-1, variants).max(0)

@@ -2,7 +2,8 @@
 
 The null of a scorer is what it says of phantoms, columns that the network cannot read (table `nulls`); 'above the null'
 is a p of at most 1/20 against them. Networks are asked together on each split: of several splits the upper median of p
-counts, so that a scorer is above its null where it is in more than half of them.
+counts, so that a scorer is above its null where it is in more than half of them. Alarms about one removed feature are
+asked of several scorers after several methods: their p-values are adjusted together (Holm 1979).
 """
 
 import numpy as np
@@ -11,7 +12,9 @@ import pandas as pd
 from attribution_suite.conclusions.direct import KEYS, PRESENT, PROVED, Tables
 from attribution_suite.conclusions.numbers import UNMEASURED
 from attribution_suite.conclusions.summary import split_numbers, unit_ranks
-from attribution_suite.measures.nulls import LEVEL
+from attribution_suite.measures.nulls import LEVEL, QUESTIONS
+from attribution_suite.measures.statistics import holm
+from attribution_suite.measures.worst_case.measure import ZERO
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
@@ -21,13 +24,12 @@ CANNOT_SEE, NOT_APPLICABLE = "cannot see", "not applicable"
 COLUMNS = {FALSE_ALARM: "false_alarm", BLIND: "blind", BY_CONSTRUCTION: "by_construction", SEES: "sees",
            SILENT: "silent", CANNOT_SEE: "cannot_see", NOT_APPLICABLE: "not_applicable",
            UNMEASURED: "scorers_not_measured"}
-# D up to this part of δ is zero to rounding.
-ROUNDING = 1e-4
 
 
 def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     """One row a removed feature, removal and scorer but the control: `removed`, `removal`, `scorer`, `p`, `state`.
 
+    `p` is adjusted where an alarm is asked for by phantoms: for all such questions about the feature, by Holm.
     `verdicts`: the rows of `direct` for the same data set and layer. Blindness is asked first: a scorer that could not
     tell the feature from its null in the originals, where its influence was present, says nothing by silence or alarm;
     where that influence was not measured nobody knows what silence says.
@@ -37,7 +39,7 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     keys = [*KEYS, "scorer"]
     said = nulls.groupby(keys, sort=False).agg(
         finite=("finite", "all"), asked=("split", "nunique"),
-        by_construction=("by_construction", "all"), unseen=("unseen", "any"))
+        by_construction=("by_construction", "all"), unseen=("unseen", "any"), phantoms=("phantoms", "max"))
     said["finite"] &= said.asked == len(split_numbers(tables["outcomes"], tables["failures"]))
     said["p"] = typical_p(nulls, keys)
     table = verdicts[[*KEYS, "direct", "worst_case_bound", "delta"]].merge(
@@ -46,13 +48,14 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     before = said.reindex(pd.MultiIndex.from_frame(table[keys].assign(removal=ORIGINAL)))
     was = table.removed.map(verdicts[verdicts.removal == ORIGINAL].set_index("removed").direct)
     was_present, was_measured = was == PRESENT, was.ne(UNMEASURED) & was.notna()
-    none = nothing_left(table)
-    p, constructed, present = after.p.to_numpy(float), _flag(after.by_construction), was_present.to_numpy()
-    measured = _measured(after) & (_measured(before) | ~present)
+    none = nothing_left(table).to_numpy(bool)
+    constructed, present = _flag(after.by_construction), was_present.to_numpy()
+    p, resolved = _adjusted(table.removed, after.p.to_numpy(float), none & _flag(after.phantoms > 0))
+    measured = _measured(after) & (_measured(before) | ~present) & resolved
     above = p <= LEVEL
     blind = present & (before.p.to_numpy(float) > LEVEL)
     state = np.select(
-        [refused(tables, table), ~measured, _flag(before.unseen) | _flag(after.unseen), blind, above & none.to_numpy(),
+        [refused(tables, table), ~measured, _flag(before.unseen) | _flag(after.unseen), blind, above & none,
          constructed, above], [NOT_APPLICABLE, UNMEASURED, CANNOT_SEE, BLIND, FALSE_ALARM, BY_CONSTRUCTION, SEES],
         np.where(was_measured, SILENT, UNMEASURED))
     return table[keys].assign(p=p, state=state)
@@ -60,17 +63,28 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
 
 def nothing_left(verdicts: pd.DataFrame) -> pd.Series:
     """Which rows' direct influence is proved none, or has a D that is zero to rounding: there an alarm is false."""
-    return (verdicts.direct == PROVED) | (verdicts.worst_case_bound <= ROUNDING * verdicts.delta)
+    return (verdicts.direct == PROVED) | (verdicts.worst_case_bound <= ZERO * verdicts.delta)
+
+
+def _adjusted(removed: pd.Series, p: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """p, where `asked` adjusted by Holm for all that is asked about the same feature; and whether it could be told.
+
+    A run has phantoms for `QUESTIONS` alarms about a feature: of more, one that no phantom reaches is not measured.
+    """
+    adjusted, resolved = p.copy(), np.ones(len(p), bool)
+    for rows in removed[asked & np.isfinite(p)].groupby(removed).groups.values():
+        adjusted[rows] = holm(p[rows])
+        resolved[rows] = (adjusted[rows] <= LEVEL) | (p[rows] > LEVEL / QUESTIONS)
+    return adjusted, resolved
 
 
 def asked_by_phantoms(nulls: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     """The pairs of `removal` and `scorer` in which an alarm about one removed feature would be false.
 
-    `verdicts`: the feature's rows. Each alarms by chance once in 20. Only phantoms have such a level: a null that is
-    exactly zero alarms by no chance.
+    `verdicts`: the feature's rows. Only phantoms have a level: a null that is exactly zero alarms by no chance.
     """
     named = unit_ranks(nulls[(nulls.phantoms > 0) & (nulls.scorer != CONTROL)])
-    removals = verdicts.removal[nothing_left(verdicts) & (verdicts.removal != ORIGINAL)]
+    removals = verdicts.removal[nothing_left(verdicts)]
     asked = named[(named.removed == verdicts.removed.iloc[0]) & named.removal.isin(removals)]
     pairs: pd.DataFrame = asked[["removal", "scorer"]].drop_duplicates()
     return pairs

@@ -69,7 +69,7 @@ def findings(tables: Tables, verdicts: pd.DataFrame, summary: pd.DataFrame) -> l
         result += [Finding(kind, tuple(name for name, other in sentences.items() if other == text), text)
                    for text in dict.fromkeys(sentences.values())]
     edited = verdicts[verdicts.removal != ORIGINAL]
-    result += [*scorer_findings(edited), *_by_chance(tables["nulls"], edited)]
+    result += [*scorer_findings(edited), *_held_together(tables["nulls"], edited)]
     worked = [name for name, row in rows.items() if row.direct in OUT]
     if worked:
         result += [_cost(summary.set_index("removal").loc[worked]), *_destination(tables, removed, worked)]
@@ -137,10 +137,8 @@ def scorer_findings(verdicts: pd.DataFrame) -> list[Finding]:
     return result
 
 
-def _by_chance(nulls: pd.DataFrame, verdicts: pd.DataFrame) -> list[Finding]:
-    """How many alarms chance alone raises beside those that were raised: the level is that of one question."""
-    if not (verdicts.false_alarm != "").any():
-        return []
+def _held_together(nulls: pd.DataFrame, verdicts: pd.DataFrame) -> list[Finding]:
+    """Of how many questions the alarms come: they are adjusted for all of them."""
     alarms = {(removal, scorer) for removal, scorers in zip(verdicts.removal, verdicts.false_alarm, strict=True)
               for scorer in scorers.split(", ")}
     asked = set(asked_by_phantoms(nulls, verdicts).itertuples(index=False, name=None))
@@ -148,8 +146,8 @@ def _by_chance(nulls: pd.DataFrame, verdicts: pd.DataFrame) -> list[Finding]:
         return []
     return [Finding("alarms", (), (
         f"{len(alarms & asked)} of the {len(asked)} times that a scorer was held against phantoms where no direct "
-        f"influence is left it alarmed; by chance about {LEVEL * len(asked):.2g} would: each is asked at 1 in 20, and "
-        "that is not adjusted for their number."))]
+        f"influence is left it alarmed. Adjusted for all of them (Holm): that chance raises even one is at most "
+        f"{percent(LEVEL)}."))]
 
 
 def _cost(summary: pd.DataFrame) -> Finding:

@@ -31,7 +31,7 @@ READINGS = ("row", "global")  # of local scores, row by row and then averaged; o
 SIGN_METRICS = ("sign_agreement", "signed_rank_agreement")  # only where both scorers tell the sign
 
 # Numbers a piece of rows may hold in `agreement_matrix` (4 bytes each): few enough to stay in the cache.
-VALUES_AT_ONCE = 400_000
+VALUES_AT_ONCE = 1_000_000
 
 
 def feature_agreement(a: Tensor, b: Tensor, k: int) -> Tensor:
@@ -83,7 +83,7 @@ def agreement_matrix(values: Tensor, k: int, signed: Tensor | None = None) -> Te
     _check(values, k)
     scorers, *leading, features = values.shape
     rows = values.reshape(scorers, -1, features).transpose(0, 1)
-    step = max(1, VALUES_AT_ONCE // (scorers * max(features * (features - 1) // 2, scorers * k)))
+    step = max(1, VALUES_AT_ONCE // (scorers * max(features ** 2, scorers * k)))
     parts = [_all_pairs(rows[start:start + step], k) for start in range(0, len(rows), step)]
     matrix = torch.cat(parts, 1).permute(0, 2, 3, 1).reshape(len(METRICS), scorers, scorers, *leading)
     if signed is not None:
@@ -95,7 +95,9 @@ def agreement_matrix(values: Tensor, k: int, signed: Tensor | None = None) -> Te
 
 def _all_pairs(values: Tensor, k: int) -> Tensor:
     """`[rows, scorers, features]` → `[metric, rows, scorers, scorers]`, each a product of matrices or codes."""
-    order = values.abs().argsort(dim=-1, descending=True, stable=True)[..., :k]
+    magnitude = values.abs()
+    descending, places = magnitude.sort(stable=True, dim=-1, descending=True)
+    order = places[..., :k]
     at_rank = values.gather(-1, order)
     named = at_rank != 0
     length = named.sum(-1)
@@ -109,25 +111,36 @@ def _all_pairs(values: Tensor, k: int) -> Tensor:
         _same_at_rank(2 * order + (at_rank > 0), named),  # one code for every feature and sign
     ]).double()
     shares = torch.where(longer == 0, 1.0, matches / longer.clamp(min=1))
-    ranks = _unit_ranks(values)
+    above = (magnitude[..., :, None] - magnitude[..., None, :]).sign_()  # each pair of features twice
+    ranks = _unit(above.sum(-1))
     constant = ~ranks.any(-1)
     correlation = _gram(ranks) + (constant[..., :, None] & constant[..., None, :])
-    return torch.cat([shares, correlation.clamp(-1.0, 1.0)[None], _same_order(_pair_order(values))[None]])
+    tied = (descending[..., 1:] == descending[..., :-1]) & (descending[..., 1:] != 0)
+    pairs = _same_order(above.flatten(2), None if tied.any() else values == 0)
+    return torch.cat([shares, correlation.clamp(-1.0, 1.0)[None], pairs[None]])
 
 
-def _same_order(order: Tensor) -> Tensor:
-    """Share of equal entries of every two scorers' `order` ∈ {−1, 0, 1}, `[rows, scorers, pairs]`.
+def _same_order(above: Tensor, zero: Tensor | None) -> Tensor:
+    """Share of the pairs of features that two scorers order alike, `[rows, scorers, scorers]`.
 
-    With C pairs ordered alike, D ordered oppositely and U_a untied in a: Σ o_a o_b = C − D, Σ |o_a||o_b| = C + D, and
-    the pairs that are not equal are those untied in a or b less C: U_a + U_b − (C + D) − C.
+    `above` ∈ {−1, 0, 1} `[rows, scorers, features²]`; `zero` bool `[rows, scorers, features]`: which features are zero,
+    where scorers tie nothing else, so that n zeros of both are all the n² entries tied in both.
+
+    Of all P entries, C ordered alike, D oppositely and T_a tied in a: Σ o_a o_b = C − D; C + D = P − T_a − T_b + T_ab
+    are untied in both; alike are C + T_ab. A feature against itself is left out at the end.
     """
-    if order.shape[-1] == 0:
-        return torch.ones(*order.shape[:2], order.shape[1], dtype=torch.float64, device=order.device)
-    untied = order.abs()
-    both = _gram(untied).double()
-    concordant = (_gram(order).double() + both) / 2
-    count = untied.sum(-1).double()
-    return 1 - (count[..., :, None] + count[..., None, :] - both - concordant) / order.shape[-1]
+    features = round(above.shape[-1] ** 0.5)
+    if features == 1:  # no pair to disagree on
+        return torch.ones(*above.shape[:2], above.shape[1], dtype=torch.float64, device=above.device)
+    if zero is None:
+        tied = _gram((above == 0).to(above)).double()
+    else:
+        both = _gram(zero.to(above)).double()
+        tied = both * (both - 1) + features
+    alone = tied.diagonal(dim1=-2, dim2=-1)
+    untied = above.shape[-1] - alone[..., :, None] - alone[..., None, :] + tied
+    alike = (_gram(above).double() + untied) / 2 + tied
+    return (alike - features) / (features * (features - 1))
 
 
 def _gram(values: Tensor) -> Tensor:
@@ -156,8 +169,12 @@ def _unit_ranks(values: Tensor) -> Tensor:
     magnitude = values.abs().contiguous()
     ascending = magnitude.sort(-1).values
     below, up_to = (torch.searchsorted(ascending, magnitude, right=right) for right in (False, True))
-    ranks = (below + up_to).double()  # twice the average rank, less one: the same correlation
-    centred = ranks - values.shape[-1]  # ranks sum to features², ties or not: exact zeros where all are equal
+    return _unit(below + up_to - values.shape[-1])
+
+
+def _unit(ranks: Tensor) -> Tensor:
+    """Centred ranks, how many features are below less how many above, at length 1: exact zeros where all are equal."""
+    centred = ranks.double()
     length: Tensor = centred.norm(dim=-1, keepdim=True)
     return centred / length.clamp(min=1.0)
 

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from attribution_suite.errors import InputError
 
 LEVEL = 1 / 20
+QUESTIONS = 60  # alarms about one feature that there are phantoms for: Holm's first needs p ≤ 1/(20 × 60)
 CHOICES = 1_000_000  # of one out of each network, that are listed at most
 ROUNDING = 1e-9  # sums of the same numbers in another order are no larger ones
 

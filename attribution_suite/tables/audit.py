@@ -89,14 +89,16 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "score": number("s_k of the removed feature, in the units of `mean_abs`: in the call with its phantoms, or, of "
                         "a scorer that needs none, as reported; NaN if it failed", "≥ 0"),
         "phantoms": whole("how many phantoms this network was given: copies of the feature, permuted over rows, with "
-                          "zero weights; 0 where the null is known without (a scorer that is exactly zero on zero "
-                          "weights), or where there is none (one that reads labels)"),
+                          "zero weights; more where no direct influence is left and hardly any reaches the feature; 0 "
+                          "where the null is known without (a scorer that is exactly zero on zero weights), or where "
+                          "there is none (one that reads labels)"),
         "null_max": number("the largest s_k of them in this network; NaN where there is no null; put at 0 where the "
                            "reported score is exactly 0, which exceeds no phantom's, so that none was asked", "≥ 0"),
         "null_mean": number("their mean", "≥ 0"),
         "p": number("p-value of the feature's score against the null, over all networks that were asked together, the "
-                    "same in each row: above the null if at most 1/20. 0 or 1 of a null that is exactly 0 (a share of "
-                    "at most 1e-5 is none); NaN where there is no null or anything is not finite", "in [0, 1]"),
+                    "same in each row, not adjusted: above the null if at most 1/20. 0 or 1 of a null that is exactly "
+                    "0 (a share of at most 1e-5 is none); NaN where there is no null or anything is not finite",
+                    "in [0, 1]"),
         "by_construction": flag("its zero is no evidence: it is exactly zero on zero weights, and all of the feature's "
                                 "are zero; or it reads labels, never the network"),
         "unseen": flag("its zero is none: the score is 0, and the gradient by the feature is zero on every row though "

@@ -10,7 +10,7 @@ from torch import Tensor
 from attribution_suite.auditing.rules import Rules
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.datasets.table import Split, TabularDataset
-from attribution_suite.measures.worst_case.measure import output_spread, worst_case
+from attribution_suite.measures.worst_case.measure import ZERO, output_spread, worst_case
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals.removal import Setting
@@ -64,3 +64,10 @@ def rows_unseen(dataset: TabularDataset, rows: int) -> int:
 def worst_case_table(arrays: Arrays) -> pd.DataFrame:
     """The columns of `outcomes` that `worst_cases` kept, one row a member."""
     return pd.read_parquet(io.BytesIO(arrays[WORST_CASE].tobytes()))
+
+
+def gone(arrays: Arrays, seeds: int) -> np.ndarray:
+    """Of which removed features no network has any direct influence left, but for rounding, `[variants]` bool."""
+    table = worst_case_table(arrays)
+    none: np.ndarray = (table.worst_case_bound <= ZERO * table.delta).to_numpy().reshape(seeds, -1).all(0)
+    return none

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
-from attribution_suite.auditing.work.direct import WORST_CASE, absolute_delta, worst_cases
+from attribution_suite.auditing.work.direct import WORST_CASE, absolute_delta, gone, worst_cases
 from attribution_suite.auditing.work.information import INFORMATION, information, nothing_asked
 from attribution_suite.auditing.work.metrics import explanation_metrics
 from attribution_suite.auditing.work.nulls import NULLS, null_scores
@@ -75,9 +75,9 @@ def examine_originals(subject: Subject, dataset: TabularDataset, device: torch.d
     require_measured(arrays, ("direct_effect", "direct_effect_max"))
     members = np.arange(len(case.before)).reshape(len(features), -1)
     members = np.broadcast_to(members[:, :1], members.shape)  # one copy of an original is asked for all its features
-    arrays |= null_scores(subject.choices, originals["mean_abs"], case.before, case.seen, subject.layer, features,
-                          members)
     arrays |= worst_cases(case.before, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
+    arrays |= null_scores(subject.choices, originals["mean_abs"], case.before, case.seen, subject.layer, features,
+                          members, gone(arrays, len(features)))
     return arrays | told(subject, case.before, case.nodes, dataset, originals=True)
 
 
@@ -103,14 +103,15 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
         arrays |= explanation_metrics(subject.choices, after, case.seen, subject.layer, subject.seeds,
                                       arrays["measured"])
     members = np.arange(len(after)).reshape(len(features), -1)
-    arrays |= null_scores(subject.choices, arrays["mean_abs"], after, case.seen, subject.layer, features, members)
+    arrays |= worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
+    arrays |= null_scores(subject.choices, arrays["mean_abs"], after, case.seen, subject.layer, features, members,
+                          gone(arrays, len(features)))
     arrays |= good | curves(trained) | measure(case.before, after, case.nodes, case.seen, case.setting, case.test,
                                                subject.layer, method.replacement())
     arrays["dependence"] = feature_dependence(case, subject.layer)
     frontier = trained.frontier or dict.fromkeys(FRONTIER, torch.empty(len(after), 0))
     arrays["frontier"] = np.stack([frontier[name].numpy(force=True) for name in FRONTIER]).astype(np.float64)
     arrays["goal"] = np.zeros(len(after), np.int64) if trained.goal is None else trained.goal.numpy(force=True)
-    arrays |= worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
     return arrays | told(subject, after, case.nodes, dataset) | weights(after)
 
 

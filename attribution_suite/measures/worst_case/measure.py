@@ -18,6 +18,8 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
 
+ZERO = 1e-4  # D up to this part of δ is zero to rounding
+
 
 @dataclass(frozen=True)
 class Worst:
