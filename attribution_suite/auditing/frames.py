@@ -175,8 +175,9 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
         if needs_phantoms(scorer, subject.layer):
             score, p = arrays["null_feature"][:, position], arrays["null_p"][position]
             by_construction = np.zeros(len(score), bool)
-            null = {"phantoms": np.tile(arrays["null_phantoms"][position], len(score) // variants),
-                    "null_max": arrays["null_max"][:, position], "null_mean": arrays["null_mean"][:, position]}
+            null: dict[str, Any] = {
+                "phantoms": np.tile(arrays["null_phantoms"][position], len(score) // variants),
+                "null_max": arrays["null_max"][:, position], "null_mean": arrays["null_mean"][:, position]}
         elif traits_of(scorer).zero_on_zero_weights:
             total = scored["mean_abs"][:, position].sum(1).repeat(each)
             largest = np.divide(score, total, out=score.copy(), where=score != 0).reshape(-1, variants).max(0)

@@ -140,7 +140,8 @@ def _same_order(above: Tensor, zero: Tensor | None) -> Tensor:
     alone = tied.diagonal(dim1=-2, dim2=-1)
     untied = above.shape[-1] - alone[..., :, None] - alone[..., None, :] + tied
     alike = (_gram(above).double() + untied) / 2 + tied
-    return (alike - features) / (features * (features - 1))
+    share: Tensor = (alike - features) / (features * (features - 1))
+    return share
 
 
 def _gram(values: Tensor) -> Tensor:

@@ -69,5 +69,6 @@ def worst_case_table(arrays: Arrays) -> pd.DataFrame:
 def gone(arrays: Arrays, seeds: int) -> np.ndarray:
     """Of which removed features no network has any direct influence left, but for rounding, `[variants]` bool."""
     table = worst_case_table(arrays)
-    none: np.ndarray = (table.worst_case_bound <= ZERO * table.delta).to_numpy().reshape(seeds, -1).all(0)
+    left = (table.worst_case_bound > ZERO * table.delta) | table.worst_case_bound.isna()
+    none: np.ndarray = ~np.any(left.to_numpy().reshape(seeds, -1), axis=0)
     return none
