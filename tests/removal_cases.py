@@ -23,7 +23,9 @@ from attribution_suite.removals.concept_scrubbing import ConceptScrubbing
 from attribution_suite.removals.constant import Constant
 from attribution_suite.removals.fold_tuning import Fold
 from attribution_suite.removals.inversion_tuning import InversionTuning
+from attribution_suite.removals.leace import Leace
 from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, edited
+from attribution_suite.removals.residualise import Residualise
 from attribution_suite.removals.shuffle_tuning import ShuffleTuning
 from attribution_suite.removals.stochastic_tuning import StochasticTuning
 from attribution_suite.removals.subset_fold import SubsetFold
@@ -131,7 +133,8 @@ METHODS: list[Removal] = [
     *(REMOVALS.load(name)(**LIGHT.get(name, {})) for name in REMOVALS.names), SubsetFold(2),
     SubsetFold(2, "exhaustive"), SubsetFoldDynamicProgramme(2), Constant("zero"), Constant("best"),
     StochasticTuning(published=True), InversionTuning(published=True), ShuffleTuning(then="fold"), Fold(0),
-    Fold("validation"), ConceptScrubbing("last"), Untouched()]
+    Fold("validation"), ConceptScrubbing("last"), Leace(then="tune"),
+    Residualise(then="tune"), Untouched()]
 EXACT = [method for method in METHODS if method.traits.exact]
 REPLACING = [method for method in METHODS if method.replacement() is not None]
 by_case = pytest.mark.parametrize("case", NAMES)

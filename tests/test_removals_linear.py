@@ -182,14 +182,20 @@ def validation_losses(case: RemovalCase, networks: Perceptrons) -> torch.Tensor:
 
 # Known truth: y = 2x₁ + x₃ + noise and a network (2, ½, 1), corr(x₁, x₂) = r, every sample moment exact.
 
-@pytest.mark.parametrize("r", [0.0, 0.5, 0.9])
-def test_on_gaussian_data_every_coefficient_is_known(r: float) -> None:
+def known_truth(r: float) -> tuple[Perceptrons, Setting]:
     draws = np.random.default_rng(0).standard_normal((500, 4))
     first, other, third, noise = (np.linalg.qr(draws - draws.mean(0))[0] * 500**0.5).T
     inputs = np.column_stack([first, r * first + (1 - r**2)**0.5 * other, third])
     split = Split(torch.from_numpy(inputs).float(), torch.from_numpy(2 * first + third + 0.2 * noise).float())
     network = Perceptrons(Architecture(3, (), 1), (torch.tensor([[[2.0, 0.5, 1.0]]]),), (torch.zeros(1, 1),))
-    setting = Setting(split, split, "regression", (0,), BUDGET, BUDGET)
+    return network, Setting(split, split, "regression", (0,), BUDGET, BUDGET)
+
+
+@pytest.mark.parametrize("r", [0.0, 0.5, 0.9])
+def test_on_gaussian_data_every_coefficient_is_known(r: float) -> None:
+    network, setting = known_truth(r)
+    split = setting.train
+    first = split.inputs[:, 0].double().numpy()
     expected = {
         Fold(0): (0, 2 * r + 0.5, 1),  # direct: the proxy carries on with 2r
         Residualise(): (-0.5 * r, 0.5, 1),  # marginal: x₁ is read, to be taken out of x₂
@@ -203,6 +209,37 @@ def test_on_gaussian_data_every_coefficient_is_known(r: float) -> None:
         assert covariance_left < 1e-5 if method.traits.aims == "marginal" else r == 0 or covariance_left > 0.5
     edited = Leace().remove(network, Nodes.of([(0,)]), setting).networks
     assert edited.weights[0][0, 0, 0] == 0 and Residualise.traits.reads == "at inference"
+
+
+LONG = Training(60, 100, 0.05, "sgd", keep="last", patience=None)
+TUNED = (Residualise(then="tune"), Leace(then="tune"), Splince(then="tune"))
+
+
+@pytest.mark.parametrize("method", TUNED, ids=str)
+def test_tuned_behind_a_map_the_weights_are_the_best_that_the_map_leaves(method: Removal) -> None:
+    """Of weights that tell nothing of x₁ the best are (0, 0, 1), whichever map they come from."""
+    network, setting = known_truth(0.9)
+    edited = method.remove(network, Nodes.of([(0,)]), replace(setting, tuning=LONG)).networks
+    np.testing.assert_allclose(edited.weights[0][0, 0], (0, 0, 1), atol=0.05, err_msg=str(method))
+    unheld = setting.tune(Leace().remove(network, Nodes.of([(0,)]), setting).networks, LONG)
+    np.testing.assert_allclose(unheld.networks.weights[0][0, 0], (2, 0, 1), atol=0.1)  # its negative control
+
+
+@pytest.mark.parametrize("case", ["regression, layer 0", "multiclass, layer 1"])
+@pytest.mark.parametrize("method", TUNED, ids=str)
+def test_no_linear_probe_finds_what_went_after_tuning_either(case: str, method: Removal) -> None:
+    given = removal_case(case).briefly().for_method(method)
+    closed, tuned = remove(replace(method, then=None), given), remove(method, given)
+    free = given.setting.tune(closed, given.setting.tuning).networks
+    for member, group in enumerate(given.groups):
+        inputs = given.inputs(member)
+        gone = inputs[:, list(group)].double().numpy()
+        held, loose = (strongest(inputs @ networks.weights[0][member].T, gone) for networks in (tuned, free))
+        assert held < 1e-4 < 0.02 < loose
+        if method.traits.reads == "in training":
+            assert not tuned.weights[0][member][:, list(group)].any()
+    ratio = validation_losses(given, tuned) / validation_losses(given, closed)
+    assert ratio.max() < (1 if method.name == "splince" else 1.05)  # the best epoch, which the start is not
 
 
 # What a probe still finds.

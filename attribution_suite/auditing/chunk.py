@@ -23,7 +23,7 @@ from attribution_suite.auditing.work.sham import TUNED, tune_sham
 from attribution_suite.auditing.work.train import score_originals, stored_names, weight_names
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.removals import REFERENCE, REMOVALS, SHAM
-from attribution_suite.removals.removal import sham_of
+from attribution_suite.removals.removal import removal_traits, sham_of
 from attribution_suite.tables import NEURON_TABLES
 from attribution_suite.tables.audit import ORIGINAL
 
@@ -234,7 +234,7 @@ class RemoveFeatures:
         if self.subject.metrics:
             yield "metrics", metric_frames.metrics(self.subject, arrays, originals, members)
         yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
-        budget = self.subject.budget if REMOVALS.load(self.removal).traits.tuned else np.nan
+        budget = self.subject.budget if removal_traits(self.removal).tuned else np.nan
         yield "outcomes", frames.outcomes(arrays, retrained, originals, sham_of(self.removal), budget, members)
         yield "frontier", frames.frontier(arrays, members)
         yield from frames.information(arrays, members)

@@ -29,8 +29,7 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.measures.information.targets import Target
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
-from attribution_suite.removals import REMOVALS
-from attribution_suite.removals.removal import RemovalTraits, inapplicable, refused_columns, sham_of
+from attribution_suite.removals.removal import inapplicable, refused_columns, removal_traits, sham_of
 from attribution_suite.scorers.choice import traits_of
 
 # What a chunk removes: with five seeds 130 members, wide enough for the machine, small enough to resume.
@@ -196,7 +195,7 @@ def refusals(removal: str, subject: Subject, dataset: TabularDataset, names: Seq
 
     Of hidden units, which are each network's own, that is known when it runs.
     """
-    traits: RemovalTraits = REMOVALS.load(removal).traits
+    traits = removal_traits(removal)
     if traits.refusals is None or subject.layer:
         return {}
     removable = nodes_of(subject, dataset)

@@ -91,8 +91,9 @@ class Backward(ABC):
 
     def __init__(self, networks: Ensemble, tensors: Sequence[Tensor], task: Task, seeds: int,
                  clamp: Nodes | None = None, replaced: Nodes | None = None) -> None:
-        """`tensors` `[members, …]`: what is trained, copied into the buffer. `penalty`: none, until it is set."""
+        """`tensors` `[members, …]`: what is trained, copied into the buffer. `penalty`, `held`: none, until they are set."""
         self.penalty: Penalty | None = None
+        self.held: Tensor | None = None
         self.networks, self.task, self.seeds, self.members = networks, task, seeds, len(networks)
         self.clamped, self.replaced = clamp, replaced
         self.shapes = [tensor.shape for tensor in tensors]
@@ -113,6 +114,9 @@ class Backward(ABC):
     @abstractmethod
     def backward(self, batch: Batch) -> Tensor:
         """Sets the gradient of the members' mean loss over the batch; returns the summed loss `[members]`."""
+
+    def hold(self) -> None:
+        """Keeps the first layer from reading the directions `held`; nothing to do where it is not trained."""
 
     @abstractmethod
     def rebuilt(self, tensors: Sequence[Tensor]) -> Ensemble:
@@ -246,6 +250,12 @@ class PerceptronBackward(Backward):
         for layer in range(len(self.weights) - 1, 0, -1):
             slope = self.below(layer, slope, values.pop())
         return slope
+
+    def hold(self) -> None:
+        """W ← W (I − Q Qᵀ)."""
+        if self.held is not None:
+            weight = self.weights[0]
+            weight.baddbmm_(torch.bmm(weight, self.held), self.held.transpose(1, 2), alpha=-1)
 
     def rebuilt(self, tensors: Sequence[Tensor]) -> Perceptrons:
         """The networks with other parameters, in the order (*weights, *biases)."""

@@ -49,7 +49,7 @@ class Trained:
 
 def train(networks: Ensemble, train: Split, validation: Split, task: Task, training: Training, seeds: Sequence[int],
           *, clamp: Nodes | None = None, replaced: Nodes | None = None,
-          replacement: Replacement | None = None, penalty: Penalty | None = None) -> Trained:
+          replacement: Replacement | None = None, penalty: Penalty | None = None, held: Tensor | None = None) -> Trained:
     """Trains every member on `train`, stopping each by its own loss on `validation`.
 
     A regression is trained on (y − μ)/σ, μ and σ of the training targets, unless `training.standardise` is False: the
@@ -60,7 +60,8 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
     `clamp`: nodes whose first-layer weights stay exactly zero (they must be zero at the start; their gradient is set to
     zero, so no momentum moves them). `replaced`: nodes that each member sees through `replacement`, in training and in
     validation: early stopping follows the objective that is trained. `penalty`: added to the loss (of standardised
-    targets), in both.
+    targets), in both. `held` Q `[members, features, k]`, orthonormal columns or zero ones: directions that the first
+    layer must not read. After every step W becomes W (I − Q Qᵀ); at the start W Q must be zero.
 
     Raises InputError where networks, seeds, rows and nodes do not fit, and where a member's loss is not finite.
     """
@@ -70,24 +71,24 @@ def train(networks: Ensemble, train: Split, validation: Split, task: Task, train
         raise InputError(f"record_every copies the first layer's weights: {reason}")
     scale = TargetScale.of(train, task, training)
     if scale is None or not training.epochs:  # without an epoch nothing is rounded twice
-        trained = _fit(networks, train, validation, task, training, seeds, clamp, replaced, replacement, penalty)
+        trained = _fit(networks, train, validation, task, training, seeds, clamp, replaced, replacement, penalty, held)
     else:
         trained = _fit(scale.entering(networks), scale.standardised(train), scale.standardised(validation), task,
-                       training, seeds, clamp, replaced, replacement, penalty)
+                       training, seeds, clamp, replaced, replacement, penalty, held)
         trained = _in_own_units(trained, scale)
     return replace(trained, seconds=time.perf_counter() - started)
 
 
 def _fit(networks: Ensemble, train: Split, validation: Split, task: Task, training: Training, seeds: Sequence[int],
          clamp: Nodes | None, replaced: Nodes | None, replacement: Replacement | None,
-         penalty: Penalty | None) -> Trained:
+         penalty: Penalty | None, held: Tensor | None) -> Trained:
     """The loop itself, on the targets as they are."""
     def hold_out(loop: Backward) -> Batch:  # its draws are made anew from the seeds, so the same whoever is left
         return Batches(validation, seeds, training.batch_size, loop.replaced_columns, replacement, purpose=2,
                        table=train).fixed()
 
     loop = backward_for(networks, task, len(seeds), clamp, replaced)
-    loop.penalty = penalty
+    loop.penalty, loop.held = penalty, held
     optimiser = _optimiser(training, loop.parameters)
     batches, held_out = Batches(train, seeds, training.batch_size, loop.replaced_columns, replacement), hold_out(loop)
     stopping, history = Stopping(loop, training), History(loop, training)
@@ -96,6 +97,7 @@ def _fit(networks: Ensemble, train: Split, validation: Split, task: Task, traini
         for batch in batches.epoch():
             loss += loop.backward(batch)
             optimiser.step()
+            loop.hold()
             rows += batch.size
             if stopping.step():
                 break
@@ -135,6 +137,7 @@ def _narrowed(loop: Backward, optimiser: torch.optim.Optimizer, training: Traini
     clamp, replaced = (None if nodes is None else nodes.select(kept) for nodes in (loop.clamped, loop.replaced))
     narrow = backward_for(networks, loop.task, loop.seeds, clamp, replaced)
     narrow.penalty = None if loop.penalty is None else loop.penalty.select(kept)
+    narrow.held = None if loop.held is None else loop.held[kept]
     fresh = _optimiser(training, narrow.parameters)
     for name, value in optimiser.state[loop.parameters].items():
         whole = value.shape == loop.parameters.shape

@@ -134,6 +134,13 @@ def directions(cross: Tensor, solved: Tensor, within: Tensor) -> tuple[Tensor, T
     return cross @ to_unit, solved @ to_unit
 
 
+def orthonormal(columns: Tensor) -> Tensor:
+    """A basis of the columns `[…, features, k]`; zero columns where they have fewer directions."""
+    length = columns.norm(dim=-2, keepdim=True)
+    unit = columns / torch.where(length > 0, length, 1.0)
+    return unit @ inverse_root(unit.transpose(-1, -2) @ unit)
+
+
 def inverse_root(matrix: Tensor) -> Tensor:
     """R with R Rᵀ = M⁺, of symmetric positive semidefinite M `[…, k, k]` with a diagonal of 1 or 0."""
     values: Tensor

@@ -65,10 +65,10 @@ class Setting:
 
     def tune(self, networks: Ensemble, training: Training, *, clamp: Nodes | None = None,
              replaced: Nodes | None = None, replacement: Replacement | None = None,
-             penalty: Penalty | None = None) -> Trained:
+             penalty: Penalty | None = None, held: Tensor | None = None) -> Trained:
         """Trains `networks` (their weights the start, a fresh optimiser) within a budget."""
         return train(networks, self.train, self.validation, self.task, training, self.seeds,
-                     clamp=clamp, replaced=replaced, replacement=replacement, penalty=penalty)
+                     clamp=clamp, replaced=replaced, replacement=replacement, penalty=penalty, held=held)
 
     @property
     def mean(self) -> Tensor:
@@ -172,15 +172,21 @@ def inapplicable(removals: Sequence[str], networks: Ensemble) -> dict[str, str]:
     needs = {"gradients": networks.refusal("gradients"), "layers": networks.refusal("layers")}
     reasons = {}
     for name in removals:
-        traits: RemovalTraits = REMOVALS.load(name).traits
+        traits = removal_traits(name)
         if reason := (bool(sham_of(name)) and needs["gradients"]) or (traits.layers and needs["layers"]):
             reasons[name] = reason
     return reasons
 
 
+def removal_traits(removal: str) -> RemovalTraits:
+    """What a method declares with the options in its name: 'leace?then=tune' is tuned, 'leace' is not."""
+    traits: RemovalTraits = REMOVALS.make(removal).traits
+    return traits
+
+
 def sham_of(removal: str) -> str:
     """The control that a method's cost is read net of: 'sham', of a step 'sham?of=lazy', '' where none applies."""
-    traits: RemovalTraits = REMOVALS.load(removal).traits
+    traits = removal_traits(removal)
     return SHAM if traits.tuned else f"{SHAM}?of={removal}" if traits.step else ""
 
 

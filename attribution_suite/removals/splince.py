@@ -1,6 +1,5 @@
 """Concept erasure that keeps what the other nodes tell linearly of the target."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,9 +12,9 @@ from attribution_suite.datasets.table import Split, Task
 from attribution_suite.errors import InputError
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
-from attribution_suite.networks.training import Trained
+from attribution_suite.removals.erasure import LinearErasure
 from attribution_suite.removals.linear_maps import Entering, directions, standardised
-from attribution_suite.removals.removal import RemovalTraits, Setting, edited
+from attribution_suite.removals.removal import RemovalTraits, Setting
 
 LEAST_SINE = 1e-3  # of the angle between what tells of x_j and what tells of the target
 
@@ -52,33 +51,30 @@ def refusals(split: Split, task: Task, groups: Sequence[Sequence[int]]) -> list[
 
 
 @dataclass(frozen=True)
-class Splince:
+class Splince(LinearErasure):
     """LEACE that keeps the other nodes' covariance with the target: P = I − W⁻¹ U (VᵀU)⁻¹ Vᵀ W, folded into layer 1.
 
     W = Σ^(−1/2) of the other nodes, U and u orthonormal bases of W Σ_xz (z: the removed nodes) and W Σ_xy (y: the
     target, of classes their indicators), V one of (I − uuᵀ) U (Holstege, Ravfogel & Wouters 2025). P Σ_xz = 0 and
     P Σ_xy = Σ_xy: no linear probe of what enters the layer finds x_j, and least squares finds the target as before; x
-    changes more than by LEACE, which is V = U. x_j is folded out first and not read at inference. Where some of what
-    tells of x_j is what tells of the target (σ_min(VᵀU) < 0.001) it does not apply.
+    changes more than by LEACE, which is V = U. x_j is folded out first and not read at inference. The layers above were
+    fitted to other inputs: `then='tune'`. Where some of what tells of x_j is what tells of the target (σ_min(VᵀU) <
+    0.001) it does not apply.
     """
 
     name: ClassVar[str] = "splince"
     traits: ClassVar[RemovalTraits] = RemovalTraits(
         aims="marginal", reads="in training", default=False, refusals=refusals, of_index="never")
 
-    def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
+    def mapped(self, networks: Ensemble, nodes: Nodes, entering: Entering,
+               setting: Setting) -> tuple[Ensemble, Tensor]:
         """The closed form. Raises InputError where it does not apply to the nodes of some member."""
-        started = time.perf_counter()
-        entering = Entering.of(setting.train.inputs, len(networks), nodes)
         oblique = Oblique.of(entering, setting.train.targets, setting.task)
         worst = int(oblique.sine.argmin())
         if oblique.sine[worst] < LEAST_SINE:
             raise InputError(f"splince does not apply to columns {sorted(set(nodes.index[worst].tolist()))}: "
                              f"{_refusal(float(oblique.sine[worst]))}")
-        return edited(entering.erase(networks, oblique.taken, oblique.read), started)
-
-    def replacement(self) -> None:
-        """Weights are edited, not data."""
+        return entering.erase(networks, oblique.taken, oblique.read), oblique.taken
 
 
 def _refusal(sine: float) -> str:
