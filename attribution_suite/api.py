@@ -269,7 +269,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     several, given which dependence is asked as well. `favourable`: the
     class whose rates per group of a categorical feature are told (class 1 of two, if not given).
     `proxies`: 'drop' takes, with each removed feature, those that predict it (at most five, chosen on training rows
-    until the best of the rest adds less than the margin of `information_margin`); what is measured is the feature.
+    until the best of the rest adds less than the margin of `information_margin`); 'residualise' leaves them, less their
+    linear regression on the feature, of which every new row is then asked; what is measured is the feature.
     `splits`: on how many splits of its rows into training, validation and test rows each data set is audited: 1, or at
     least 3, which give intervals over splits; each has networks of its own, and the first is that of a single one.
     `index_columns`: features of one column that holds a category's number, left as it is: it is replaced only by

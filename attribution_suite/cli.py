@@ -56,8 +56,9 @@ def parser() -> argparse.ArgumentParser:
     _scoring(run)
     run.add_argument("--remove", action="append", metavar="a,b+c|top:K|all",
                      help="what to remove, b+c together (default: what the data set declares); may be repeated")
-    run.add_argument("--proxies", choices=["keep", "drop"], default="keep",
-                     help="drop: with each removed feature go those that predict it, its proxies")
+    run.add_argument("--proxies", choices=["keep", "drop", "residualise"], default="keep",
+                     help="drop: with each removed feature go those that predict it, its proxies; residualise: these "
+                          "stay, less their regression on it")
     run.add_argument("--removals", type=_names, metavar="A,B?opt=1",
                      help="removal methods, with options if you like (default: the main job's; all: every one)")
     run.add_argument("--tuning", type=float, metavar="F", help="fine-tuning epochs as a fraction of the full budget")

@@ -41,8 +41,8 @@ def network_row(seed: int, removal: str, removed: str, network: Mapping[str, Any
         witness |= {"witness_row": -1, "witness_from": "", "witness_to": "", "witness_before": np.nan,
                     "witness_after": np.nan}
     return {"dataset": "d", "layer": 0, "rank": 0, "split": 0, "seed": seed, "removal": removal, "removed": removed,
-            "learned": True, "rows": 100, "rows_unseen": 100, "delta": delta, **moves, **witness,
-            **{name: value for name, value in network.items() if name not in moves}}
+            "reads": "in training", "learned": True, "rows": 100, "rows_unseen": 100, "delta": delta, **moves,
+            **witness, **{name: value for name, value in network.items() if name not in moves}}
 
 
 def frames(edits: Mapping[tuple[str, str], Sequence[Network | None]], learned: Sequence[bool] = (True, True, True),

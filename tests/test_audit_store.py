@@ -170,7 +170,7 @@ def test_whatever_decides_the_numbers_changes_the_key() -> None:
     others += [replace(one, subject=replace(one.subject, data="another table")), replace(one, record_every=1)]
     named, ranked = (("petal_length",),) * 3, (("petal_length",), ("petal_width",), ("petal_length",))
     chunks = [one, *others, LookInside(one, (1,)), LookInside(one, (1, 2)), *(
-        RemoveFeatures(first, removal, features, (0,), ((),))
+        RemoveFeatures(first, removal, features, (0,), ((),), False)
         for first in (one, others[0]) for removal in ("retrain", "constant") for features in (named, ranked))]
     assert len({chunk.key for chunk in chunks}) == len(chunks)
 

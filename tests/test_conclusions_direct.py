@@ -9,7 +9,6 @@ import pytest
 from conclusion_cases import DELTAS, PROVED, Network, enclosed, exact, frames, searched
 from report_fixture import failures, tables, units_run
 
-from attribution_suite.conclusions import direct as rules
 from attribution_suite.conclusions.direct import direct, moved_at_most
 
 JUST_ABOVE = np.nextafter(1.0, 2.0)
@@ -156,16 +155,11 @@ def test_the_originals_come_first_of_each_feature_and_the_sham_not_at_all() -> N
 
 
 @pytest.mark.parametrize("state", NETWORKS)
-def test_what_reads_the_feature_at_inference_is_present_by_design(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+def test_what_reads_the_feature_at_inference_is_present_by_design(state: str) -> None:
     """Whatever its worst case; the counts stay."""
-    monkeypatch.setattr(rules, "by_design", lambda removal: removal == "constant")
-    row = verdict([NETWORKS[state]] * 3)
+    row = verdict([NETWORKS[state] | {"reads": "at inference"}] * 3)
     assert row.direct == "present by design" and row[COUNTS[state]] == 3
-
-
-def test_the_trait_of_the_method_says_who_reads_at_inference() -> None:
-    assert rules.by_design("sham")
-    assert not any(map(rules.by_design, ("constant", "retrain", "inversion_tuning", "original", "of another version")))
+    assert verdict([NETWORKS[state]] * 3).direct == state
 
 
 def test_hidden_units_go_by_rank() -> None:

@@ -19,7 +19,6 @@ from report_fixture import (
 )
 from report_fixture import subject as read_subject
 
-from attribution_suite.conclusions import direct as rules
 from attribution_suite.conclusions import words
 from attribution_suite.conclusions.direct import direct
 from attribution_suite.conclusions.numbers import percent, rounded, signed_percent
@@ -145,11 +144,9 @@ def test_no_method_that_works_is_said(boston: Subject) -> None:
     assert not {"cost", "went"} & {kind for kind, *_ in sentences}
 
 
-def test_a_method_that_reads_the_feature_is_judged_on_information(boston: Subject,
-                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "by_design", lambda removal: removal == "retrain")
+def test_a_method_that_reads_the_feature_is_judged_on_information(boston: Subject) -> None:
     feature = removed()[0]
-    headline, sentences = told(boston.tables, feature)
+    headline, sentences = told(moved(boston, {"removed": feature, "removal": "retrain"}, reads="at inference"), feature)
     assert headline.startswith("2 of 5 methods take ")
     assert sentences["design", "retrain"] == (
         f"the method reads {feature} at inference: it is judged on the information that is left alone.")

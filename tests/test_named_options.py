@@ -13,7 +13,6 @@ from attribution_suite import attribute, load_dataset, remove, train
 from attribution_suite.auditing.code_digest import plug_in_digest
 from attribution_suite.auditing.spec import PROFILES, make_spec
 from attribution_suite.cli import parser
-from attribution_suite.conclusions.direct import by_design
 from attribution_suite.datasets.preset import Training
 from attribution_suite.errors import InputError
 from attribution_suite.options import checked_options
@@ -84,7 +83,7 @@ def test_the_names_own_options_win_over_the_profile_and_the_published_ones() -> 
 
 
 def test_what_knows_a_method_knows_it_with_options() -> None:
-    assert not by_design(ZERO) and plug_in_digest(REMOVALS, ZERO) is None
+    assert plug_in_digest(REMOVALS, ZERO) is None
     assert REMOVALS.load(ZERO) is REMOVALS.load("constant")
     words = parser().parse_args(["run", "iris", "--scorers", "captum:Occlusion?sliding_window_shapes=(1,),lime"])
     assert words.scorers == ["captum:Occlusion?sliding_window_shapes=(1,)", "lime"]

@@ -176,7 +176,8 @@ class RemoveFeatures:
     """Removes features (or hidden units) from the originals by one method, then scores and measures what is left.
 
     `features` `[seeds][variants]`: what each network loses, one network a variant. `ranks` `[variants]`: the places
-    of 'top:K', 0 for what was named. `proxies` `[variants]`: the inputs that go with each.
+    of 'top:K', 0 for what was named. `proxies` `[variants]`: the inputs that go with each, or, where they are
+    `residual` (of one variant), stay less their regression on it.
     """
 
     originals: TrainOriginals
@@ -184,6 +185,7 @@ class RemoveFeatures:
     features: tuple[tuple[str, ...], ...]
     ranks: tuple[int, ...]
     proxies: tuple[tuple[str, ...], ...]
+    residual: bool
 
     @property
     def subject(self) -> Subject:
@@ -194,7 +196,7 @@ class RemoveFeatures:
     def key(self) -> str:
         """The chunk's name in the store."""
         return content_key([type(self).__name__, self.originals.key, self.removal,
-                            plug_in_digest(REMOVALS, self.removal), self.features, self.proxies])
+                            plug_in_digest(REMOVALS, self.removal), self.features, self.proxies, self.residual])
 
     @property
     def members(self) -> pd.DataFrame:
@@ -205,6 +207,11 @@ class RemoveFeatures:
     def removed(self) -> tuple[str, ...]:
         """What some network loses, each name once."""
         return tuple(dict.fromkeys(name for names in self.features for name in names))
+
+    @property
+    def reads(self) -> str:
+        """When the edited networks, or their making, need the removed feature: as `RemovalTraits.reads`."""
+        return "at inference" if self.residual and any(self.proxies) else removal_traits(self.removal).reads
 
     @property
     def title(self) -> str:
@@ -221,7 +228,7 @@ class RemoveFeatures:
         """The edited networks' scores, losses and effects."""
         originals = finished(self.originals, store)
         return remove_features(self.subject, dataset, device, originals.arrays, self.removal, self.features,
-                               self.proxies)
+                               self.proxies, self.residual)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
         """Rows of every table that is about edits."""
@@ -235,7 +242,8 @@ class RemoveFeatures:
             yield "metrics", metric_frames.metrics(self.subject, arrays, originals, members)
         yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
         budget = self.subject.budget if removal_traits(self.removal).tuned else np.nan
-        yield "outcomes", frames.outcomes(arrays, retrained, originals, sham_of(self.removal), budget, members)
+        yield "outcomes", frames.outcomes(arrays, retrained, originals, sham_of(self.removal), budget, self.reads,
+                                          members)
         yield "frontier", frames.frontier(arrays, members)
         yield from frames.information(arrays, members)
 

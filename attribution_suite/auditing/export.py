@@ -61,7 +61,8 @@ def export_network(run: Path, record: Mapping[str, Any], tables: Mapping[str, pd
             "prepared": _preparation(record, name)},
         "columns": columns, "architecture": str(exported.architecture),
         "decoy": DECOY in about["groups"], "removal": removal, "removed": removed,
-        "proxies_gone": about["proxies_gone"].get(removed, []), "layer": record["spec"]["layer"],
+        "proxies": record["spec"]["proxies"], "proxies_gone": about["proxies_gone"].get(removed, []),
+        "layer": record["spec"]["layer"],
         "seed": seed, "network": _row(tables["outcomes"], name, removal, removed, seed),
         "verdict": _row(tables["verdicts"], name, removal, removed, None),
         "rules": record["spec"]["rules"], "versions": record["versions"], "machine": record["machine"]}

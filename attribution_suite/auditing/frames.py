@@ -35,7 +35,7 @@ ROUNDING = 1e-5
 
 Rows = tuple[str, pd.DataFrame | pa.Table]
 # Of a row without a feature.
-NOTHING_MOVED = dict.fromkeys(("worst_case_method", "witness_from", "witness_to", "goal", "sham"), "")
+NOTHING_MOVED = dict.fromkeys(("worst_case_method", "witness_from", "witness_to", "goal", "sham", "reads"), "")
 
 
 def member_keys(subject: Subject, removal: str, features: Sequence[Sequence[str]],
@@ -222,12 +222,15 @@ def performances_beside(originals: Arrays, arrays: Arrays, members: pd.DataFrame
 
 
 def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, sham: str, budget: float,
-             members: pd.DataFrame) -> pd.DataFrame:
-    """One row a member. `sham`: the control of its cost; `budget`: what a tuned one was given of the full."""
+             reads: str, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member. `sham`: the control of its cost; `budget`: what a tuned one was given of the full.
+
+    `reads`: when the edit needs values of what was removed.
+    """
     measured = {name: arrays[name] for name in (*OUTCOMES, "seconds", "steps")} | dict(worst_case_table(arrays))
     measured |= performances_beside(originals, arrays, members) | {
         "tuned": np.full(len(members), sham != ""), "sham": np.full(len(members), sham, dtype=object),
-        "budget": np.full(len(members), budget),
+        "budget": np.full(len(members), budget), "reads": np.full(len(members), reads, dtype=object),
         "goal": np.array(GOALS, dtype=object)[arrays["goal"]]}
     if retrained is None:
         return members.assign(**measured, cost_ratio=np.nan)
@@ -247,7 +250,7 @@ def frontier(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
 def examined(arrays: Arrays, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row a member: an original and a feature that goes. Nothing was spent on it."""
     measured = {name: arrays[name] for name in MOVES} | of_originals(originals, members)
-    return members.assign(**measured, **dict(worst_case_table(arrays)), tuned=False, goal="", sham="",
+    return members.assign(**measured, **dict(worst_case_table(arrays)), tuned=False, goal="", sham="", reads="",
                           seconds=0.0, steps=0)
 
 

@@ -21,14 +21,15 @@ from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.store import Store
 from attribution_suite.auditing.subject import Subject, fingerprint
 from attribution_suite.auditing.work.information import proxies_of
-from attribution_suite.auditing.work.train import record_every
+from attribution_suite.auditing.work.train import record_every, stored_originals
 from attribution_suite.datasets.preset import GENERIC
 from attribution_suite.datasets.removable import Removable
-from attribution_suite.datasets.table import DECOY, TabularDataset
+from attribution_suite.datasets.table import DECOY, Split, TabularDataset
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.measures.information.targets import Target
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.originals import architecture_of
+from attribution_suite.removals.proxy_residuals import ProxyResiduals
 from attribution_suite.removals.removal import inapplicable, refused_columns, removal_traits, sham_of
 from attribution_suite.scorers.choice import traits_of
 
@@ -145,37 +146,43 @@ def plan_edits(spec: Spec, original: TrainOriginals, splits: Sequence[TrainOrigi
         return []
     removals, gone = removals_for(spec, subject.given), proxies_gone(spec, dataset, features[0])
     for name, proxies in gone.items():
-        say(f"{dataset.name}: with {name} go its proxies: {', '.join(proxies) or 'it has none'}")
-    kept: dict[str, set[str]] = {}
+        what = "go its proxies" if spec.proxies == "drop" else "its proxies become residuals"
+        say(f"{dataset.name}: with {name} {what}: {', '.join(proxies) or 'it has none'}")
+    kept: dict[str, list[int]] = {}
     for removal in removals:
-        refused = refusals(removal, subject, dataset, features[0], gone)
-        for name, reason in refused.items():
-            say(f"{dataset.name}: not applicable: {removal} to {name}: {reason}")
-        out = {*refused, *left_out(removal, features, subject, dataset)}
-        kept[removal] = {name for names in features for name in names} - out
+        refused = refusals(removal, original, dataset, features, gone, spec, store)
+        for place, reason in refused.items():
+            say(f"{dataset.name}: not applicable: {removal} to {called(features, place)}: {reason}")
+        out = left_out(removal, features, subject, dataset)
+        kept[removal] = [place for place, name in enumerate(features[0]) if place not in refused and name not in out]
     # Piece by piece: what its chunks share (phantoms, neighbourhoods, proxies) is made once and still at hand.
+    # Proxies that become residuals make of each removed feature rows of its own: one a chunk.
     chunks: list[Chunk] = []
+    residual, done = spec.proxies == "residualise", 0
     for piece in in_pieces(features, ranks):
         chunks.append(ExamineOriginals(original, *piece))
         for removal in removals:
-            chunks += [RemoveFeatures(original, removal, *part, tuple(gone.get(name, ()) for name in part[0][0]))
-                       for part in in_pieces(*piece, kept[removal])]
+            chunks += [RemoveFeatures(original, removal, *part, tuple(gone.get(name, ()) for name in part[0][0]),
+                                      residual)
+                       for part in in_pieces(*piece, [place - done for place in kept[removal] if place >= done],
+                                             1 if residual else FEATURES_AT_ONCE)]
+        done += len(piece[1])
     shams = [TuneSham(original, sham) for sham in dict.fromkeys(map(sham_of, removals)) if sham]
     return [*chunks[:1], *shams, *chunks[1:]]
 
 
-def in_pieces(features: Sequence[tuple[str, ...]], ranks: Sequence[int],
-              kept: Collection[str] | None = None) -> list[tuple[tuple[tuple[str, ...], ...], tuple[int, ...]]]:
-    """`features` `[seeds][variants]` and `ranks` `[variants]` in chunks' worths; only those `kept`, if given."""
-    places = [place for place, name in enumerate(features[0]) if kept is None or name in kept]
+def in_pieces(features: Sequence[tuple[str, ...]], ranks: Sequence[int], kept: Sequence[int] | None = None,
+              most: int = FEATURES_AT_ONCE) -> list[tuple[tuple[tuple[str, ...], ...], tuple[int, ...]]]:
+    """`features` `[seeds][variants]` and `ranks` `[variants]` in chunks' worths; only the places `kept`, if given."""
+    places = [place for place in (range(len(ranks)) if kept is None else kept) if place < len(ranks)]
     return [(tuple(tuple(names[place] for place in part) for names in features), tuple(ranks[place] for place in part))
-            for start in range(0, len(places), FEATURES_AT_ONCE) if (part := places[start:start + FEATURES_AT_ONCE])]
+            for start in range(0, len(places), most) if (part := places[start:start + most])]
 
 
 def proxies_gone(spec: Spec, dataset: TabularDataset, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The proxies that go with each of the features `names`: those of the ledger, but for the decoy.
+    """The proxies that go with each of the features `names`, or become residuals: the ledger's, but for the decoy.
 
-    Empty where proxies stay. Raises InputError where nothing would be left.
+    Empty where proxies stay. Raises InputError where nothing would be left, and for an index that has no residual.
     """
     if spec.proxies == "keep":
         return {}
@@ -185,24 +192,47 @@ def proxies_gone(spec: Spec, dataset: TabularDataset, names: Sequence[str]) -> d
         target = Target.of(dataset.test.inputs[:, list(lost.columns)].numpy())
         chosen = proxies_of(dataset, lost.columns, target, spec.rules).names
         gone[name] = tuple(proxy for proxy in chosen if proxy != DECOY)
-        removable.together([*lost.features, *gone[name]])
+        if spec.proxies == "drop":
+            removable.together([*lost.features, *gone[name]])
+        elif index := [each for each in (*lost.features, *gone[name]) if each in dataset.index_columns]:
+            raise InputError(f"option 'proxies': {index[0]} holds an index, a category's number, which no regression "
+                             "may read as an amount: name 'drop'")
     return gone
 
 
-def refusals(removal: str, subject: Subject, dataset: TabularDataset, names: Sequence[str],
-             gone: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Which of the features `names`, with the proxies that go with each, a method does not apply to, and why.
+def refusals(removal: str, original: TrainOriginals, dataset: TabularDataset, features: Sequence[Sequence[str]],
+             gone: Mapping[str, tuple[str, ...]], spec: Spec, store: Store) -> dict[int, str]:
+    """Which of the variants `features` `[seeds][variants]` a method does not apply to, by their place, and why.
 
-    Of hidden units, which are each network's own, that is known when it runs.
+    With the proxies that go with each. Hidden units, which are each network's own, are asked of the activations of
+    every original: one that a single network refuses is left out for all.
     """
-    traits = removal_traits(removal)
-    if traits.refusals is None or subject.layer:
+    ask, subject, removable = removal_traits(removal).refusals, original.subject, nodes_of(original.subject, dataset)
+    if ask is None:
         return {}
-    removable = nodes_of(subject, dataset)
-    reasons = traits.refusals(dataset.train, dataset.task, [
-        (*removable.named(name).columns, *(column for proxy in gone.get(name, ()) for column in dataset.columns(proxy)))
-        for name in names])
-    return {name: reason for name, reason in zip(names, reasons, strict=True) if reason is not None}
+    groups = [[removable.named(name).columns for name in names] for names in features]
+    if subject.layer:
+        networks = stored_originals(subject, dataset, finished(original, store).arrays, torch.device("cpu"))
+        hidden = networks.activations(dataset.train.inputs)[subject.layer]
+        reasons: dict[int, str] = {}
+        for seed, rows, units in zip(subject.seeds, hidden, groups, strict=True):
+            for place, reason in enumerate(ask(Split(rows, dataset.train.targets), dataset.task, units)):
+                if reason is not None:
+                    reasons.setdefault(place, f"in network {seed} {reason}")
+        return reasons
+    proxies = [[column for proxy in gone.get(name, ()) for column in dataset.columns(proxy)] for name in features[0]]
+    if spec.proxies == "residualise":
+        asked = [ask(ProxyResiduals.of(dataset, lost, others).dataset(dataset).train, dataset.task, [lost])[0]
+                 for lost, others in zip(groups[0], proxies, strict=True)]
+    else:
+        asked = ask(dataset.train, dataset.task, [(*lost, *others) for lost, others in
+                                                  zip(groups[0], proxies, strict=True)])
+    return {place: reason for place, reason in enumerate(asked) if reason is not None}
+
+
+def called(features: Sequence[Sequence[str]], place: int) -> str:
+    """What a variant is called: hidden units that each network picked by their names in turn."""
+    return " / ".join(dict.fromkeys(names[place] for names in features))
 
 
 def left_out(removal: str, features: Sequence[Sequence[str]], subject: Subject, dataset: TabularDataset) -> set[str]:

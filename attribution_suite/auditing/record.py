@@ -12,7 +12,7 @@ from attribution_suite.auditing.chunk import Chunk, ExamineOriginals, RemoveFeat
 from attribution_suite.auditing.code_digest import VERSIONS, code_digest
 from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.machine import available_cores, describe_machine
-from attribution_suite.auditing.plan import architecture_for, proxies_gone, refusals
+from attribution_suite.auditing.plan import architecture_for, called, proxies_gone, refusals
 from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.work.train import weight_names
 from attribution_suite.datasets.columns import columns_of
@@ -60,9 +60,9 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
     architecture = architecture_for(subject, dataset)
     removed = dict.fromkeys(name for chunk in chunks if isinstance(chunk, RemoveFeatures) and
                             chunk.originals == original for name in chunk.removed)
-    asked = list(dict.fromkeys(name for chunk in chunks if isinstance(chunk, ExamineOriginals) and
-                               chunk.originals == original for name in chunk.features[0]))
-    gone = proxies_gone(spec, dataset, asked)
+    pieces = [chunk.features for chunk in chunks if isinstance(chunk, ExamineOriginals) and chunk.originals == original]
+    features = [tuple(name for names in seeds for name in names) for seeds in zip(*pieces, strict=True)]
+    gone = proxies_gone(spec, dataset, features[0] if features else ())
     networks = {} if subject.given is None else {"networks": subject.given.describe() | {
         "not_applicable": subject.given.not_applicable(spec.removals, subject.scorers, dataset)}}
     return {
@@ -74,8 +74,9 @@ def about(original: TrainOriginals, chunks: Sequence[Chunk], context: RunContext
         "features": dataset.features, "groups": {name: len(columns) for name, columns in dataset.groups.items()},
         "task": dataset.task, "target": dataset.target_name, "classes": list(dataset.classes),
         "notes": list(dataset.notes), "removals": list(removed),
-        "refused": [[name, feature, reason] for name in spec.removals
-                    for feature, reason in refusals(name, subject, dataset, asked, gone).items()],
+        "refused": [[name, called(features, place), reason] for name in spec.removals if features
+                    for place, reason in refusals(name, original, dataset, features, gone, spec,
+                                                  context.store).items()],
         "proxies_gone": {name: list(proxies) for name, proxies in gone.items()},
         "architecture": str(architecture), "stacked": asdict(architecture) if list(weight_names(subject)) else None,
         "columns": columns_of(dataset),

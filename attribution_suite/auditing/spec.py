@@ -20,7 +20,7 @@ NUMBERS = {"seeds": 1, "rows": 2, "lime_rows": 1, "lime_samples": 10, "backgroun
 
 
 REFERENCE = ("sample", "all", "off")
-PROXIES = ("keep", "drop")
+PROXIES = ("keep", "drop", "residualise")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Spec:
     takes the reference's own numbers, 'off' does neither. `baseline`: what scorers compare a row with, as in
     `scorers.baselines`; None for each scorer's own. `metrics`: whether infidelity and sensitivity of every scorer are
     measured, and what it says of networks with random weights. `proxies` 'drop': with each removed feature go those
-    that predict it. Raises InputError for unknown names.
+    that predict it; 'residualise': these become their residuals on it. Raises InputError for unknown names.
     """
 
     requests: tuple[DatasetRequest, ...]
@@ -103,7 +103,7 @@ class Spec:
                        else self.scorers)
         if not isinstance(self.metrics, bool):
             raise InputError(f"option 'metrics' is True or False, got {self.metrics!r}")
-        if word("proxies", self.proxies, PROXIES) == "drop" and self.layer:
+        if word("proxies", self.proxies, PROXIES) != "keep" and self.layer:
             raise InputError("option 'proxies': hidden units have no proxies that could go with them: leave it out")
         for option, least in NUMBERS.items():
             whole_number(option, getattr(self.profile, option), least)

@@ -11,8 +11,6 @@ import pandas as pd
 
 from attribution_suite.conclusions.numbers import UNMEASURED
 from attribution_suite.conclusions.summary import network_count, pairs, split_numbers, unit_ranks
-from attribution_suite.registry import bare
-from attribution_suite.removals import REMOVALS
 from attribution_suite.tables.audit import ORIGINAL
 
 PROVED, BOUNDED, UNDECIDED = "proved none", "bounded", "undecided"
@@ -79,8 +77,9 @@ def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, A
     tally[UNMEASURED] += count - len(states)
     worst = next((state for state in ORDER if tally[state]), UNMEASURED)
     whole = networks is not None and len(states) == count > 0 and bool(np.isfinite(networks.worst_case).all())
+    by_design = networks is not None and bool((networks.reads == "at inference").any())
     row: dict[str, Any] = {
-        "direct": BY_DESIGN if by_design(removal) else worst,
+        "direct": BY_DESIGN if by_design else worst,
         "networks_proved": tally[PROVED], "networks_bounded": tally[BOUNDED],
         "networks_undecided": tally[UNDECIDED], "networks_present": tally[PRESENT],
         "networks_not_measured": tally[UNMEASURED],
@@ -101,8 +100,3 @@ def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, A
                 "witness_row": int(witness.witness_row)}
         row |= {name: witness[name] for name in ("witness_from", "witness_to", "witness_before", "witness_after")}
     return row
-
-
-def by_design(removal: str) -> bool:
-    """Does the method read the feature at inference? A method that this installation lacks does not say."""
-    return bare(removal) in REMOVALS.names and REMOVALS.load(removal).traits.reads == "at inference"

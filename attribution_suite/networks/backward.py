@@ -91,7 +91,10 @@ class Backward(ABC):
 
     def __init__(self, networks: Ensemble, tensors: Sequence[Tensor], task: Task, seeds: int,
                  clamp: Nodes | None = None, replaced: Nodes | None = None) -> None:
-        """`tensors` `[members, …]`: what is trained, copied into the buffer. `penalty`, `held`: none, until they are set."""
+        """`tensors` `[members, …]`: what is trained, copied into the buffer.
+
+        `penalty`, and the directions that the first layer is `held` from reading: none, until they are set.
+        """
         self.penalty: Penalty | None = None
         self.held: Tensor | None = None
         self.networks, self.task, self.seeds, self.members = networks, task, seeds, len(networks)
@@ -117,6 +120,7 @@ class Backward(ABC):
 
     def hold(self) -> None:
         """Keeps the first layer from reading the directions `held`; nothing to do where it is not trained."""
+        return
 
     @abstractmethod
     def rebuilt(self, tensors: Sequence[Tensor]) -> Ensemble:

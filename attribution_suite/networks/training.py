@@ -49,7 +49,8 @@ class Trained:
 
 def train(networks: Ensemble, train: Split, validation: Split, task: Task, training: Training, seeds: Sequence[int],
           *, clamp: Nodes | None = None, replaced: Nodes | None = None,
-          replacement: Replacement | None = None, penalty: Penalty | None = None, held: Tensor | None = None) -> Trained:
+          replacement: Replacement | None = None, penalty: Penalty | None = None,
+          held: Tensor | None = None) -> Trained:
     """Trains every member on `train`, stopping each by its own loss on `validation`.
 
     A regression is trained on (y − μ)/σ, μ and σ of the training targets, unless `training.standardise` is False: the

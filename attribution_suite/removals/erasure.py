@@ -55,3 +55,4 @@ class LinearErasure(ABC):
 
     def replacement(self) -> None:
         """Weights are edited, not data."""
+        return

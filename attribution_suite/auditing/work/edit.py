@@ -1,6 +1,6 @@
 """What a chunk does with the features that go: it asks the originals about them, or removes them and asks again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.training import FRONTIER
 from attribution_suite.removals import REMOVALS
+from attribution_suite.removals.proxy_residuals import ProxyResiduals
 from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, carried_out
 from attribution_suite.scorers.attribution import Evaluation
 
@@ -82,21 +83,30 @@ def examine_originals(subject: Subject, dataset: TabularDataset, device: torch.d
 
 
 def remove_features(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays, removal: str,
-                    features: Features, proxies: Features) -> Arrays:
+                    features: Features, proxies: Features, residual: bool) -> Arrays:
     """Removes each of `features` `[seeds][variants]` from its original by one method; scores and measures the result.
 
     `originals`: the arrays of the chunk that trained the originals. `proxies` `[variants]`: the inputs that go with
-    each feature; what is measured is the feature.
+    each feature, or, where they are `residual` (of one variant), stay less their regression on it: the removal is that
+    of the feature from networks of such rows. What is measured is the feature.
     """
     case = Case.of(subject, dataset, device, originals, features)
-    taken = case.nodes if not any(proxies) else Nodes.of([
-        (*dict.fromkeys(group), *(column for name in names for column in dataset.columns(name)))
-        for group, names in zip(case.nodes.index.tolist(), proxies * len(features), strict=True)]).to(device)
+    lost = [tuple(dict.fromkeys(group)) for group in case.nodes.index.tolist()]
+    with_each = [[column for name in names for column in dataset.columns(name)] for names in proxies * len(features)]
+    taken, setting, seen = case.nodes, case.setting, case.seen
+    residuals = ProxyResiduals.of(dataset, lost[0], with_each[0]) if residual and with_each[0] else None
+    if residuals is not None:
+        mapped = Case.of(subject, residuals.dataset(dataset), device, originals, features)
+        setting, seen = mapped.setting, replace(mapped.seen, explained=case.seen.explained)
+    elif any(proxies) and not residual:
+        taken = Nodes.of([(*group, *others) for group, others in zip(lost, with_each, strict=True)]).to(device)
     method: Removal = REMOVALS.make(removal, **published_options(subject, removal))
-    trained = carried_out(method, case.before.tail(subject.layer), taken, case.setting)
+    trained = carried_out(method, case.before.tail(subject.layer), taken, setting)
     after = case.before.with_tail(trained.networks)
+    if residuals is not None:
+        after = residuals.folded(after)
     good = performed(after, dataset, case.seen)  # first of all: it refuses outputs that are not finite
-    labels = refitted(subject, case.seen, taken, method)
+    labels = refitted(subject, seen, taken, method)
     arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows,
                        subject.seeds, subject.reference, removal)
     if subject.metrics:
