@@ -331,3 +331,24 @@ def test_splince_refuses_what_it_cannot_keep_apart(tmp_path: Path) -> None:
     assert verdicts["a", "splince"] == "not measured"
     assert set(verdicts.loc[[("a", "leace"), ("c", "leace"), ("c", "splince")]]) == {"proved none"}
     assert set(verdicts.loc[[("a", "residualise"), ("c", "residualise")]]) == {"present by design"}
+
+
+def test_hidden_units_that_splince_refuses_are_named_and_left_out(tmp_path: Path) -> None:
+    """Of two units each has one peer, whose one direction tells of the unit and of the target alike."""
+    table = from_arrays(DATA.inputs[:, :3].numpy(), DATA.targets.numpy(), name="narrow")
+    said: list[str] = []
+    with plain_figures():
+        run = audit(replace(table, preset=Preset("default", (2,), Training(12, 32, 0.02), tuning_epochs=2)),
+                    layer=1, remove="top:2", removals=["leace", "splince"], scorers=["saliency"], seeds=2, rows=12,
+                    jobs=1, out=tmp_path, say=said.append)
+    units = run.table("outcomes").query("removal == 'leace'").pivot(index="seed", columns="rank", values="removed")
+    both = [" / ".join(dict.fromkeys(units[rank])) for rank in (1, 2)]
+    assert not run.failed and [[name, unit] for name, unit, _ in json.loads((tmp_path / "run.json").read_text())[
+        "datasets"]["narrow"]["refused"]] == [["splince", unit] for unit in both]
+    assert all(any(line.startswith(f"narrow: not applicable: splince to {unit}: in network 0 what") for line in said)
+               for unit in both)
+    assert not (run.table("outcomes").removal == "splince").any()
+    # A unit is exported by its own name; what is concluded is of the unit of its rank in each network.
+    card = json.loads(Path(f"{run.export('leace', units[2][1], seed=1)}.json").read_text())
+    assert (card["removed"], card["network"]["rank"], card["layer"]) == (units[2][1], 2, 1)
+    assert card["verdict"]["removed"] == "unit of rank 2" and card["verdict"]["direct"] == "proved none"

@@ -20,6 +20,7 @@ from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.exported import weights_digest, write_network
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.tables.audit import ORIGINAL
+from attribution_suite.tables.verdicts import rank_name
 
 CARD = "attribution_suite.card.1"
 
@@ -52,6 +53,8 @@ def export_network(run: Path, record: Mapping[str, Any], tables: Mapping[str, pd
     after = _network(store, entry, architecture, member)
     exported, columns = _without_decoy(after, about["columns"])
     write_network(exported, to)
+    network = _row(tables["outcomes"], name, removal, removed, seed)
+    judged = rank_name(network["rank"]) if network.get("layer") and network["rank"] else removed
     card = {
         "format": CARD, "file": to.name,
         "sha256": hashlib.sha256(to.read_bytes()).hexdigest(),
@@ -63,8 +66,7 @@ def export_network(run: Path, record: Mapping[str, Any], tables: Mapping[str, pd
         "decoy": DECOY in about["groups"], "removal": removal, "removed": removed,
         "proxies": record["spec"]["proxies"], "proxies_gone": about["proxies_gone"].get(removed, []),
         "layer": record["spec"]["layer"],
-        "seed": seed, "network": _row(tables["outcomes"], name, removal, removed, seed),
-        "verdict": _row(tables["verdicts"], name, removal, removed, None),
+        "seed": seed, "network": network, "verdict": _row(tables["verdicts"], name, removal, judged, None),
         "rules": record["spec"]["rules"], "versions": record["versions"], "machine": record["machine"]}
     path = card_path(to)
     write_atomically(path, (json.dumps(card, indent=1) + "\n").encode())

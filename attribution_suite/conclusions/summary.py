@@ -9,6 +9,7 @@ from attribution_suite.conclusions.numbers import percent
 from attribution_suite.measures.statistics import equivalence, split_mean, student_mean
 from attribution_suite.removals import is_sham
 from attribution_suite.tables.audit import ORIGINAL
+from attribution_suite.tables.verdicts import rank_name
 
 UNIT = ["dataset", "layer", "removed", "removal"]
 FACTS = ["direct_effect_before", "direct_effect", "flip_rate", "seconds"]
@@ -167,11 +168,6 @@ def unit_ranks(table: pd.DataFrame) -> pd.DataFrame:
     """
     ranked = (table.layer > 0) & (table["rank"] > 0)
     return table.assign(removed=table.removed.where(~ranked, table["rank"].map(rank_name)))
-
-
-def rank_name(rank: int) -> str:
-    """What a hidden unit of this rank is called."""
-    return "strongest unit" if rank == 1 else f"unit of rank {rank}"
 
 
 def edits(table: pd.DataFrame) -> pd.DataFrame:

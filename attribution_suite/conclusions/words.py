@@ -10,11 +10,12 @@ import pandas as pd
 from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED, Tables, learned
 from attribution_suite.conclusions.judgements import asked_by_phantoms
 from attribution_suite.conclusions.numbers import UNMEASURED, listed, percent, rounded, score, signed_percent
-from attribution_suite.conclusions.summary import rank_name, unit_ranks
+from attribution_suite.conclusions.summary import unit_ranks
 from attribution_suite.datasets.table import DECOY
 from attribution_suite.measures.nulls import LEVEL
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
+from attribution_suite.tables.verdicts import rank_name
 
 # A verdict on the direct influence as the page's style and order name it.
 KINDS = {PROVED: "proved", BOUNDED: "bounded", UNDECIDED: "undecided", PRESENT: "present", BY_DESIGN: "design",

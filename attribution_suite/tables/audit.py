@@ -150,7 +150,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "sham": text("the removal whose loss the cost is read net of, in this seed's row: 'sham', or 'sham?of=lazy', "
                      "that step with nothing removed; '' where none applies"),
         "reads": text("when the edited network, or its making, needs values of the removed feature: 'never', 'in "
-                      "training' or 'at inference' (of every new row: a legal difference); '' of originals and the sham"),
+                      "training', 'at inference' (of every new row: a legal difference); '' of originals and the sham"),
         "budget": number("of a tuned method and the sham: the fine-tuning epochs they were given, of the full number; "
                          "below 1 the budget is shortened, and what is left and what it cost are those of that "
                          "budget. NaN for others", "> 0"),

@@ -55,3 +55,8 @@ VERDICTS: Mapping[str, Column] = {
     "scorers_not_measured": text("scorers that failed, or whose null did; those that see nothing, where the originals' "
                                  "direct influence was not measured"),
 }
+
+
+def rank_name(rank: int) -> str:
+    """What a hidden unit is called that each network picked by its rank: 'unit:7' of one is no other's."""
+    return "strongest unit" if rank == 1 else f"unit of rank {rank}"

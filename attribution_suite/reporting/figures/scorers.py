@@ -9,7 +9,6 @@ from matplotlib.patches import Patch
 
 from attribution_suite.conclusions.baselines import baseline_sentence
 from attribution_suite.conclusions.numbers import MINUS, percent
-from attribution_suite.conclusions.summary import rank_name
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.bars import (
     MOST_FEATURES,
@@ -36,6 +35,7 @@ from attribution_suite.reporting.figures.style import (
 )
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.tables.audit import ORIGINAL
+from attribution_suite.tables.verdicts import rank_name
 
 TOP = 10
 
