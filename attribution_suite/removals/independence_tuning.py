@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -56,7 +57,7 @@ class IndependenceTuning:
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """Fine-tunes within `setting.tuning`, for every λ, and takes one. `seconds` is of all; `steps` of that one."""
         started, count = time.perf_counter(), len(self.strengths)
-        strengths = torch.tensor(sorted(self.strengths), device=networks.device)
+        strengths = torch.tensor(sorted(self.strengths), dtype=torch.float32, device=networks.device)
         copies = torch.arange(len(networks), device=networks.device).repeat_interleave(count)
         every = nodes.select(copies)
         penalty = DependencePenalty(every, strengths.repeat(len(networks)), self.measure, setting.tuning.batch_size)
@@ -84,6 +85,17 @@ class DependencePenalty:
     measure: Measure
     rows: int
 
+    @cached_property
+    def priced(self) -> Tensor:
+        """The members whose λ is not 0."""
+        return self.strength.nonzero()[:, 0]
+
+    @cached_property
+    def groups(self) -> tuple[Nodes, Tensor]:
+        """Every set of nodes that a member loses, once, and which of them is each priced member's."""
+        distinct, which = self.nodes.index.unique(dim=0, return_inverse=True)
+        return Nodes(distinct), which[self.priced]
+
     def __call__(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Its sum over the rows, and its derivative by the output."""
         total, slope = self.strength.new_zeros(len(self.strength)), torch.zeros_like(output)
@@ -92,24 +104,27 @@ class DependencePenalty:
             length = min(self.rows, stop - start)
             if length < FEWEST:
                 continue
-            with torch.enable_grad():
-                values = output[:, :, start:stop].detach().clone().requires_grad_()
-                pieces = values.transpose(1, 2).unflatten(1, (-1, length))
-                x = self._columns(batch.inputs[:, start:stop]).unflatten(1, (-1, length))
-                penalty = length * self.strength * dependence(pieces, x, self.measure).sum(1)
-                slope[:, :, start:stop] = torch.autograd.grad(penalty.sum(), values)[0]
-            total = total + penalty.detach()
+            values = output[self.priced, :, start:stop].transpose(1, 2).unflatten(1, (-1, length))
+            centred = self._of_nodes(batch.inputs[:, start:stop], length)
+            value, gradient = dependence_and_slope(values, centred, self.measure)
+            price = length * self.strength[self.priced]
+            total[self.priced] += price * value.sum(1)
+            slope[self.priced, :, start:stop] = (price[:, None, None, None] * gradient).flatten(1, 2).transpose(1, 2)
         return total, slope
 
     def select(self, members: Tensor) -> "DependencePenalty":
         """That of the members at these positions."""
         return replace(self, nodes=self.nodes.select(members), strength=self.strength[members])
 
-    def _columns(self, inputs: Tensor) -> Tensor:
-        """Each member's nodes, `[members, rows, group]`, from `[seeds, rows, features]`; what fills a group up is 0."""
-        members = inputs.repeat_interleave(len(self.strength) // len(inputs), 0)
-        columns = members.gather(2, self.nodes.index[:, None].expand(-1, inputs.shape[1], -1))
-        return columns * ~self.nodes.repeats[:, None]
+    def _of_nodes(self, inputs: Tensor, length: int) -> Tensor:
+        """The U-centred similarities of each priced member's nodes, `[priced, pieces, length, length]`.
+
+        From `[seeds, rows, features]`: of every seed and set of nodes once, whatever the strengths.
+        """
+        distinct, which = self.groups
+        columns = inputs[:, :, distinct.index].transpose(1, 2) * ~distinct.repeats[:, None]
+        centred = u_centred(similarity(columns.unflatten(2, (-1, length)), self.measure)[0])
+        return centred[self.priced * len(inputs) // len(self.strength), which]
 
 
 def dependence(outputs: Tensor, x: Tensor, measure: Measure) -> Tensor:
@@ -117,9 +132,37 @@ def dependence(outputs: Tensor, x: Tensor, measure: Measure) -> Tensor:
 
     Unbiased of independent variables: 0 on average, so that nothing is gained from noise.
     """
-    a, b = (u_centred(_similarity(values, measure)) for values in (outputs, x))
-    both, scale = (a * b).sum((-1, -2)), a.square().sum((-1, -2)) * b.square().sum((-1, -2))
-    return torch.where(scale > 1e-12, both / scale.clamp_min(1e-12).sqrt(), 0.0)
+    return dependence_and_slope(outputs, u_centred(similarity(x, measure)[0]), measure)[0]
+
+
+def dependence_and_slope(outputs: Tensor, b: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
+    """`dependence` of outputs `[…, rows, columns]`, given the U-centred B `[…, rows, rows]`; its derivative by these.
+
+    U-centring is an orthogonal projection (Székely & Rizzo 2014), so that the derivative by the similarities S is
+    (B − A ΣAB/ΣAA) / √(ΣAA ΣBB); of S by an output it is c_ij (o_i − o_j) (`similarity`).
+    """
+    similarities, factor = similarity(outputs, measure)
+    a = u_centred(similarities)
+    both, within, other = (torch.einsum("...ij,...ij->...", *pair) for pair in ((a, b), (a, a), (b, b)))
+    scale = within * other
+    known, root = scale > 1e-12, scale.clamp_min(1e-12).sqrt()
+    by_pair = torch.addcmul(b, a, (both / torch.where(known, within, 1.0))[..., None, None], value=-1)
+    by_pair *= factor * (2 * known / root)[..., None, None]
+    return torch.where(known, both / root, 0.0), by_pair.sum(-1, keepdim=True) * outputs - by_pair @ outputs
+
+
+def similarity(values: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
+    """Distances, or Gaussian kernels of the median distance, 0 on the diagonal, `[…, rows, rows]`, and c.
+
+    c `[…, rows, rows]`: their derivative by value i is c_ij (v_i − v_j), the kernels' width held.
+    """
+    distances = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
+    if measure == "distance_correlation":
+        return distances, torch.where(distances > 0, 1 / distances, 0.0)
+    width = distances.detach().flatten(-2).median(-1).values.clamp_min(1e-12)[..., None, None]
+    kernel = torch.exp(-distances.square() / (2 * width.square()))
+    kernel = kernel * (1 - torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device))
+    return kernel, -kernel / width.square()
 
 
 def judged(networks: Ensemble, nodes: Nodes, setting: Setting,
@@ -150,16 +193,6 @@ def judged(networks: Ensemble, nodes: Nodes, setting: Setting,
     table_of["chosen"] = torch.nn.functional.one_hot(chosen, count).double()
     assert tuple(table_of) == FRONTIER
     return table_of, chosen.to(networks.device), passed.any(1).to(networks.device)
-
-
-def _similarity(values: Tensor, measure: Measure) -> Tensor:
-    """Distances, or Gaussian kernels of the median distance, 0 on the diagonal: `[…, rows, rows]`."""
-    distances = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
-    if measure == "distance_correlation":
-        return distances
-    width = distances.detach().flatten(-2).median(-1).values.clamp_min(1e-12)[..., None, None]
-    kernel = torch.exp(-distances.square() / (2 * width.square()))
-    return kernel * (1 - torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device))
 
 
 def _each(rows: Tensor, times: int) -> Tensor:
