@@ -93,6 +93,16 @@ def test_residuals_are_those_of_fairlearn_and_of_the_oracle_of_concept_erasure(g
     assert np.abs(edited[:, rest] - others).max() > 0.2
 
 
+def test_of_a_category_residuals_are_those_of_every_regression() -> None:
+    """The columns less their means in each category, which no tree can better."""
+    category = DATA.inputs[:, 1:4].argmax(1).numpy()
+    others, _, rest = parts((1, 2, 3))
+    means = np.stack([others[category == level].mean(0) for level in range(3)])
+    edited = entering(Residualise(), (1, 2, 3))[:, rest]
+    np.testing.assert_allclose(edited, others - means[category] + others.mean(0), atol=1e-5)
+    assert np.abs(means - others.mean(0)).max() > 0.2
+
+
 def basis(matrix: np.ndarray) -> np.ndarray:
     left, values, _ = np.linalg.svd(matrix, full_matrices=False)
     return left[:, values > 1e-8 * values.max()]
