@@ -21,7 +21,12 @@ from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.training import GOALS, train
 from attribution_suite.removals.fold_tuning import FoldTuning
-from attribution_suite.removals.independence_tuning import DependencePenalty, IndependenceTuning, dependence, dependence_and_slope
+from attribution_suite.removals.independence_tuning import (
+    DependencePenalty,
+    IndependenceTuning,
+    dependence,
+    dependence_and_slope,
+)
 from attribution_suite.removals.removal import Setting
 from attribution_suite.removals.retrain import Retrain
 
