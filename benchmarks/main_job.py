@@ -2,8 +2,13 @@
 
 Peak memory is the sum of the resident pages of the command and its workers, each page shared by several counted once
 (PSS), sampled every 0.2 s.
+
+`--reference`: instead, what it costs to hold every scorer against its reference: seconds of the processor of the quick
+audit of boston, iris and heart, one worker, over those with `--reference off`; in turn, medians.
 """
 
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,6 +21,9 @@ from common import conclude, side_by_side, table, use_shared_data
 COMMAND = [sys.executable, "-m", "attribution_suite"]
 GOALS = {"seconds_main_job": 120.0, "gigabytes_peak": 3.0, "seconds_help_over_python": 0.25,
          "seconds_import_over_python": 0.1}
+SMALL = ["run", "boston", "iris", "heart", "--real-only", "--jobs", "1"]
+REFERENCE_GOALS = {"times_reference": 1.03}
+TURNS = 3
 
 
 def family(pid: int) -> list[int]:
@@ -65,8 +73,35 @@ def start_up() -> dict[str, float]:
             "seconds_import_over_python": times["import"] - times["python"]}
 
 
+def processor_seconds(words: list[str]) -> float:
+    """Of a run of the command line and its workers."""
+    with tempfile.TemporaryDirectory() as out, subprocess.Popen([*COMMAND, *words, "--out", out],
+                                                                stdout=subprocess.DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, words)
+    return used.ru_utime + used.ru_stime
+
+
+def reference_cost() -> None:
+    """Prints the ratio of the processor's seconds with the reference to those without."""
+    seconds: dict[str, list[float]] = {"sample": [], "off": []}
+    for _ in range(TURNS):
+        for way, taken in seconds.items():
+            taken.append(processor_seconds([*SMALL, "--reference", way]))
+    figures = {f"seconds_{way}": statistics.median(taken) for way, taken in seconds.items()}
+    figures["times_reference"] = statistics.median(
+        a / b for a, b in zip(seconds["sample"], seconds["off"], strict=True))
+    table(["--reference", *(f"turn {turn}" for turn in range(TURNS))], [[way, *taken] for way, taken in seconds.items()])
+    conclude("main_job --reference", figures, REFERENCE_GOALS)
+
+
 def main() -> None:
     use_shared_data()
+    if "--reference" in sys.argv:
+        reference_cost()
+        return
     with tempfile.TemporaryDirectory() as out:
         seconds, peak = run_measured(["run", "boston", "iris", "heart", "prudential", "--real-only", "--out", out])
     figures = {"seconds_main_job": seconds, "gigabytes_peak": peak, **start_up()}

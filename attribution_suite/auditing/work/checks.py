@@ -75,9 +75,8 @@ class Checks:
 
     def _compared(self, check: Check, choice: Choice, scorer: Scorer, attribution: Attribution,
                   seen: Evaluation) -> Check:
-        # What draws must draw for all rows to explain a few; what reads labels says the same of all networks.
-        one_network, differences = scorer.traits.draws_of(seen) or scorer.traits.reads == "labels", []
-        members = self._few(len(self.networks), only=one_network)
+        costly, differences = scorer.traits.rows is not None, []  # as LIME: one row of one network
+        members = self._few(len(self.networks), only=costly)
         for number, member in enumerate(members):
             alone = self._seen_alone(choice, scorer, member, seen)
             if attribution.values is None:
@@ -86,7 +85,7 @@ class Checks:
                 rows = list(range(len(alone.evaluation.inputs)))
                 fast = readings(scorer.attribute(alone.ensemble, alone.evaluation))
             else:
-                rows = self._few(attribution.values.shape[1], only=scorer.traits.rows is not None)
+                rows = self._few(attribution.values.shape[1], only=costly)
                 fast = attribution.values[member, rows]
             check = replace(check, networks=len(members), rows=len(rows))
             differences.append(difference(scorer, alone, rows, fast))
