@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from attribution_suite.datasets.preset import Activation
 from attribution_suite.errors import InputError
@@ -66,7 +65,6 @@ class Architecture:
 
 def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     """A Linear of copies of these, `[out, in]` and `[out]`; made without drawing from the global generator."""
-    layer = skip_init(nn.Linear, weight.shape[1], weight.shape[0])
-    assert isinstance(layer, nn.Linear)
-    layer.weight.data, layer.bias.data = weight.clone(), bias.clone()
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    layer.weight, layer.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
     return layer
