@@ -61,31 +61,36 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, target: 
     may draw from; every network has draws of its own, the same at every call. `layer` 0 is the input (the default,
     but for a scorer whose name says its layer), l > 0 a hidden one, or its name in a module ('encoder.2'). `outputs`,
     `output`: as for `audit`.
-    `scorer`: a name of the catalogue or of Captum (`captum:KernelShap`, `captum:LayerConductance@1`), options behind it
-    if you like (`integrated_gradients?steps=20`); or a class of Captum, or an object of one, whose class and settings
-    are made anew for each network. `baseline`: what it compares a row with, as for `audit`. `options` are the scorer's
-    own, as `steps=20` of integrated_gradients. `target`, `task`: of a file or DataFrame, as for `train`.
+    `scorer`: a name of the catalogue or of Captum (`captum:KernelShap`, `captum:LayerConductance@1` or `…@encoder.2`),
+    options behind it if you like (`integrated_gradients?steps=20`); or a class of Captum, or an object of one, whose
+    class and settings are made anew for each network. `baseline`: what it compares a row with, as for `audit`.
+    `options` are the scorer's own, as `steps=20` of integrated_gradients. `target`, `task`: of a file or DataFrame, as for `train`.
 
     Raises InputError for unknown names and options, and where the scorer does not apply to the networks.
     """
+    from dataclasses import replace
+
     from attribution_suite.networks.given import as_ensemble
     from attribution_suite.options import whole_number
     from attribution_suite.scorers.attribution import Evaluation
-    from attribution_suite.scorers.choice import Choice, check_baseline, layer_of, written
+    from attribution_suite.scorers.choice import Choice, at_named_layers, check_baseline, layer_of, written
 
     for option, value, least in (("rows", rows, 2), ("background", background, 10)):
         whole_number(option, value, least)
     table = _table(dataset, None, target, task)
     choice = Choice(written(scorer), options)
-    ensemble, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table,
-                                       layer_of(choice.name) if layer is None else layer)
+    ensemble, layer, (numbered,) = at_named_layers(
+        as_ensemble(networks, table, outputs, output), layer_of(choice.name) if layer is None else layer,
+        [choice.name], table.train.inputs)
+    ensemble, table, layer = _at_layer(ensemble, table, layer)
     original = ensemble if explained_by is None else as_ensemble(explained_by, table, outputs, output)
     original = original.to(ensemble.device)
     if len(original) != len(ensemble):
         raise InputError(f"explained_by has {len(original)} networks, {len(ensemble)} are attributed: give one each")
     check_baseline(baseline, [choice.name])
     evaluation = Evaluation.of(table, original, rows, background, baseline)
-    return choice.attribute_seeds(ensemble, evaluation, layer, range(len(ensemble)))
+    found = Choice(numbered, options).attribute_seeds(ensemble, evaluation, layer, range(len(ensemble)))
+    return replace(found, scorer=choice.name)
 
 
 @in_own_words
@@ -338,7 +343,8 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
             say: Callable[[str], None] = print) -> "Audit":
     """Looks inside the networks: units, masking, paths, how weights grew. Nothing is removed.
 
-    `inside`: 'all' hidden layers, or one by its number. The other words are those of `audit`.
+    `inside`: 'all' hidden layers, or one by its number or, in networks that are given, its name (of a module that is no
+    chain one layer, by its name: without drivers and paths, which read weights). The other words are those of `audit`.
 
     Returns the tables, those of `tables.NEURON_TABLES` with them. Raises InputError for anything that cannot be run.
     """

@@ -3,7 +3,8 @@
 Peak memory is the sum of the resident pages of the command and its workers, each page shared by several counted once
 (PSS), sampled every 0.2 s.
 
-`--reference`: instead, what it costs to hold every scorer against its reference, in seconds of one thread of the processor.
+`--reference`: instead, what it costs to hold every scorer against its reference, in seconds of the processor: the
+checks' own, over those of all else in the same run, for two runs differ by more.
 """
 
 import io
@@ -74,7 +75,7 @@ def start_up() -> dict[str, float]:
 
 
 def reference_cost() -> None:
-    """Prints what part of the run's other work the checks are: by their own clock, for runs side by side differ more."""
+    """Prints what part of a run's other work the checks are."""
     checked, hold = [0.0], Checks.hold
 
     def timed(*words: object) -> None:
@@ -87,7 +88,8 @@ def reference_cost() -> None:
     Checks.hold = timed  # type: ignore[method-assign]
     started = time.process_time()
     with tempfile.TemporaryDirectory() as out, redirect_stdout(io.StringIO()):
-        command_line([*MAIN_JOB, "--jobs", "1", "--out", out])
+        if status := command_line([*MAIN_JOB, "--jobs", "1", "--out", out]):
+            raise RuntimeError(f"the run ended with status {status}")
     seconds = time.process_time() - started
     figures = {"seconds_of_the_processor": seconds, "part_of_the_reference": checked[0] / (seconds - checked[0])}
     conclude("main_job --reference", figures, {"part_of_the_reference": 0.03})

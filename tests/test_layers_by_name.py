@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import captum.attr
+import numpy as np
 import pytest
 import torch
 from model_kinds import KINDS, Boston, make
@@ -14,6 +15,10 @@ from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor, nn
 
 from attribution_suite import attribute, audit, from_arrays, remove, worst_case
+from attribution_suite.auditing.run import prepare
+from attribution_suite.auditing.spec import make_spec
+from attribution_suite.auditing.work.look import inside
+from attribution_suite.auditing.work.train import evaluation_of, score_originals
 from attribution_suite.datasets.preset import Training
 from attribution_suite.errors import InputError
 from attribution_suite.networks.given import as_ensemble
@@ -256,6 +261,43 @@ def test_what_a_user_passes_is_left_as_it_was(layer: str) -> None:
     assert (parameters[0].grad == 1).all() and all(p.grad is None for p in parameters[1:])
     assert all(torch.equal(net.state_dict()[key], value) for key, value in state.items())
     assert [len(p._forward_hooks) + len(p._forward_pre_hooks) for p in parts] == [p is net.encoder[0] for p in parts]
+
+
+def test_a_name_stands_wherever_a_number_does(tmp_path: Path) -> None:
+    named = attribute(PAIR, TABLE, "captum:LayerConductance@encoder.2")
+    assert named.scorer == "captum:LayerConductance@encoder.2"
+    assert torch.equal(named.values, attribute(PAIR, TABLE, "captum:LayerConductance", layer="encoder.2").values)
+    neuron = attribute(PAIR, TABLE, "captum:NeuronGradient@encoder.2:3")
+    for member, module in enumerate(PAIR):
+        expected = captum.attr.NeuronGradient(module, module.encoder[2]).attribute(
+            TEST.clone().requires_grad_(), neuron_selector=3)
+        torch.testing.assert_close(neuron.values[member], expected)
+        assert not torch.allclose(attribute(PAIR, TABLE, "captum:NeuronGradient@encoder.1:3").values[member], expected)
+    for scorer, layer, message in (
+            ("captum:NeuronGradient@encoder.9:3", None, "unknown layer 'encoder.9'"),
+            ("captum:LayerConductance@encoder.2", 0, "scores the units of layer encoder.2: add layer encoder.2"),
+            ("captum:LayerConductance@head", "encoder.2", "cut at layer 'encoder.2', and a module at one layer"),
+            ("captum:NeuronGradient@encoder.2:9", None, "layer 1 has the units 0 to 4")):
+        with pytest.raises(InputError, match=message):
+            attribute(PAIR, TABLE, scorer, layer=layer)
+    spec = make_spec([TABLE.name], scorers=["captum:NeuronGradient@encoder.2:3", "saliency"], inside="encoder.2",
+                     removals=[], in_memory=[TABLE.name], decoy=False, seeds=2)
+    prepared = prepare(spec, device="cpu", tables={TABLE.name: TABLE}, networks=PAIR, say=lambda line: None)
+    look, = prepared.plan.looks
+    assert look.subject.scorers == ("captum:NeuronGradient@1:3", "saliency") and look.layers == (1,)
+    arrays = score_originals(look.subject, TABLE, torch.device("cpu"), None)
+    np.testing.assert_allclose(arrays["mean_abs"][:, 0], neuron.scores, rtol=1e-5, atol=1e-7)
+    networks = look.subject.given.networks
+    tables = dict(inside(look.subject, TABLE, networks, evaluation_of(look.subject, TABLE, networks), look.layers))
+    layers = [module.encoder(hidden + module.skip(hidden)) for module in PAIR
+              for hidden in [module.act(module.inp(TABLE.train.inputs))]]
+    rate = torch.stack([(values > 0).float().mean(0) for values in layers])
+    np.testing.assert_allclose(tables["units"].rate, rate.flatten(), rtol=0, atol=1e-6)
+    assert tables.keys() == {"units", "activity", "masking", "samples"}
+    assert {"top:saliency", "random"} <= set(tables["masking"].selection)
+    for words in ({"scorers": ["captum:NeuronGradient@encoder.2:3"]}, {"inside": "encoder.2"}):
+        with pytest.raises(InputError, match=r"'encoder\.2'.*(is a name|by its number)"):
+            audit("iris", out=tmp_path / "other", **words)
 
 
 def test_an_audit_at_a_named_layer(tmp_path: Path, plain: None) -> None:

@@ -19,7 +19,7 @@ from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.predictors import Predictors
 from attribution_suite.networks.refit import Refit
 from attribution_suite.removals import removal
-from attribution_suite.scorers.choice import inapplicable
+from attribution_suite.scorers.choice import at_named_layers, inapplicable
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Given:
     """`networks`: one a seed. `training`: the budget of retraining, its epochs that of a warm start too (a fraction).
 
     `digest`: of every parameter and of the outputs on some training rows, so of the code as well. `refit`: the user's
-    own recipe of retraining, if there is one. `layer`: the number of the layer that is audited.
+    own recipe of retraining, if there is one. `layer`: the number of the layer that is audited. `scorers` and `inside`:
+    those of the run, the layers that they name by their numbers.
     """
 
     networks: Ensemble
@@ -35,23 +36,30 @@ class Given:
     digest: str
     refit: Refit | None = None
     layer: int = 0
+    scorers: tuple[str, ...] = ()
+    inside: str | None = None
 
     @classmethod
     def of(cls, networks: Networks, dataset: TabularDataset, seeds: int, training: Training | None = None,
            outputs: str | None = None, output: int | str | None = None, fit: object = None,
-           layer: int | str = 0) -> "Given":
+           layer: int | str = 0, scorers: Sequence[str] = (), inside: str | None = None) -> "Given":
         """One network a seed; `outputs` and `output` as for `as_ensemble`, `fit` as for `Refit`, `layer` or its name.
+
+        `scorers` and `inside`, 'all' or a layer, may name layers too.
 
         Raises InputError where they do not fit the table, each other or the seeds.
         """
-        ensemble, number = at_layer(as_ensemble(networks, dataset, outputs, output).to(CPU), layer,
-                                    dataset.train.inputs)
+        ensemble, rows = as_ensemble(networks, dataset, outputs, output).to(CPU), dataset.train.inputs
+        ensemble, number, scorers = at_named_layers(ensemble, layer, scorers, rows)
+        if inside not in (None, "all") and not inside.isdecimal():
+            ensemble, place = at_layer(ensemble, inside, rows)
+            inside = str(place)
         if len(ensemble) != seeds:
             raise InputError(f"{len(ensemble)} networks are given for {seeds} seeds: leave out option 'seeds', for "
                              "each network given is one")
         refit = Refit.of(fit, networks, outputs, output, number)
         digest = _digest(ensemble, dataset.train.inputs[:PROBE_ROWS], "" if refit is None else refit.source)
-        return cls(ensemble, training or GENERIC.training, digest, refit, number)
+        return cls(ensemble, training or GENERIC.training, digest, refit, number, scorers, inside)
 
     def describe(self) -> dict[str, Any]:
         """For run.json."""

@@ -116,7 +116,7 @@ def plan_look(original: TrainOriginals, dataset: TabularDataset, layer: str,
     layer that the network does not have.
     """
     given, architecture = original.subject.given, architecture_for(original.subject, dataset)
-    reason = None if given is None else given.networks.refusal("layers")
+    reason = None if given is None or given.networks.refusal("units") is None else given.networks.refusal("layers")
     if architecture.depth == 1 and reason is None:
         reason = "its network has no hidden units"
     if reason:

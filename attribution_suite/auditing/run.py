@@ -34,7 +34,7 @@ from attribution_suite.networks.given import Networks
 from attribution_suite.networks.indexed import told_of_index
 from attribution_suite.options import whole_number
 from attribution_suite.scorers.baselines import baseline_row
-from attribution_suite.scorers.choice import check_baseline, scorers_at
+from attribution_suite.scorers.choice import check_baseline, scorers_at, traits_of
 
 Tables = Mapping[str, TabularDataset | pd.DataFrame]
 
@@ -64,16 +64,15 @@ def prepare(spec: Spec, *, device: str, tables: Tables | None = None, networks: 
         raise InputError("option 'splits': networks that are given were trained on one split: leave it out")
     if networks is None and fit is not None:
         raise InputError("option 'fit' retrains networks of your own: give these as 'networks'")
-    if networks is None and isinstance(spec.layer, str):
-        raise InputError(f"option 'layer': '{spec.layer}' is a name, and networks that are trained here have numbered "
-                         "layers: 1 is the first hidden one")
+    if networks is None:
+        refuse_named_layers(spec)
     datasets, computer = load_all(spec, tables), choose(device)
     for dataset in datasets.values():
         baseline_row(dataset, spec.baseline)  # a row that one of them does not have is refused before anything runs
     given = None if networks is None else given_networks(
         networks, spec, datasets.values(), training, outputs, output, fit, say)
     if given is not None:
-        spec = replace(spec, layer=given.layer)
+        spec = replace(spec, layer=given.layer, scorers=given.scorers, inside=given.inside)
         datasets = {key: told_of_index(dataset, given.networks) for key, dataset in datasets.items()}
     assert isinstance(spec.layer, int)  # a name has become a number where networks are given
     if without := check_baseline(spec.baseline, scorers_at(spec.scorers, spec.layer)):
@@ -139,6 +138,16 @@ def failures(chunks: Sequence[Chunk], done: Sequence[Done], store: Store) -> lis
     return failed
 
 
+def refuse_named_layers(spec: Spec) -> None:
+    """Raises InputError where a layer is named: networks that are trained here have none with a name."""
+    if spec.inside not in (None, "all") and not str(spec.inside).isdecimal():
+        raise InputError(f"hidden layer '{spec.inside}': name one by its number (1 is the first), or all")
+    scorers = [("scorers", named) for name in spec.scorers if (named := traits_of(name).named)]
+    for option, name in ([("layer", spec.layer)] if isinstance(spec.layer, str) else []) + scorers:
+        raise InputError(f"option '{option}': '{name}' is a name, and networks that are trained here have numbered "
+                         "layers: 1 is the first hidden one")
+
+
 def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularDataset], training: Training | None,
                    outputs: str | None, output: int | str | None, fit: object, say: Callable[[str], None]) -> Given:
     """The user's networks as the originals, and lines on how they run and on the methods that do not apply.
@@ -148,9 +157,10 @@ def given_networks(networks: Networks, spec: Spec, datasets: Collection[TabularD
     if len(datasets) != 1:
         raise InputError(f"networks belong to one data set, {len(datasets)} are named: audit them one by one")
     dataset = next(iter(datasets))
-    given = Given.of(networks, dataset, spec.profile.seeds, training, outputs, output, fit, spec.layer)
+    given = Given.of(networks, dataset, spec.profile.seeds, training, outputs, output, fit, spec.layer,
+                     spec.scorers, spec.inside)
     given.networks.tail(given.layer)
-    reasons = given.not_applicable(spec.removals, scorers_at(spec.scorers, given.layer), dataset)
+    reasons = given.not_applicable(spec.removals, scorers_at(given.scorers, given.layer), dataset)
     lines = [f"not applicable: {', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"
              for reason in dict.fromkeys(reasons.values())]
     for line in (*given.sentences(), *lines):

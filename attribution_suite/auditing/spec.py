@@ -54,9 +54,9 @@ class Spec:
     `profile.remove`: 'default' (what each data set declares), 'all', 'top:K' (by the direct effect), or
     names, each of them one feature, several of them separated by commas, or a set that is removed together ('sex+race',
     or a tuple of names, none of which is split). `layer` 0 removes inputs, l > 0 hidden units
-    (`unit:7`), a name those of that layer in networks that are given. `inside`: the hidden layer to look into, 'all'
-    for every one, None not to look. `rules`: how results are judged, fixed before the run. `splits`: on how many splits
-    of its rows each data set is audited.
+    (`unit:7`), a name those of that layer in networks that are given. `inside`: the hidden layer to look into by number
+    or name, 'all' for every one, None not to look. `rules`: how results are judged, fixed before the run. `splits`: on
+    how many splits of its rows each data set is audited.
     `reference`: 'sample' holds every scorer that has a reference against it on a few rows of a few networks, 'all'
     takes the reference's own numbers, 'off' does neither. `baseline`: what scorers compare a row with, as in
     `scorers.baselines`; None for each scorer's own. `metrics`: whether infidelity and sensitivity of every scorer are
@@ -112,7 +112,7 @@ class Spec:
             raise InputError("option 'splits': two splits give no interval: name 1, or at least 3")
         if all(traits_of(name).control for name in self.scorers):
             raise InputError("option 'scorers': name at least one beside the control")
-        if self.inside not in (None, "all") and not (self.inside.isdecimal() and int(self.inside) > 0):
+        if self.inside is not None and (not self.inside or (self.inside.isdecimal() and int(self.inside) == 0)):
             raise InputError(f"hidden layer '{self.inside}': name one by its number (1 is the first), or all")
         if not self.profile.remove:
             raise InputError("option 'remove': name at least one feature, or top:K, or all")

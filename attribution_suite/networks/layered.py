@@ -139,6 +139,6 @@ def at_layer(networks: Ensemble, layer: int | str, inputs: Tensor) -> tuple[Ense
     if isinstance(networks, Layered) and networks.architecture.place == layer:
         return networks, 1
     if isinstance(networks, Layered):
-        raise InputError(f"layer '{layer}': these networks are cut at layer '{networks.architecture.place}': give the "
-                         "module itself")
+        raise InputError(f"layer '{layer}': these networks are cut at layer '{networks.architecture.place}', and a "
+                         "module at one layer: name that one alone, or give the module itself")
     return Layered.of(networks, layer, inputs), 1

@@ -228,6 +228,7 @@ class ScorerTraits:
     `one_by_one`: it takes as long for several networks as for each by itself, so that phantoms of features that were
     taken out of different networks are not put beside each other: columns would cost what no network shares.
     `unit`: the hidden layer and the unit that is explained in the place of the output, None for the output itself.
+    `named`: the name of the layer that it is about, until the networks have said which number that is; '' for none.
     `default`: an audit that names no scorers asks it.
     """
 
@@ -244,6 +245,7 @@ class ScorerTraits:
     most_features: int | None = None
     one_by_one: bool = False
     unit: tuple[int, int] | None = None
+    named: str = ""
     default: bool = True
 
     def draws_of(self, evaluation: Evaluation) -> bool:

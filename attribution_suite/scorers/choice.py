@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.networks.layered import at_layer
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.options import checked_options
 from attribution_suite.registry import bare, canonical, options_in
@@ -117,10 +119,29 @@ def scorers_at(names: Sequence[str], layer: int) -> list[str]:
     return [name for name in names if layer in traits_of(name).at]
 
 
-def layer_of(name: str) -> int:
-    """The layer that a scorer asks for by its name (`captum:LayerLRP@2`), 0 where it names none."""
-    at = traits_of(name).at
-    return at.start if len(at) == 1 else 0
+def layer_of(name: str) -> int | str:
+    """The layer whose units a scorer's name asks for (`captum:LayerLRP@2`, `…@encoder.2`), 0 where it names none."""
+    at, named = traits_of(name).at, traits_of(name).named
+    return named if named and 0 not in at else at.start if len(at) == 1 else 0
+
+
+def at_named_layers(networks: Ensemble, layer: int | str, names: Sequence[str],
+                    inputs: Tensor) -> tuple[Ensemble, int, tuple[str, ...]]:
+    """The networks with the layers that `layer` and the scorers name, and all of these by their numbers.
+
+    `inputs` `[rows, features]`, some on which the networks are tried. Raises InputError for a layer that there is not,
+    and for two layers of a module: it is cut at one.
+    """
+    networks, number = at_layer(networks, layer, inputs)
+    numbered = []
+    for name in names:
+        if named := traits_of(name).named:
+            if reason := refusal_at(name, number):
+                raise InputError(reason)
+            networks, place = at_layer(networks, named, inputs)
+            name = name.replace(f"@{named}", f"@{place}", 1)
+        numbered.append(name)
+    return networks, number, tuple(dict.fromkeys(numbered))
 
 
 def seen_from(name: str, layer: int) -> int:
@@ -130,9 +151,11 @@ def seen_from(name: str, layer: int) -> int:
 
 def refusal_at(name: str, layer: int) -> str | None:
     """Why a scorer does not score the nodes of a layer, and which it does; None if it does."""
-    at = traits_of(name).at
+    at, named = traits_of(name).at, traits_of(name).named
     if layer in at:
         return None
+    if named and at.stop > 1:
+        return f"{name} scores the units of layer {named}: add layer {named}"
     if at.stop == 1:
         return f"{name} scores the inputs: leave out layer {layer}"
     nodes = f"the units of layer {at.start}" if len(at) == 1 else "hidden units only"

@@ -18,7 +18,7 @@ from attribution_suite.devices import CPU
 from attribution_suite.networks.forward import collect
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.scorers.attribution import Evaluation
-from attribution_suite.scorers.choice import Choice, traits_of
+from attribution_suite.scorers.choice import Choice, inapplicable, traits_of
 from attribution_suite.scorers.weight_history import density_table, weight_history_scores, weights_over_epochs
 from attribution_suite.tables import NEURON_TABLES
 from attribution_suite.tables.column import schema, tidy
@@ -63,7 +63,7 @@ def packed(table: str, frames: Sequence[pd.DataFrame]) -> bytes:
 
 def inside(subject: Subject, data: TabularDataset, networks: Ensemble, evaluation: Evaluation,
            layers: Sequence[int]) -> Frames:
-    """Units tested on the background (training) rows, masked on the explained (test) rows, and the paths."""
+    """Units tested on the background (training) rows, masked on the explained (test) rows; of a chain the paths too."""
     background = Split(evaluation.background, evaluation.background_targets)
     rows = Split(evaluation.inputs, evaluation.targets)
     seen = collect(networks, background.inputs)
@@ -71,7 +71,6 @@ def inside(subject: Subject, data: TabularDataset, networks: Ensemble, evaluatio
     units, fired = (frame[frame.layer.isin(layers)] for frame in (units, activity(seen, data.task, data.classes)))
     yield "units", units
     yield "activity", fired
-    yield "drivers", drivers(networks, seen, data.groups, data.task, data.classes)
     if data.task != "regression":
         yield "classes", class_scores(networks.outputs(rows.inputs), rows.targets, data.task, data.classes)
     for layer in layers:
@@ -79,6 +78,9 @@ def inside(subject: Subject, data: TabularDataset, networks: Ensemble, evaluatio
         yield "masking", masked(subject, networks, evaluation, layer, of_layer)
         first = of_layer[of_layer.member == 0]
         yield "samples", samples(seen.leaving[layer - 1][0], background.targets, first, data.task)
+    if networks.refusal("layers"):  # of a module one layer is known, and no weights that lead to it
+        return
+    yield "drivers", drivers(networks, seen, data.groups, data.task, data.classes)
     for output in range(min(networks.architecture.outputs, OUTPUTS)):
         both = [quantile_path(networks, background.inputs, sign, output, KEPT) for sign in ("positive", "negative")]
         yield "paths", to_frame(both, data.feature_names).assign(output=output)
@@ -91,7 +93,8 @@ def masked(subject: Subject, networks: Ensemble, evaluation: Evaluation, layer: 
     Units are zeroed; the pools are also set to their mean.
     """
     significant = torch.from_numpy(units.significant.to_numpy().reshape(len(networks), -1).copy())
-    names = [name for name in SCORERS if name in subject.asked and not traits_of(name).control]
+    missing = inapplicable(SCORERS, networks, layer)
+    names = [name for name in SCORERS if name in subject.asked and not traits_of(name).control and name not in missing]
     ranked = [by_score(Choice(name).attribute(networks, evaluation, layer)) for name in names]
     rows, pools = Split(evaluation.inputs, evaluation.targets), by_significance(significant)
     curves = [plan.curves(networks, rows, evaluation.background, evaluation.task, selections)

@@ -34,7 +34,7 @@ LEFT, RIGHT = 0.035, 0.035  # from a node's centre to where its links end, in la
 
 def paths(subject: Subject) -> list[Picture | LeftOut]:
     """The way from the inputs to each output, both signs, of the first seed."""
-    if subject.neurons is None:
+    if subject.neurons is None or subject.neurons["paths"].empty:  # of a module there are none
         return []
     pictures: list[Picture | LeftOut] = []
     info, links = subject.info, subject.neurons["paths"]

@@ -110,6 +110,8 @@ class CaptumMethod:
         return self.traits.unit[1] if self.traits.unit else None
 
     def _check_place(self, networks: Ensemble) -> None:
+        if self.traits.named:
+            raise InputError(f"{self.name}: which number layer '{self.traits.named}' has, `at_named_layers` says")
         if self.place is None:
             return
         last = networks.architecture.depth - 1

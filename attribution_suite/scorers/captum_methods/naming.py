@@ -15,8 +15,9 @@ from attribution_suite.scorers.captum_methods.call import takes_baseline, takes_
 from attribution_suite.scorers.captum_methods.catalogue import CATALOGUE, EXACT_SHAPLEY, NEEDS, TUNNEL, Entry
 from attribution_suite.scorers.captum_methods.method import CaptumMethod
 
-FORM = re.compile(r"(?:NoiseTunnel\((?P<inner>\w+)\)|(?P<name>\w+))(?:@(?P<layer>\d+)(?::(?P<unit>\d+))?)?")
-WRITTEN = "captum:NAME, captum:NoiseTunnel(NAME), @LAYER behind a layer class, @LAYER:UNIT behind a neuron class"
+FORM = re.compile(r"(?:NoiseTunnel\((?P<inner>\w+)\)|(?P<name>\w+))(?:@(?P<layer>[\w.]+)(?::(?P<unit>\d+))?)?")
+WRITTEN = ("captum:NAME, captum:NoiseTunnel(NAME), @LAYER behind a layer class, @LAYER:UNIT behind a neuron class, "
+           "LAYER a number or a name")
 # What the scorer itself gives, or has no use for. (A layer is what enters the next Linear, here as everywhere.)
 GIVEN = {"self", "forward_func", "model", "layer", "device_ids", "attribution_method", "inputs", "baselines", "target",
          "additional_forward_args", "feature_mask", "layer_mask", "layer_baselines", "neuron_selector",
@@ -28,12 +29,13 @@ GIVEN = {"self", "forward_func", "model", "layer", "device_ids", "attribution_me
 class Asked:
     """A name taken apart: `captum:NoiseTunnel(Saliency)` is the class Saliency in a `tunnel`.
 
-    `layer` and `unit`: what stands behind '@', None where nothing does.
+    `layer` and `unit`: what stands behind '@', None where nothing does. A layer's name is kept until the networks say
+    which number it is.
     """
 
     kind: str
     tunnel: bool
-    layer: int | None
+    layer: int | str | None
     unit: int | None
 
     @property
@@ -75,7 +77,7 @@ class Asked:
         """What the scorer declares of itself. A layer class scores its own layer, or that which is asked for."""
         inner, kind, at = CATALOGUE[self.kind], getattr(captum.attr, self.kind), range(maxsize)
         if self.scores_units:
-            at = range(1, maxsize) if self.layer is None else range(self.layer, self.layer + 1)
+            at = range(self.layer, self.layer + 1) if isinstance(self.layer, int) else range(1, maxsize)
         elif self.explains_unit:
             at = range(1)
         inside = self.scores_units or self.explains_unit
@@ -86,7 +88,8 @@ class Asked:
             zero_on_zero_weights=inner.zero, draws=self.entry.draws or inner.draws,
             rows="lime_rows" if inner.slow or (self.tunnel and inner.points == "baselines") else None,
             baseline="distribution" if takes_distribution(kind) else "zero" if takes_baseline(kind) else "",
-            unit=(self.layer or 1, self.unit) if self.unit is not None else None,
+            unit=(self.layer if isinstance(self.layer, int) else 1, self.unit) if self.unit is not None else None,
+            named=self.layer if isinstance(self.layer, str) else "",
             most_features=EXACT_SHAPLEY if self.kind == "ShapleyValues" else None)
 
 
@@ -100,7 +103,8 @@ def captum_scorer(name: str) -> type[CaptumMethod]:
     form = FORM.fullmatch(name)
     if form is None:
         raise InputError(f"captum:{name} is not in the form of a name: {WRITTEN}")
-    layer, unit = (None if form[part] is None else int(form[part]) for part in ("layer", "unit"))
+    place, unit = form["layer"], None if form["unit"] is None else int(form["unit"])
+    layer = int(place) if place is not None and place.isdecimal() else place
     asked = Asked(form["inner"] or form["name"], form["inner"] is not None, layer, unit)
     asked.check(name)
     kinds = [getattr(captum.attr, asked.kind)] + ([captum.attr.NoiseTunnel] if asked.tunnel else [])
@@ -110,7 +114,7 @@ def captum_scorer(name: str) -> type[CaptumMethod]:
         (option, Any, field() if default is Parameter.empty else field(default=default))
         for option, default in options.items()]
     if asked.scores_units:
-        fields.append(("layer", Any, field(default=layer or 1)))
+        fields.append(("layer", Any, field(default=layer if isinstance(layer, int) else 1)))
     return make_dataclass(
         asked.kind, fields, bases=(CaptumMethod,), frozen=True, kw_only=True,
         namespace={"name": f"captum:{name}", "traits": asked.traits(), "kind": kinds[0], "tunnel": asked.tunnel,
