@@ -64,7 +64,8 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, target: 
     `scorer`: a name of the catalogue or of Captum (`captum:KernelShap`, `captum:LayerConductance@1` or `…@encoder.2`),
     options behind it if you like (`integrated_gradients?steps=20`); or a class of Captum, or an object of one, whose
     class and settings are made anew for each network. `baseline`: what it compares a row with, as for `audit`.
-    `options` are the scorer's own, as `steps=20` of integrated_gradients. `target`, `task`: of a file or DataFrame, as for `train`.
+    `options` are the scorer's own, as `steps=20` of integrated_gradients. `target`, `task`: of a file or DataFrame, as
+    for `train`.
 
     Raises InputError for unknown names and options, and where the scorer does not apply to the networks.
     """

@@ -1,6 +1,6 @@
 """Tabular networks as their packages make them, on heart: a whole audit each, and what it says tried by hand.
 
-They run where the extra 'models' is installed: `pip install -c constraints.txt -e '.[models,test]'`.
+RealMLP's where the extra 'models' is installed: `pip install -c constraints.txt -e '.[models,test]'`.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rtdl_revisiting_models import FTTransformer
+from tabm import TabM
 from torch import Tensor, nn
 
 from attribution_suite import audit, from_arrays, remove, worst_case
@@ -51,15 +53,13 @@ class Two(nn.Module):
 
 
 def tabm() -> nn.Module:
-    package = pytest.importorskip("tabm", reason="the extra 'models' is not installed")
-    return Two(package.TabM.make(n_num_features=5, cat_cardinalities=SIZES, d_out=1, k=4, n_blocks=2, d_block=16))
+    return Two(TabM.make(n_num_features=5, cat_cardinalities=SIZES, d_out=1, k=4, n_blocks=2, d_block=16))
 
 
 def ft_transformer() -> nn.Module:
-    package = pytest.importorskip("rtdl_revisiting_models", reason="the extra 'models' is not installed")
-    return Two(package.FTTransformer(n_cont_features=5, cat_cardinalities=SIZES, d_out=1, n_blocks=1, d_block=8,
-                                     attention_n_heads=2, attention_dropout=0.1, ffn_d_hidden_multiplier=2.0,
-                                     ffn_dropout=0.1, residual_dropout=0.0))
+    return Two(FTTransformer(n_cont_features=5, cat_cardinalities=SIZES, d_out=1, n_blocks=1, d_block=8,
+                             attention_n_heads=2, attention_dropout=0.1, ffn_d_hidden_multiplier=2.0,
+                             ffn_dropout=0.1, residual_dropout=0.0))
 
 
 def trained(make: Callable[[], nn.Module]) -> nn.Module:
@@ -94,8 +94,8 @@ def test_a_whole_audit_of_a_network(make: Callable[[], nn.Module], tmp_path: Pat
     said: list[str] = []
     result = audit(TABLE, networks=model, remove=["ST_Slope", "Oldpeak"],
                    removals=["constant", "fold", "retrain"], scorers=["permutation", "saliency", "lime"],
-                   rows=40, lime_rows=2, lime_samples=50, training=Training(2, 64, 1e-2), out=tmp_path, jobs=1,
-                   say=said.append)
+                   rows=40, lime_rows=2, lime_samples=50, training=Training(2, 64, 1e-2), information="off",
+                   out=tmp_path, jobs=1, say=said.append)
     assert not result.failed, result.failed
     verdicts = result.verdicts.set_index(["removal", "removed"])
     column = TABLE.feature_names.index("ST_Slope")
