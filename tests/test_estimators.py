@@ -261,6 +261,13 @@ def refused(model: Any, task: str, message: str, **words: Any) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_booster_read_by_load_model_predicts_what_it_predicted(fitted: dict[str, Any]) -> None:
+    loaded = XGBClassifier()
+    loaded.load_model(bytearray(fitted["xgboost"].get_booster().save_raw()))
+    same, native = (as_ensemble(it, TABLES["multiclass"]).outputs(TEST) for it in (loaded, fitted["xgboost"]))
+    assert torch.equal(same, native) and native.std() > 0
+
+
 def test_what_cannot_be_taken_is_named(fitted: dict[str, Any]) -> None:
     few = LinearRegression().fit(ROWS[:, :3], SCORE)
     refused(few, "regression", "fitted on 3 columns, the table has 4 after encoding: fit it on dataset.train.inputs")
@@ -272,6 +279,8 @@ def test_what_cannot_be_taken_is_named(fitted: dict[str, Any]) -> None:
     refused(RandomForestClassifier(), "binary", "has no classes_: fit it")
     refused([fitted["forest"], torch.nn.Linear(4, 1)], "binary", "some networks are modules, some estimators")
     refused(fitted["forest"], "binary", "options 'outputs' and 'output' are for modules", outputs="probability")
+    booster = fitted["xgboost"].get_booster()
+    refused(booster, "binary", "Booster only predicts, .* load_model of an XGBClassifier or XGBRegressor")
     two = LinearRegression().fit(ROWS, np.column_stack([SCORE, SCORE]))
     refused(two, "regression", "the networks have 2")
     for method in ("shuffle_tuning", "stochastic_tuning", "fold_tuning"):

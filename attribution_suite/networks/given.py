@@ -157,6 +157,10 @@ def _difference(networks: Ensemble, inputs: Tensor) -> Ensemble:
 def listed(networks: object) -> list[object]:
     """A user's list. Raises InputError for what is none, or holds anything but networks."""
     alone = is_network(networks) or is_estimator(networks)
+    if not alone and callable(getattr(networks, "predict", None)) and not isinstance(networks, type):
+        raise InputError(f"{type(networks).__name__} only predicts, and an estimator has fit, predict and get_params, "
+                         "as scikit-learn's have, so that it can be retrained: put it into one (a Booster of XGBoost "
+                         "is read by load_model of an XGBClassifier or XGBRegressor)")
     listed = [networks] if alone else list(networks) if isinstance(networks, Sequence) else []
     if not listed or not all(is_network(network) or is_estimator(network) for network in listed):
         raise InputError(f"networks are an nn.Module, a fitted estimator, a list of these or what `train` returns, got "
