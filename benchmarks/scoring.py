@@ -3,7 +3,9 @@
 Captum, LIME and plain PyTorch are called on each network alone, with the same settings, baselines, draws and explained
 classes, and the values must be equal. The slow sides are timed on a few networks (or rows) and multiplied: the table
 says on how many. The slow side runs in one process; ours in two workers of one thread, as an audit runs it (the second
-worker scores the same fifty networks, so a ratio is what the machine does in the same time). Interleaved, medians.
+worker scores the same fifty networks, so a ratio is what the machine does in the same time). Seconds are the
+processor's, those of ours a worker's, for programs beside would take from two workers what they leave to one process.
+Interleaved, medians.
 
 `--captum`: every class of `captum:NAME` that the networks share, one network at a time, in one call, and by the fast
 path where there is one; one process of one thread for all three.
@@ -66,10 +68,10 @@ def evaluation_of(networks: Perceptrons, dataset: TabularDataset) -> Evaluation:
 def both(choice: Choice, networks: Perceptrons, evaluation: Evaluation, layer: int = 0) -> Callable[[], object]:
     """One pass in each of two worker processes, started and warm before the clock runs."""
 
-    def call() -> object:
+    def call() -> None:
         for worker in pool:
             worker.send((choice, layer))
-        return [worker.recv() for worker in pool]
+        in_workers[0] += sum(worker.recv() for worker in pool) / WORKERS
 
     pool = []
     for _ in range(WORKERS):
@@ -79,14 +81,23 @@ def both(choice: Choice, networks: Perceptrons, evaluation: Evaluation, layer: i
     return call
 
 
+in_workers = [0.0]
+
+
+def clock() -> float:
+    """Seconds of the processor that this process and, on the average, a worker have taken."""
+    return time.process_time() + in_workers[0]
+
+
 def serve(pipe: Connection, networks: Perceptrons, evaluation: Evaluation) -> None:
     """A worker: scores what it is told to, on one thread."""
     torch.set_num_threads(1)
     keep_freed_memory()
     while True:
         choice, layer = pipe.recv()
+        started = time.process_time()
         choice.attribute(networks, evaluation, layer)
-        pipe.send(None)
+        pipe.send(time.process_time() - started)
 
 
 def compare(name: str, networks: Perceptrons, evaluation: Evaluation, alone: int) -> tuple[float, float, float]:
@@ -101,7 +112,8 @@ def compare(name: str, networks: Perceptrons, evaluation: Evaluation, alone: int
         worst = max(worst, float((found[member] - expected).abs().max() / expected.abs().max()))
     times = side_by_side({
         "ours": both(choice, networks, evaluation, layer),
-        "captum": lambda: [reference.captum_alone(name, networks, evaluation, member) for member in range(alone)]})
+        "captum": lambda: [reference.captum_alone(name, networks, evaluation, member) for member in range(alone)]},
+        clock=clock)
     return times["ours"] / WORKERS, times["captum"] * MEMBERS / alone, worst
 
 
@@ -119,7 +131,8 @@ def lime(networks: Perceptrons, evaluation: Evaluation) -> tuple[float, float, f
             worst = max(worst, float(difference.max() / np.abs(expected).max()))
     times = side_by_side({
         "ours": both(choice, networks, evaluation),
-        "lime": lambda: [reference_numbers(scorer, one, [row]) for one in networks_alone for row in range(few)]})
+        "lime": lambda: [reference_numbers(scorer, one, [row]) for one in networks_alone for row in range(few)]},
+        clock=clock)
     return times["ours"] / WORKERS, times["lime"] * MEMBERS * LIME_ROWS / (alone * few), worst
 
 
@@ -139,7 +152,7 @@ def plain(name: str, networks: Perceptrons, evaluation: Evaluation, alone: int) 
         worst = max(worst, float((ours - expected).abs().max() / expected.abs().max()))
     times = side_by_side({
         "ours": both(Choice(name, {}), networks, evaluation),
-        "loop": lambda: [loop(networks, evaluation, member) for member in range(alone)]})
+        "loop": lambda: [loop(networks, evaluation, member) for member in range(alone)]}, clock=clock)
     return times["ours"] / WORKERS, times["loop"] * MEMBERS / alone, worst
 
 
