@@ -68,9 +68,11 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, target: 
 
     Raises InputError for unknown names and options, and where the scorer does not apply to the networks.
     """
+    from dataclasses import replace
+
     from attribution_suite.networks.given import as_ensemble
     from attribution_suite.options import whole_number
-    from attribution_suite.scorers.attribution import Evaluation
+    from attribution_suite.scorers.attribution import Evaluation, Explained
     from attribution_suite.scorers.choice import Choice, check_baseline, layer_of, written
 
     for option, value, least in (("rows", rows, 2), ("background", background, 10)):
@@ -85,7 +87,10 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, target: 
         raise InputError(f"explained_by has {len(original)} networks, {len(ensemble)} are attributed: give one each")
     check_baseline(baseline, [choice.name])
     evaluation = Evaluation.of(table, original, rows, background, baseline)
-    return choice.attribute_seeds(ensemble, evaluation, layer, range(len(ensemble)))
+    seeds = range(len(ensemble))
+    attribution = choice.attribute_seeds(ensemble, evaluation, layer, seeds)
+    return replace(attribution, explained=Explained.of(
+        attribution, ensemble, evaluation, table, table.test_rows[:rows], seeds))
 
 
 @in_own_words

@@ -4,9 +4,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
 
 from attribution_suite.auditing.export import CARD, card_path
@@ -17,16 +18,19 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.measures.worst_case.measure import worst_case
 from attribution_suite.networks.exported import read_network
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.presented import Presented
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(Presented):
     """What became of one feature, and the `sentence` that tells all of it.
 
     `verdict`: 'proved none' (all weights from the feature are zero), 'bounded' (no row can move by more than
     `max_effect`), 'present' (the witness moves by `effect` > `max_effect`) or 'undecided'.
     """
 
+    view: ClassVar[str] = "attribution_suite.reporting.views.measures:CHECKED"
+    feature: str
     verdict: str
     effect: float
     bound: float
@@ -38,6 +42,10 @@ class Checked:
     def passed(self) -> bool:
         """True for 'proved none' and 'bounded' alone."""
         return self.verdict in ("proved none", "bounded")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: the fields, and whether it passed."""
+        return pd.DataFrame([vars(self) | {"passed": self.passed}])
 
 
 def check_network(model: Path, data: str | Path, feature: str, max_effect: float, rows: int,
@@ -77,7 +85,7 @@ def check_network(model: Path, data: str | Path, feature: str, max_effect: float
                    f"{told.value}; {looked}",
         "undecided": f"none of {looked} was found to move f by more than {effect:.4g}, but no bound below "
                      f"{max_effect:g} was reached"}[verdict]
-    return Checked(verdict, effect, bound, max_effect, worst.rows, f"{feature}: {verdict}: {sentence}")
+    return Checked(feature, verdict, effect, bound, max_effect, worst.rows, f"{feature}: {verdict}: {sentence}")
 
 
 def _as_prepared(data: str | Path, about: dict[str, Any]) -> dict[str, Any]:

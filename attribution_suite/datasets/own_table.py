@@ -83,6 +83,7 @@ def load_own(request: DatasetRequest, given: pd.DataFrame | None = None) -> Tabu
         classes=classes,
         preset=preset,
         notes=(sentence, *rows.notes, *_told_of_gaps(columns.inputs, dropped, target), *columns.notes),
+        row_numbers=np.flatnonzero(present) if dropped else None,
     )
 
 

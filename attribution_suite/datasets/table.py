@@ -77,7 +77,8 @@ class TabularDataset:
     `preset`: the network that belongs to the table, and its training; `GENERIC` for a table of one's own. `split`:
     which of the repeated splits of the same rows this is. `levels`: the categories of columns of text, where known.
     `index_columns`: the features of one column, not scaled, that holds a category's number.
-    `aliases`: other names of features, as their sources have them.
+    `aliases`: other names of features, as their sources have them. `row_numbers` `[rows]`: each row's number in the
+    file or DataFrame, 0 the first below the header, where rows without a target were dropped; None where none were.
     """
 
     name: str
@@ -102,6 +103,7 @@ class TabularDataset:
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     index_columns: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    row_numbers: np.ndarray | None = None
 
     @property
     def features(self) -> int:
@@ -150,6 +152,25 @@ class TabularDataset:
     def test(self) -> Split:
         """The rows that losses and attributions are reported on, scaled."""
         return self.rows(self.test_rows)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Each row's number in the file or DataFrame that it came from, 0 the first below the header, `[rows]`."""
+        return np.arange(len(self.inputs)) if self.row_numbers is None else self.row_numbers
+
+    def place(self, number: int) -> int:
+        """The place in `inputs` of the row with this number. Raises InputError for one that it does not have."""
+        known = np.flatnonzero(self.numbers == number)
+        if len(known):
+            return int(known[0])
+        last = int(self.numbers[-1])
+        reason = "that row has no target and was dropped" if 0 <= number <= last else "there is no such row"
+        raise InputError(f"row {number} of {self.name}: {reason}; its rows are 0, the first below the header, to {last}")
+
+    def part(self, place: int) -> str:
+        """What the row at this place is for: 'training', 'validation', 'test', several of these, or 'no' row."""
+        parts = {"training": self.train_rows, "validation": self.validation_rows, "test": self.test_rows}
+        return " and ".join(name for name, rows in parts.items() if place in rows) or "no"
 
     def columns(self, feature: str) -> tuple[int, ...]:
         """The encoded columns of an original column. Raises InputError for an unknown name or the target."""
