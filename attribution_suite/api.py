@@ -325,7 +325,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         failed = run_audit(prepared, context, folder)
         judged = write_verdicts(folder)
         draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers), judged)
-    return Audit(folder, failed)
+    return Audit(folder, failed, first_splits(prepared.datasets))
 
 
 @in_own_words

@@ -32,7 +32,7 @@ def worst_headline(result: WorstCase) -> str:
              if np.isinf(bound) else f"no row can move by more than {rounded(bound)}")
     return (f"{features} alone moves the output by up to {rounded(float(most.effect))}: row {most.row} of {most.rows}, "
             f"{most.native} → {most.value} takes it from {rounded(float(most.before))} to {rounded(float(most.after))} "
-            f"(network {most.member} of {len(frame)}; {limit}).")
+            f"(network {most.member} of {len(frame)}, counted from 0; {limit}).")
 
 
 def worst_table(result: WorstCase) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter, signature
 from typing import Any
@@ -17,6 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from attribution_suite.conclusions.numbers import rounded
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.reporting.figures.style import DPI, styled
+from attribution_suite.reporting.figures.style import WIDTH as PAGE
 
 WIDTH, LINE, FRAME, LEAST = 7.4, 0.3, 1.3, 2.6  # of a figure, in inches; a line is one bar or row of it
 MOST_ROWS = 12  # of a table in a notebook; `to_frame` has them all
@@ -38,13 +39,14 @@ class Drawing(Figure):
 class View:
     """`headline` says a result in a sentence, `table` is what stands below it; `kinds`: its plots, the default first.
 
-    `facts`: further sentences.
+    `facts`: further sentences; `wide`: the kinds that need the width of a page.
     """
 
     headline: Callable[[Any], str]
     table: Callable[[Any], pd.DataFrame]
     kinds: Mapping[str, Draw]
-    facts: Callable[[Any], Sequence[str]] = field(default=lambda result: ())
+    facts: Callable[[Any], Sequence[str]] = lambda result: ()
+    wide: Sequence[str] = ()
 
     def html(self, result: Any) -> str:
         """The result as a piece of a page; every name in it is escaped."""
@@ -68,18 +70,18 @@ class View:
                 raise unknown_name(f"option of the plot '{name}'", option, known or ["none"])
         if ax is not None and not isinstance(ax, Axes):
             raise InputError(f"option 'ax' is an Axes of matplotlib, got {type(ax).__name__}")
-        return drawn(draw, result, ax, options)
+        return drawn(draw, result, ax, options, PAGE if name in self.wide else WIDTH)
 
 
 @styled
-def drawn(draw: Draw, result: Any, ax: Axes | None, options: Mapping[str, Any]) -> Figure:
+def drawn(draw: Draw, result: Any, ax: Axes | None, options: Mapping[str, Any], width: float) -> Figure:
     """Draws under the report's style alone. A figure of its own is as tall as what is drawn."""
     if ax is not None:
         draw(ax, result, **options)
         root: Figure = ax.get_figure(root=True)  # type: ignore[assignment] - an axes has a figure
         return root
     layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
-    figure = Drawing(figsize=(WIDTH, LEAST), dpi=DPI, layout=layout)
+    figure = Drawing(figsize=(width, LEAST), dpi=DPI, layout=layout)
     figure.set_figheight(max(LEAST, FRAME + LINE * draw(figure.subplots(), result, **options)))
     return figure
 
