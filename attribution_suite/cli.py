@@ -82,6 +82,8 @@ def parser() -> argparse.ArgumentParser:
     look = commands.add_parser("neurons", help="look inside: units, masking, paths, how weights grew; nothing removed")
     _data(look)
     look.add_argument("--layer", default="all", metavar="L|all", dest="inside", help="a hidden layer (default: all)")
+    look.add_argument("--row", type=int, metavar="N",
+                      help="also explain row N of the one data set, 0 the first below the header: OUT/rows/NAME-N.html")
     _running(look)
     look.set_defaults(call=_neurons)
     told = commands.add_parser("describe", help="what will be done to each column of a file")
@@ -213,7 +215,14 @@ def _run(arguments: argparse.Namespace) -> int:
 def _neurons(arguments: argparse.Namespace) -> int:
     from attribution_suite.api import neurons
 
-    return _told(neurons(**_words(arguments)), removed=False)
+    if arguments.row is not None and len(arguments.datasets) != 1:
+        raise InputError("option 'row' is of one data set: name it")
+    result = neurons(**_words(arguments))
+    if arguments.row is not None:
+        from attribution_suite.reporting.views.row_page import write_row
+
+        print(f"row {arguments.row}: {write_row(result.explain(arguments.row), result.path)}")
+    return _told(result, removed=False)
 
 
 def _words(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def matrix(axes: Axes, result: Audit, *, feature: str | None = None, dataset: st
     for (line, place), value in np.ndenumerate(shown.to_numpy(dtype=float)):
         ink = PALETTE["muted"] if np.isnan(value) else ink_on(SHIFT_COLOURS(NORM(value)))
         axes.text(place, line, "?" if missing[line, place] else shift_text(value), ha="center", va="center",
-                  fontsize=7.5, color=ink)
+                  fontsize=8 if len(shown.columns) < 20 else 6.5, color=ink)
     axes.set_yticks(np.arange(len(shown)), [label(name, 28) for name in shown.index])
     axes.xaxis.tick_top()
     axes.set_xticks(np.arange(len(shown.columns)), [label(name, 26) for name in shown.columns], rotation=38, ha="left",
@@ -126,4 +126,4 @@ def removed(subject: Subject, feature: str | None) -> str:
     return feature or known[0]
 
 
-AUDIT = View(headline, table, {"matrix": matrix, "worst_case": worst_case, "shares": shares}, facts)
+AUDIT = View(headline, table, {"matrix": matrix, "worst_case": worst_case, "shares": shares}, facts, wide=("matrix",))

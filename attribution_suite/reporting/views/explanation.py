@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
 
 from attribution_suite.auditing.explain import AFTER, BEFORE, Explanation
 from attribution_suite.conclusions.numbers import listed, percent, rounded
@@ -144,18 +145,19 @@ def _pairs(axes: Axes, result: Explanation, grouped: "pd.core.groupby.SeriesGrou
     attribution.ticks(axes, names)
     axes.set_title(f"Row {result.row} of {result.dataset} ({result.part}), {networks_words(len(result.seeds))}")
     if len(networks) > 1:
-        axes.legend(loc="best")
+        below = ScaledTranslation(0, -0.55, axes.get_figure(root=True).dpi_scale_trans)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=axes.transAxes + below, ncols=2)
 
 
 def waterfall(axes: Axes, result: Explanation, *, scorer: str | None = None, network: str = BEFORE,
               seed: int | None = None) -> int:
     """From f(baseline) to f(x) by one complete scorer, in the `network` before or after; of one `seed`, or the mean."""
-    said = _network(result, network)
-    complete = [name for name, part in said.items() if part.explained and part.explained.at_baseline is not None]
-    if not complete and scorer is None:
-        raise InputError("no scorer of this run shares out f(x) - f(baseline): plot 'bars'")
-    part = said[_scorer(result, complete[0] if scorer is None else scorer)]
-    return attribution.waterfall(axes, part, row=0, network=None if seed is None else _member(result, seed))
+    part = _network(result, network)[_scorer(result, scorer)]
+    tall = attribution.waterfall(axes, part, row=0, network=None if seed is None else _member(result, seed))
+    when = "before any removal" if network == BEFORE else _removed(result)
+    which = networks_words(len(result.seeds)) if seed is None else f"network {seed}"
+    axes.set_title(f"Row {result.row} of {result.dataset} ({result.part}), {which}, {when}")
+    return tall
 
 
 def path(axes: Axes, result: Explanation, *, network: str = BEFORE, seed: int | None = None) -> int:
@@ -181,13 +183,18 @@ def _member(result: Explanation, seed: int) -> int:
 
 
 def _scorer(result: Explanation, scorer: str | None) -> str:
+    """The one that is named, or the first that shares out f(x) − f(baseline), or the first."""
     known = list(result.attributions[BEFORE])
     if not known:
         raise InputError("no scorer of this run has a value of a row")
     if scorer is not None and scorer not in known:
         why = f": {result.left_out[scorer]}" if scorer in result.left_out else ""
         raise InputError(f"{unknown_name('scorer of this row', scorer, known)}{why}")
-    return scorer or known[0]
+    if scorer is not None:
+        return scorer
+    explained = {name: part.explained for name, part in result.attributions[BEFORE].items()}
+    complete = [name for name, row in explained.items() if row is not None and row.at_baseline is not None]
+    return (complete or known)[0]
 
 
 EXPLANATION = View(headline, table, {"bars": bars, "scorers": scorers, "waterfall": waterfall, "path": path}, facts,

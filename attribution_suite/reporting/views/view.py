@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -48,14 +49,14 @@ class View:
     facts: Callable[[Any], Sequence[str]] = lambda result: ()
     wide: Sequence[str] = ()
 
-    def html(self, result: Any) -> str:
+    def html(self, result: Any) -> Markup:
         """The result as a piece of a page; every name in it is escaped."""
         table = self.table(result)
-        return environment().get_template("result.html").render(
+        return Markup(environment().get_template("result.html").render(
             headline=self.headline(result), facts=self.facts(result), columns=list(map(str, table.columns)),
             rows=[[(isinstance(value, str), cell(value)) for value in row]
                   for row in table.head(MOST_ROWS).itertuples(index=False)],
-            left=max(0, len(table) - MOST_ROWS), kinds=list(self.kinds))
+            left=max(0, len(table) - MOST_ROWS), kinds=list(self.kinds)))
 
     def plot(self, result: Any, kind: str | None, ax: Axes | None, options: Mapping[str, Any]) -> Figure:
         """The result drawn as one of its kinds, into `ax` or a figure of its own."""
