@@ -113,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     checked.add_argument("--target", metavar="COL", help="the column that is predicted (default: the card's)")
     checked.add_argument("--task", choices=["regression", "binary", "multiclass"], help="default: the card's")
     checked.add_argument("--data-dir", metavar="DIR", help="where the real files are (or $ATTRIBUTION_SUITE_DATA)")
+    _own(checked)
     checked.set_defaults(call=_check)
     names = commands.add_parser("list", help="what there is")
     names.add_argument("family", choices=["datasets", "scorers", "removals", "measures"])
@@ -276,8 +277,9 @@ def _export(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from attribution_suite.api import check
 
+    own = {name: value for name in OWN if (value := getattr(arguments, name)) not in (None, ())}
     result = check(arguments.model, arguments.data, arguments.remove, arguments.max_effect, rows=arguments.rows,
-                   target=arguments.target, task=arguments.task, data_dir=arguments.data_dir)
+                   target=arguments.target, task=arguments.task, data_dir=arguments.data_dir, **own)
     print(result.sentence)
     return 0 if result.passed else 1
 

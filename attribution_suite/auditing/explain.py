@@ -40,9 +40,9 @@ class Explanation(Presented):
     and why they have no value of a row. `predictions`: a row a network: network ('before', 'after'), seed, `output`
     (what is explained: the output, the logit, the logit of the class that the original predicts), `predicted`,
     `probability` of that class (NaN, '' for a regression). `worst_case`: network, seed and the columns of
-    `WorstCase.to_frame`: the most that moving `feature` alone moves the output on this row. `paths`: network, seed, sign
-    and the links of `units.paths.row_path` to the output of class `path_output`: each unit goes from 0 to its value on
-    this row.
+    `WorstCase.to_frame`: the most that moving `feature` alone moves the output on this row. `paths`: network, seed,
+    sign and the links of `units.paths.row_path` to the output `output_name`: each unit goes from 0 to its value on this
+    row. `widths`: of the networks' layers.
     """
 
     view: ClassVar[str] = "attribution_suite.reporting.views.explanation:EXPLANATION"

@@ -22,7 +22,7 @@ from attribution_suite.tables.verdicts import rank_name
 CARD = "attribution_suite.card.1"
 
 
-# Not group_rare: what is rare in new rows need not have been rare; a category that was is one never seen.
+# Not group_rare: the card's columns say which categories were not rare, and all others are, whatever their rows.
 PREPARATION = ("na", "drop", "id", "group_by", "categorical", "ordinal", "dates")
 
 

@@ -164,8 +164,8 @@ class TabularDataset:
         if len(known):
             return int(known[0])
         last = int(self.numbers[-1])
-        reason = "that row has no target and was dropped" if 0 <= number <= last else "there is no such row"
-        raise InputError(f"row {number} of {self.name}: {reason}; its rows are 0, the first below the header, to {last}")
+        reason = "it has no target and was dropped" if 0 <= number <= last else "there is no such row"
+        raise InputError(f"row {number} of {self.name}: {reason}; rows are 0, the first below the header, to {last}")
 
     def part(self, place: int) -> str:
         """What the row at this place is for: 'training', 'validation', 'test', several of these, or 'no' row."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from attribution_suite.auditing.subject import fingerprint
 from attribution_suite.datasets.load import as_frame, load_request
-from attribution_suite.datasets.request import DatasetRequest
+from attribution_suite.datasets.request import DatasetRequest, Frames
 from attribution_suite.datasets.sources import StandInWarning
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
@@ -57,12 +57,12 @@ def datasets_of(run_dir: Path) -> dict[str, TabularDataset]:
 
 def given_again(record: Mapping[str, Any], name: str, data: Any) -> TabularDataset:
     """The table `name` of a run from the object that it was given as. Raises InputError for what is no such object."""
-    table = data if isinstance(data, TabularDataset) else as_frame(data)
-    if table is None:
+    frame = as_frame(data)
+    if frame is None and not isinstance(data, TabularDataset):
         raise InputError(f"option 'data' is the DataFrame or table that the run had, got a {type(data).__name__}")
     requests = [DatasetRequest(**request) for request in record["spec"]["requests"]]
     asked = next(request for request in requests if name in (request.name, Path(request.name).name.split(".")[0]))
-    return load_request(asked, table)
+    return load_request(asked, data if frame is None else Frames(frame))
 
 
 def _no_record(run_dir: Path) -> InputError:

@@ -37,7 +37,7 @@ def baseline_row(dataset: TabularDataset, kind: str | None) -> Tensor:
         try:
             place = dataset.place(int(kind.removeprefix("row:")))
         except InputError as error:
-            raise InputError(f"option 'baseline' {kind}: {error}") from error
+            raise InputError(f"option 'baseline': {error}") from error
         return dataset.rows(np.array([place])).inputs[0]
     row = torch.zeros(dataset.features)
     if kind == "mean":

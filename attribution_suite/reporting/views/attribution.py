@@ -104,7 +104,7 @@ def beeswarm(axes: Axes, result: Attribution, *, network: int | None = None) -> 
     axes.axvline(0, color=PALETTE["muted"], linewidth=0.8)
     axes.scatter(np.concatenate(x), np.concatenate(y), s=11, c=colours, linewidths=0, alpha=0.85)
     ticks(axes, [result.features[k] for k in order])
-    bar = axes.get_figure().colorbar(ScalarMappable(Normalize(0, 1), VALUE_COLOURS), ax=axes, aspect=40, pad=0.02)
+    bar = axes.figure.colorbar(ScalarMappable(Normalize(0, 1), VALUE_COLOURS), ax=axes, aspect=40, pad=0.02)
     bar.set_ticks([0, 1], labels=["low", "high"])
     bar.set_label("the feature's value (grey: several columns)")
     bar.outline.set_visible(False)
@@ -116,11 +116,12 @@ def beeswarm(axes: Axes, result: Attribution, *, network: int | None = None) -> 
 
 def swarm(values: np.ndarray, bins: int = 70) -> np.ndarray:
     """How far each mark moves aside, in [−0.42, 0.42], so that those of one place stand beside each other."""
-    span = np.ptp(values)
-    places = np.zeros(len(values), int) if not span else ((values - values.min()) / span * (bins - 1)).round().astype(int)
+    span = np.ptp(values) or 1.0
+    places = ((values - values.min()) / span * (bins - 1)).round().astype(int)
     within = pd.Series(places).groupby(places).cumcount().to_numpy()
     aside = np.where(within % 2, 1, -1) * ((within + 1) // 2)  # 0, 1, −1, 2, −2 …
-    return 0.42 * aside / max(4, np.abs(aside).max())
+    offsets: np.ndarray = 0.42 * aside / max(4, int(np.abs(aside).max()))
+    return offsets
 
 
 def ranks(result: Attribution, feature: int) -> np.ndarray:

@@ -46,12 +46,13 @@ def table(result: Audit) -> pd.DataFrame:
         rows = result.table("attributions")
         rows = rows[rows.scorer != CONTROL]
         mean = rows.groupby(["dataset", "feature"], sort=False).share.mean().reset_index(name="mean share")
-        return mean.sort_values(["dataset", "mean share"], ascending=[True, False], kind="stable")
+        ranked: pd.DataFrame = mean.sort_values(["dataset", "mean share"], ascending=[True, False], kind="stable")
+        return ranked
     columns = ["dataset", "removed", "removal", "direct", "worst_case", "worst_case_bound", "delta"]
     costs = result.summary[["dataset", "layer", "removed", "removal", "performance_before", "performance", "cost_net"]]
     both = judged.merge(costs, on=["dataset", "layer", "removed", "removal"], how="left")
-    return both[[*columns, "performance_before", "performance", "cost_net"]].drop(
-        columns="dataset" if judged.dataset.nunique() == 1 else [])
+    shown: pd.DataFrame = both[[*columns, "performance_before", "performance", "cost_net"]]
+    return shown.drop(columns="dataset") if judged.dataset.nunique() == 1 else shown
 
 
 def matrix(axes: Axes, result: Audit, *, feature: str | None = None, dataset: str | None = None) -> int:

@@ -1,6 +1,7 @@
 """One row of a run in a notebook: before and after a removal, all scorers, the way from its values to the output."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,15 @@ from attribution_suite.reporting.figures.paths import draw_path, legend
 from attribution_suite.reporting.figures.style import GREY, PALETTE
 from attribution_suite.reporting.views import attribution
 from attribution_suite.reporting.views.view import View
+from attribution_suite.scorers.attribution import Attribution
 
 LOOK = {BEFORE: GREY, AFTER: PALETTE["accent"]}
 
 
 def headline(result: Explanation) -> str:
     """What the row is, and what the networks say of it, before and after."""
-    is_what = f"Row {result.row} of {result.dataset}, a {result.part} row, is {result.target}"
+    part = f"a {result.part} row" if result.part != "no" else "in no part of the split"
+    is_what = f"Row {result.row} of {result.dataset}, {part}, is {result.target}"
     parts = []
     for network, rows in result.predictions.groupby("network", sort=False):
         if (rows.predicted == "").all():
@@ -54,16 +57,19 @@ def facts(result: Explanation) -> list[str]:
         if means:
             sentences.append(f"Of the influence on this row {result.feature} has, by {share.scorer.nunique()} scorers, "
                              f"{', '.join(means)}.")
-        most = result.worst_case.groupby("network", sort=False)[["effect", "bound"]].max()
         sentences.append(f"Moving {result.feature} alone moves this row's output by up to " + ", ".join(
-            f"{rounded(row.effect)}" + ("" if row.bound <= row.effect else " (a search, no bound)" if np.isinf(row.bound)
-                                        else f" (at most {rounded(row.bound)})") + f" {network}"
-            for network, row in zip(most.index, most.itertuples(), strict=True)) + ".")
+            f"{_most(float(rows.effect.max()), float(rows.bound.max()))} {network}"
+            for network, rows in result.worst_case.groupby("network", sort=False)) + ".")
     if result.left_out:
         sentences.append("Without a value of a row: " + "; ".join(
             f"{', '.join(name for name in result.left_out if result.left_out[name] == reason)} ({reason})"
             for reason in dict.fromkeys(result.left_out.values())) + ".")
     return sentences
+
+
+def _most(effect: float, bound: float) -> str:
+    limit = "" if bound <= effect else " (a search, no bound)" if np.isinf(bound) else f" (at most {rounded(bound)})"
+    return rounded(effect) + limit
 
 
 def table(result: Explanation) -> pd.DataFrame:
@@ -130,8 +136,7 @@ def scorers(axes: Axes, result: Explanation, *, feature: str | None = None) -> i
     return round(1.4 * len(order))
 
 
-def _pairs(axes: Axes, result: Explanation, grouped: "pd.core.groupby.SeriesGroupBy[float, tuple[str, str]]",
-           names: Sequence[str]) -> None:
+def _pairs(axes: Axes, result: Explanation, grouped: Any, names: Sequence[str]) -> None:
     """Bars of before and after, one pair a name."""
     networks = list(result.attributions)
     thick = 0.8 / len(networks)
@@ -145,7 +150,7 @@ def _pairs(axes: Axes, result: Explanation, grouped: "pd.core.groupby.SeriesGrou
     attribution.ticks(axes, names)
     axes.set_title(f"Row {result.row} of {result.dataset} ({result.part}), {networks_words(len(result.seeds))}")
     if len(networks) > 1:
-        below = ScaledTranslation(0, -0.55, axes.get_figure(root=True).dpi_scale_trans)
+        below = ScaledTranslation(0, -0.55, axes.figure.get_figure(root=True).dpi_scale_trans)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=axes.transAxes + below, ncols=2)
 
 
@@ -172,7 +177,7 @@ def path(axes: Axes, result: Explanation, *, network: str = BEFORE, seed: int | 
     return tall
 
 
-def _network(result: Explanation, network: str) -> dict[str, attribution.Attribution]:
+def _network(result: Explanation, network: str) -> dict[str, Attribution]:
     return dict(result.attributions[word("network", network, list(result.attributions))])
 
 

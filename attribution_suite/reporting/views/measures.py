@@ -26,7 +26,7 @@ def worst_headline(result: WorstCase) -> str:
     if (frame.method == "algebra").all():
         return (f"All weights from {features} are zero: {'it' if ',' not in features else 'they'} cannot move the "
                 f"output, whatever the value ({networks_words(len(frame))}).")
-    most = frame.loc[frame.effect.idxmax()]
+    most: Any = frame.iloc[int(frame.effect.argmax())]
     bound = float(frame.bound.max())
     limit = ("no row can move by more" if bound <= float(most.effect) else "a search, which bounds nothing"
              if np.isinf(bound) else f"no row can move by more than {rounded(bound)}")
@@ -58,7 +58,7 @@ def information_headline(result: Information) -> str:
     asked = result.table[result.table.state != ""]
     output = asked[asked["where"] == "output"]
     found = output[output.state == "found"].member.nunique()
-    words = f"{found} of {networks_words(len(result))} tell" if found != 1 else f"1 of {networks_words(len(result))} tells"
+    words = f"{found} of {networks_words(len(result))} {'tells' if found == 1 else 'tell'}"
     proxies = list(dict.fromkeys(result.proxies.sort_values("part", ascending=False).proxy)) if len(
         result.proxies) else []
     return (f"By {'its' if len(result) == 1 else 'their'} output {words} something of the feature" + (
@@ -87,8 +87,8 @@ def information_bars(axes: Axes, result: Information, *, metric: str | None = No
     axes.barh(places, table.value, 0.72, color=[LOOK.get(state.partition(" (")[0], GREY) for state in table.state])
     axes.hlines(places, table.low, table.high, color=PALETTE["ink"], linewidth=1.1)
     axes.plot(table.control, places, "|", color=PALETTE["warn"], markersize=16, markeredgewidth=2)
-    ticks(axes, [f"{row.where}, {row.measure}" + (f" | {row.given}" if row.given else "") for row in
-                 table.itertuples()])
+    ticks(axes, [f"{where}, {measure}" + (f" | {given}" if given else "") for where, measure, given in
+                 table[["where", "measure", "given"]].astype(str).to_numpy()])
     axes.set_xlabel(f"{chosen} of the feature (line: limits over rows; mark: shuffled copies)")
     return len(table)
 

@@ -46,8 +46,8 @@ def trained_headline(result: Trained) -> str:
     """How long, and to which validation loss."""
     best = trained_table(result)["validation loss"]
     low, high = rounded(float(best.min())), rounded(float(best.max()))
-    return (f"{ensemble_headline(result.networks)[:-1]}; trained in {rounded(result.seconds, 2)} s to a validation loss "
-            f"of {low if low == high else f'{low} to {high}'}.")
+    return (f"{ensemble_headline(result.networks)[:-1]}; trained in {rounded(result.seconds, 2)} s to a validation "
+            f"loss of {low if low == high else f'{low} to {high}'}.")
 
 
 def trained_table(result: Trained) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def write_row(explanation: Explanation, run: Path) -> Path:
             pictures.append((kind, f"left out: {error}"))
     page = environment().get_template("row.html").render(
         title=f"Row {explanation.row} of {explanation.dataset}", pictures=pictures,
-        result=EXPLANATION.html(explanation))
+        result=EXPLANATION.html(explanation, kinds=False))
     folder = run / "rows"
     folder.mkdir(exist_ok=True)
     path = folder / f"{slug_of(explanation.dataset)}-{explanation.row}.html"

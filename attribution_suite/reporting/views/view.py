@@ -49,14 +49,14 @@ class View:
     facts: Callable[[Any], Sequence[str]] = lambda result: ()
     wide: Sequence[str] = ()
 
-    def html(self, result: Any) -> Markup:
-        """The result as a piece of a page; every name in it is escaped."""
+    def html(self, result: Any, kinds: bool = True) -> Markup:
+        """The result as a piece of a page; every name is escaped. `kinds`: whether it says what can be plotted."""
         table = self.table(result)
         return Markup(environment().get_template("result.html").render(
             headline=self.headline(result), facts=self.facts(result), columns=list(map(str, table.columns)),
             rows=[[(isinstance(value, str), cell(value)) for value in row]
                   for row in table.head(MOST_ROWS).itertuples(index=False)],
-            left=max(0, len(table) - MOST_ROWS), kinds=list(self.kinds)))
+            left=max(0, len(table) - MOST_ROWS), kinds=list(self.kinds) if kinds else []))
 
     def plot(self, result: Any, kind: str | None, ax: Axes | None, options: Mapping[str, Any]) -> Figure:
         """The result drawn as one of its kinds, into `ax` or a figure of its own."""
@@ -79,8 +79,7 @@ def drawn(draw: Draw, result: Any, ax: Axes | None, options: Mapping[str, Any], 
     """Draws under the report's style alone. A figure of its own is as tall as what is drawn."""
     if ax is not None:
         draw(ax, result, **options)
-        root: Figure = ax.get_figure(root=True)  # type: ignore[assignment] - an axes has a figure
-        return root
+        return ax.figure.get_figure(root=True)
     layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
     figure = Drawing(figsize=(width, LEAST), dpi=DPI, layout=layout)
     figure.set_figheight(max(LEAST, FRAME + LINE * draw(figure.subplots(), result, **options)))
@@ -100,5 +99,5 @@ def cell(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
-        return "no bound" if np.isposinf(value) else rounded(float(value), 4)
+        return "no bound" if np.isposinf(value) else rounded(float(value) + 0.0, 4)
     return "–" if value is None or value is pd.NA else str(value)
