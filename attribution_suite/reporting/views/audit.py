@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from attribution_suite.conclusions import words
 from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED
-from attribution_suite.conclusions.numbers import UNMEASURED
+from attribution_suite.conclusions.numbers import UNMEASURED, score, signed_percent
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.reporting.figures.matrix import EFFECT, NORM, shift_matrix, shift_text
 from attribution_suite.reporting.figures.style import GREY, PALETTE, SHIFT_COLOURS, ink_on, label
@@ -48,11 +48,16 @@ def table(result: Audit) -> pd.DataFrame:
         mean = rows.groupby(["dataset", "feature"], sort=False).share.mean().reset_index(name="mean share")
         ranked: pd.DataFrame = mean.sort_values(["dataset", "mean share"], ascending=[True, False], kind="stable")
         return ranked
-    columns = ["dataset", "removed", "removal", "direct", "worst_case", "worst_case_bound", "delta"]
     costs = result.summary[["dataset", "layer", "removed", "removal", "performance_before", "performance", "cost_net"]]
     both = judged.merge(costs, on=["dataset", "layer", "removed", "removal"], how="left")
-    shown: pd.DataFrame = both[[*columns, "performance_before", "performance", "cost_net"]]
-    return shown.drop(columns="dataset") if judged.dataset.nunique() == 1 else shown
+    shown = pd.DataFrame({
+        "data set": both.dataset, "removed": both.removed, "method": both.removal, "direct influence": both.direct,
+        "worst case": both.worst_case, "bound": both.worst_case_bound, "δ": both.delta,
+        "R² or AUC": [f"{score(before)} → {score(after)}" if removal != ORIGINAL else "" for removal, before, after in
+                      zip(both.removal, both.performance_before, both.performance, strict=True)],
+        "net cost": [signed_percent(cost) if removal != ORIGINAL else "" for removal, cost in
+                     zip(both.removal, both.cost_net, strict=True)]})
+    return shown.drop(columns="data set") if judged.dataset.nunique() == 1 else shown
 
 
 def matrix(axes: Axes, result: Audit, *, feature: str | None = None, dataset: str | None = None) -> int:

@@ -17,11 +17,12 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from attribution_suite.conclusions.numbers import rounded
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.reporting.figures.style import DPI, styled
+from attribution_suite.reporting.figures.style import DPI, label, styled
 from attribution_suite.reporting.figures.style import WIDTH as PAGE
 
 WIDTH, LINE, FRAME, LEAST = 7.4, 0.3, 1.3, 2.6  # of a figure, in inches; a line is one bar or row of it
 MOST_ROWS = 12  # of a table in a notebook; `to_frame` has them all
+LONGEST = 44  # letters of a cell; the whole of a longer one is its tooltip
 
 # Draws a result into axes; returns how many lines tall it is.
 Draw = Callable[..., int]
@@ -54,7 +55,7 @@ class View:
         table = self.table(result)
         return Markup(environment().get_template("result.html").render(
             headline=self.headline(result), facts=self.facts(result), columns=list(map(str, table.columns)),
-            rows=[[(isinstance(value, str), cell(value)) for value in row]
+            rows=[[(isinstance(value, str), label(cell(value), LONGEST), cell(value)) for value in row]
                   for row in table.head(MOST_ROWS).itertuples(index=False)],
             left=max(0, len(table) - MOST_ROWS), kinds=list(self.kinds) if kinds else []))
 
@@ -95,9 +96,9 @@ def environment() -> jinja2.Environment:
 
 
 def cell(value: Any) -> str:
-    """A value of a table as text: numbers with four digits, '–' where there is none."""
+    """A value of a table as text: numbers with three digits, '–' where there is none."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
-        return "no bound" if np.isposinf(value) else rounded(float(value) + 0.0, 4)
+        return "no bound" if np.isposinf(value) else rounded(float(value) + 0.0)
     return "–" if value is None or value is pd.NA else str(value)
