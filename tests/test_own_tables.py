@@ -112,7 +112,8 @@ def test_steps_take_what_an_audit_is_told_of_a_table() -> None:
                         attribute(networks, prepared, "saliency")),):
         torch.testing.assert_close(one.shares, other.shares, rtol=0, atol=0)
     assert worst_case(networks, frame, "age", prepare=told, rows=3).names == prepared.feature_names
-    for words, message in (({"prepare": {"dorp": 1}}, "unknown option 'dorp'"), ({"prepare": ["drop"]}, "a dictionary")):
+    for words, message in (({"prepare": {"dorp": 1}}, "unknown option 'dorp'"),
+                           ({"prepare": ["drop"]}, "a dictionary")):
         with pytest.raises(InputError, match=message):
             train(frame, target="y", **words)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="is a table already: option 'drop'"):

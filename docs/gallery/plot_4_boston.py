@@ -2,9 +2,10 @@
 Captum's Boston tutorial, retold
 ================================
 
-Captum's tutorial 'Interpreting a regression model' trains a network on the Boston house prices and asks four attribution
-methods what it uses. Here are its network and preparation (``preset="published"``: 13-100-50-10-1, raw inputs, RMSprop),
-for 60 of its 200 epochs, and its bars, with what it leaves open: which of these inputs the output needs at all.
+Captum's tutorial 'Interpreting a regression model' trains a network on the Boston house prices and asks four
+attribution methods what it uses. Here are its network and preparation (``preset="published"``: 13-100-50-10-1, raw
+inputs, RMSprop), for 60 of its 200 epochs, and its bars, with what it leaves open: which of these inputs the output
+needs at all.
 """
 
 from dataclasses import replace

@@ -2,8 +2,8 @@
 The Iris notebook, retold
 =========================
 
-A small network (4-12-3 ReLU, Adam 0.15, 125 epochs: ``preset="published"``) tells three irises apart. The notebook looked
-at which hidden units fire for which class, at the classes' F1, and at gradient × weight per layer.
+A small network (4-12-3 ReLU, Adam 0.15, 125 epochs: ``preset="published"``) tells three irises apart. The notebook
+looked at which hidden units fire for which class, at the classes' F1, and at gradient × weight per layer.
 """
 
 import matplotlib.pyplot as plt

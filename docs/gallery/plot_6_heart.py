@@ -4,8 +4,8 @@ The heart notebook, retold
 
 Its question: are there hidden units that a diagnosis hangs on? A unit is called significant if its pre-activation
 differs between the healthy and the ill (Shapiro's test decides between Welch's t and Mann-Whitney's U). If that means
-anything, silencing significant units must cost more accuracy than silencing others. The network here is the library's own
-(32 and 16 units; the notebook's 512 and 1,024 are ``preset="published"``), five of it, because one proves nothing.
+anything, silencing significant units must cost more accuracy than silencing others. The network here is the library's
+own (32 and 16 units; the notebook's 512 and 1,024 are ``preset="published"``), five of it, because one proves nothing.
 """
 
 import matplotlib.pyplot as plt
@@ -44,7 +44,7 @@ axes.set_ylabel("test accuracy, mean of five networks")
 axes.legend(frameon=False)
 
 # %%
-# Read the area under each curve, and the table above: 31 or 32 of 32 units are significant here, so 'the others' are one
+# Read the area under each curve, and the table above: where 31 or 32 of 32 units are significant, 'the others' are one
 # or none, and nothing is left to compare with. A test that nearly every unit passes says nothing of any of them.
 
 print(areas(curves, "accuracy").round(3).to_string())

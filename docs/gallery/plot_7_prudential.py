@@ -2,10 +2,10 @@
 The Prudential paper, retold
 ============================
 
-The paper predicts an insurer's eight grades of risk from ten principal components of its columns, removes one component
-by four methods, and reports how much importance is left and what it cost. Here are its preparation and network
-(``preset="published"``, ``pca=10``: 10-32-16-10 ReLU), trained for three of its at most 30 epochs, and PC 7 removed. The
-paper's table shows retraining and folding at −100 %, noise at about −70 %, inversion at about −23 %.
+The paper predicts an insurer's eight grades of risk from ten principal components of its columns, removes one
+component by four methods, and reports how much importance is left and what it cost. Here are its preparation and
+network (``preset="published"``, ``pca=10``: 10-32-16-10 ReLU), trained for three of its at most 30 epochs, and PC 7
+removed. The paper's table shows retraining and folding at −100 %, noise at about −70 %, inversion at about −23 %.
 """
 
 from dataclasses import replace

@@ -68,9 +68,9 @@ rates = told[told.measure.isin(["favourable_rate", "impact_ratio"])]
 print(rates.pivot_table(index="removal", columns=["measure", "given"], values="value", sort=False).round(2).to_string())
 
 # %%
-# Retraining without ``sex`` narrows the gap and does not close it: ``part_time`` carries the rest. LEACE takes out what goes
-# with the column on a line: its output tells nothing of ``sex`` to the probe, and the rates come nearer. Which of the two is
-# wanted is no question of method (:doc:`/guide/gone`).
+# Retraining without ``sex`` narrows the gap and does not close it: ``part_time`` carries the rest. LEACE takes out what
+# goes with the column on a line: its output tells nothing of ``sex`` to the probe, and the rates come nearer. Which of
+# the two is wanted is no question of method (:doc:`/guide/gone`).
 #
 # One applicant
 # -------------
