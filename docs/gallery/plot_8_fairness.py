@@ -37,7 +37,7 @@ print(table.groupby("sex").granted.apply(lambda column: f"{(column == 'yes').mea
 # Two methods that take the column itself out, and one (LEACE) that also takes out what goes with it on a line.
 
 folder = Path(tempfile.mkdtemp())
-result = audit(table, target="granted", remove="sex", removals=["retrain", "fold", "leace"], seeds=3, rows=135,
+result = audit(table, target="granted", remove="sex", removals=["retrain", "fold", "leace"], seeds=2, rows=135,
                scorers=["integrated_gradients", "deep_lift", "permutation"], favourable="yes", reference="off",
                out=folder / "run", jobs=1, say=lambda line: None)
 result
@@ -51,7 +51,7 @@ result.plot("matrix", feature="sex", ax=axes)
 # %%
 # What is still told
 # ------------------
-# How well a probe of the output predicts ``sex`` (AUC; 0.5 is chance), mean of three networks, and through whom.
+# How well a probe of the output predicts ``sex`` (AUC; 0.5 is chance), mean of two networks, and through whom.
 
 told = result.table("information")
 probes = told[(told["where"] == "output") & (told.measure == "ridge")]

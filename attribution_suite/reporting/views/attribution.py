@@ -79,6 +79,7 @@ def ticks(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticks(np.arange(len(names)), [label(name, 30) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x")
+    axes.set_axisbelow(True)
 
 
 def beeswarm(axes: Axes, result: Attribution, *, network: int | None = None) -> int:
@@ -164,6 +165,7 @@ def waterfall(axes: Axes, result: Attribution, *, row: int = 0, network: int | N
     axes.set_yticks(np.arange(len(ends)), ends)
     axes.set_ylim(len(ends) - 0.4, -0.6)
     axes.grid(axis="x")
+    axes.set_axisbelow(True)
     axes.use_sticky_edges = False
     axes.margins(x=0.12)
     axes.set_xlabel(f"explained output, {result.scorer}")

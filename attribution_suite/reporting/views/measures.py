@@ -32,12 +32,13 @@ def worst_headline(result: WorstCase) -> str:
              if np.isinf(bound) else f"no row can move by more than {rounded(bound)}")
     return (f"{features} alone moves the output by up to {rounded(float(most.effect))}: row {most.row} of {most.rows}, "
             f"{most.native} → {most.value} takes it from {rounded(float(most.before))} to {rounded(float(most.after))} "
-            f"(network {most.member} of {len(frame)}, counted from 0; {limit}).")
+            f"({f'network {most.member}; ' if len(frame) > 1 else ''}{limit}).")
 
 
 def worst_table(result: WorstCase) -> pd.DataFrame:
     """A row a network."""
-    return result.to_frame()[["member", "effect", "bound", "method", "row", "native", "value", "before", "after"]]
+    table = result.to_frame()[["member", "effect", "bound", "method", "row", "native", "value", "before", "after"]]
+    return table.assign(row=table.row.astype("Int64").where(table.row >= 0))  # none where nothing can move
 
 
 def worst_bars(axes: Axes, result: WorstCase) -> int:
