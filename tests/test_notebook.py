@@ -82,14 +82,16 @@ def results(table: TabularDataset, trained: Trained, attribution: Attribution, r
             explanation: Explanation) -> dict[str, Presented]:
     networks = trained.networks
     return {
-        "trained": trained, "networks": networks, "attribution": attribution, "run": run, "explanation": explanation,
+        "data": table, "trained": trained, "networks": networks, "attribution": attribution, "run": run,
+        "explanation": explanation,
         "worst case": worst_case(networks, table, [HOSTILE[0]], rows=20),
         "information": information(networks, table, [HOSTILE[1]]),
         "check": Checked(HOSTILE[0], "present", 2.0, np.inf, 1.0, 9, f"{HOSTILE[0]}: present: row 1 moves"),
     }
 
 
-KINDS = {"trained": ["loss"], "networks": ["weights"], "attribution": ["bars", "beeswarm", "waterfall"],
+KINDS = {"data": ["target"], "trained": ["loss"], "networks": ["weights"],
+         "attribution": ["bars", "beeswarm", "waterfall"],
          "run": ["matrix", "worst_case", "shares"], "explanation": ["bars", "scorers", "waterfall", "path"],
          "worst case": ["bars"], "information": ["bars"], "check": ["bars"]}
 
@@ -114,7 +116,7 @@ def test_html_has_a_sentence_and_a_table_and_no_tag_of_a_name(results: dict[str,
     sentence, rows = page.p.text, page.tbody.find_all("tr")
     assert len(sentence) > 20 and sentence.strip()[-1] in ".s" and 0 < len(rows) <= 12
     assert all(len(row.find_all("td")) == len(page.thead.find_all("th")) for row in rows)
-    if name in ("attribution", "explanation", "run", "worst case", "check"):  # they name the features
+    if name in ("data", "attribution", "explanation", "run", "worst case", "check"):  # they name the features
         assert HOSTILE[0] in page.text
 
 

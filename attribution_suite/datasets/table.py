@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from attribution_suite.datasets.preset import GENERIC, Preset
 from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.presented import Presented
 
 Task = Literal["regression", "binary", "multiclass"]
 Seed = int | tuple[int, ...]  # as `numpy.random.default_rng` takes it
@@ -68,7 +70,7 @@ class Components:
 
 
 @dataclass(frozen=True)
-class TabularDataset:
+class TabularDataset(Presented):
     """Encoded inputs `[rows, features]`, the original column each came from, target, task and split.
 
     `inputs` are unscaled; `train`, `validation` and `test` are scaled by (x − centre) / scale, fitted on the
@@ -81,6 +83,7 @@ class TabularDataset:
     file or DataFrame, 0 the first below the header, where rows without a target were dropped; None where none were.
     """
 
+    view: ClassVar[str] = "attribution_suite.reporting.views.dataset:DATASET"
     name: str
     inputs: np.ndarray
     targets: np.ndarray
@@ -169,8 +172,24 @@ class TabularDataset:
 
     def part(self, place: int) -> str:
         """What the row at this place is for: 'training', 'validation', 'test', several of these, or 'no' row."""
-        parts = {"training": self.train_rows, "validation": self.validation_rows, "test": self.test_rows}
-        return " and ".join(name for name, rows in parts.items() if place in rows) or "no"
+        return " and ".join(name for name, rows in self._parts.items() if place in rows) or "no"
+
+    @property
+    def _parts(self) -> dict[str, np.ndarray]:
+        return {"training": self.train_rows, "validation": self.validation_rows, "test": self.test_rows}
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row each: its number `row`, its `part` of the split, the encoded columns in their own units, the target.
+
+        Of a row in two parts, as published splits have, the last one. A class goes by its name.
+        """
+        part = np.full(len(self.inputs), "no", dtype=object)
+        for name, rows in self._parts.items():
+            part[rows] = name
+        target = np.array(self.classes)[self.targets.astype(int)] if self.classes else self.targets
+        keys = pd.DataFrame({"row": self.numbers, "part": part})
+        columns = pd.DataFrame(self.inputs, columns=list(self.feature_names))
+        return pd.concat([keys, columns, pd.Series(target, name=self.target_name)], axis=1)
 
     def columns(self, feature: str) -> tuple[int, ...]:
         """The encoded columns of an original column. Raises InputError for an unknown name or the target."""

@@ -33,7 +33,8 @@ def headline(result: Explanation) -> str:
             said = _range(rows.output)
         else:
             counts = rows.predicted.value_counts()
-            said = listed([f"{name} ({count} of {len(rows)} networks)" for name, count in counts.items()], "and")
+            said = listed([f"{name} ({count} of {networks_words(len(rows))})" for name, count in counts.items()], "and"
+                          ) if len(counts) > 1 else f"{rows.predicted.iloc[0]} ({networks_words(len(rows))})"
         parts.append(f"{said} {'in the original networks' if network == BEFORE else _removed(result)}")
     return f"{is_what}; predicted: {', '.join(parts)}."
 
