@@ -1,6 +1,6 @@
 """The library: an audit in one call, or its steps one by one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from attribution_suite.auditing.check import Checked
     from attribution_suite.datasets.preset import Training
     from attribution_suite.datasets.removable import FeatureSet
+    from attribution_suite.datasets.request import Frames
     from attribution_suite.datasets.table import TabularDataset
     from attribution_suite.measures.information.result import Information
     from attribution_suite.measures.worst_case.result import WorstCase
@@ -30,12 +31,14 @@ DEFAULT_OUT = "attribution-audit"
 
 
 @in_own_words
-def train(dataset: "Data", *, target: str | None = None, task: str | None = None, seeds: int | Sequence[int] = 5,
-          preset: str | None = None, training: "Training | None" = None, device: str = "cpu") -> "Trained":
+def train(dataset: "Data", *, target: str | None = None, task: str | None = None,
+          prepare: Mapping[str, Any] | None = None, seeds: int | Sequence[int] = 5, preset: str | None = None,
+          training: "Training | None" = None, device: str = "cpu") -> "Trained":
     """One network a seed, of the data set's architecture, as `Trained.networks`.
 
     `dataset`: a table (which brings its own preset), a name of the catalogue, or a file or DataFrame with the column
-    `target` to predict and, instead of the inferred one, its `task`. `seeds`: how many (0, 1, …), or which.
+    `target` to predict and, instead of the inferred one, its `task`; `prepare`: what else `load_dataset` may be told
+    of it, by name: {"drop": ["id"], "sep": ";"}. `seeds`: how many (0, 1, …), or which.
     `preset`: 'default', or 'published' for the network and training of the source that docs/methods.md names;
     `training` instead of the preset's. `device`: 'cpu', 'cuda' or 'auto', where they are trained and stay.
 
@@ -45,15 +48,16 @@ def train(dataset: "Data", *, target: str | None = None, task: str | None = None
     from attribution_suite.networks.originals import train_originals
     from attribution_suite.options import seed_numbers
 
-    table = _table(dataset, preset, target, task)
+    table = _table(dataset, preset, target, task, prepare)
     return train_originals(table, table.preset, seed_numbers(seeds), choose(device), _budget(training))
 
 
 @in_own_words
 def attribute(networks: "Networks", dataset: "Data", scorer: object, *, target: str | None = None,
-              task: str | None = None, rows: int = 500, background: int = 2000, layer: int | str | None = None,
-              explained_by: "Networks | None" = None, outputs: str | None = None,
-              output: int | str | None = None, baseline: str | None = None, **options: Any) -> "Attribution":
+              task: str | None = None, prepare: Mapping[str, Any] | None = None, rows: int = 500,
+              background: int = 2000, layer: int | str | None = None, explained_by: "Networks | None" = None,
+              outputs: str | None = None, output: int | str | None = None, baseline: str | None = None,
+              **options: Any) -> "Attribution":
     """What one scorer says of every network: shares `[members, features]`, local values where it has them.
 
     The first `rows` test rows are explained, by the class that `explained_by` predicts (the networks themselves, if it
@@ -64,8 +68,8 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, target: 
     `scorer`: a name of the catalogue or of Captum (`captum:KernelShap`, `captum:LayerConductance@1` or `…@encoder.2`),
     options behind it if you like (`integrated_gradients?steps=20`); or a class of Captum, or an object of one, whose
     class and settings are made anew for each network. `baseline`: what it compares a row with, as for `audit`.
-    `options` are the scorer's own, as `steps=20` of integrated_gradients. `target`, `task`: of a file or DataFrame, as
-    for `train`.
+    `options` are the scorer's own, as `steps=20` of integrated_gradients. `target`, `task`, `prepare`: of a file or
+    DataFrame, as for `train`.
 
     Raises InputError for unknown names and options, and where the scorer does not apply to the networks.
     """
@@ -73,12 +77,12 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, target: 
 
     from attribution_suite.networks.given import as_ensemble
     from attribution_suite.options import whole_number
-    from attribution_suite.scorers.attribution import Evaluation
+    from attribution_suite.scorers.attribution import Evaluation, Explained
     from attribution_suite.scorers.choice import Choice, at_named_layers, check_baseline, layer_of, written
 
     for option, value, least in (("rows", rows, 2), ("background", background, 10)):
         whole_number(option, value, least)
-    table = _table(dataset, None, target, task)
+    table = _table(dataset, None, target, task, prepare)
     choice = Choice(written(scorer), options)
     ensemble, layer, (numbered,) = at_named_layers(
         as_ensemble(networks, table, outputs, output), layer_of(choice.name) if layer is None else layer,
@@ -90,20 +94,22 @@ def attribute(networks: "Networks", dataset: "Data", scorer: object, *, target: 
         raise InputError(f"explained_by has {len(original)} networks, {len(ensemble)} are attributed: give one each")
     check_baseline(baseline, [choice.name])
     evaluation = Evaluation.of(table, original, rows, background, baseline)
-    found = Choice(numbered, options).attribute_seeds(ensemble, evaluation, layer, range(len(ensemble)))
-    return replace(found, scorer=choice.name)
+    seeds = range(len(ensemble))
+    attribution = Choice(numbered, options).attribute_seeds(ensemble, evaluation, layer, seeds)
+    return replace(attribution, scorer=choice.name, explained=Explained.of(
+        attribution, ensemble, evaluation, table, table.test_rows[:rows], seeds))
 
 
 @in_own_words
 def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], method: str, *,
-           target: str | None = None, task: str | None = None, layer: int | str = 0,
-           seeds: Sequence[int] | None = None, preset: str | None = None, training: "Training | None" = None,
-           tuning: float = 1.0, outputs: str | None = None, output: int | str | None = None, fit: "Fit | None" = None,
-           **options: Any) -> "Ensemble":
+           target: str | None = None, task: str | None = None, prepare: Mapping[str, Any] | None = None,
+           layer: int | str = 0, seeds: Sequence[int] | None = None, preset: str | None = None,
+           training: "Training | None" = None, tuning: float = 1.0, outputs: str | None = None,
+           output: int | str | None = None, fit: "Fit | None" = None, **options: Any) -> "Ensemble":
     """Copies of the networks without a feature (at a hidden layer, by number or name: without a unit, 'unit:3').
 
-    `feature`: one, or several that are removed together: 'sex+race', or a list of names. `target`, `task`: of a file or
-    DataFrame, as for `train`.
+    `feature`: one, or several that are removed together: 'sex+race', or a list of names. `target`, `task`, `prepare`:
+    of a file or DataFrame, as for `train`.
     `seeds`: batch order and, for `retrain`, initialisation of each network (0, 1, …: those of `train`). `training`: the
     budget of a retraining instead of the preset's; `tuning`: the fine-tuning epochs as a fraction of the full ones.
     `outputs`, `output`, `fit`: as for `audit`. `options` are the method's own, as `deviation=0.5` of stochastic_tuning,
@@ -122,7 +128,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     from attribution_suite.removals import REMOVALS
     from attribution_suite.removals.removal import Removal, Setting, carried_out
 
-    table = _table(dataset, preset, target, task)
+    table = _table(dataset, preset, target, task, prepare)
     original, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
     numbers = seed_numbers(len(original) if seeds is None else seeds)
     if len(numbers) != len(original):
@@ -140,12 +146,13 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
 
 @in_own_words
 def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[str], layer: int | str = 0, *,
-               target: str | None = None, task: str | None = None, rows: int = 500, delta: float = 0.01,
-               outputs: str | None = None, output: int | str | None = None) -> "WorstCase":
+               target: str | None = None, task: str | None = None, prepare: Mapping[str, Any] | None = None,
+               rows: int = 500, delta: float = 0.01, outputs: str | None = None,
+               output: int | str | None = None) -> "WorstCase":
     """The most that moving a feature alone (at a hidden layer: a unit, 'unit:3') moves each network's output.
 
-    `feature`: one, or several that move together: 'sex+race', or a list of names. `target`, `task`: of a file or
-    DataFrame, as for `train`.
+    `feature`: one, or several that move together: 'sex+race', or a list of names. `target`, `task`, `prepare`: of a
+    file or DataFrame, as for `train`.
     D = max over the first `rows` test rows x_i, and over what the training rows say the feature may be, of
     |f(x_i with x_j = t) − f(x_i)|; f is the output, the logit, or of several logits each minus their mean. A number
     takes every value of its training range, a category every pattern of its columns that occurs in training, a number
@@ -167,7 +174,7 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
     from attribution_suite.options import positive, whole_number
 
     rows, delta = whole_number("rows", rows, 1), positive("delta", delta)
-    table = _table(dataset, None, target, task)
+    table = _table(dataset, None, target, task, prepare)
     ensemble, table, layer = _at_layer(as_ensemble(networks, table, outputs, output), table, layer)
     nodes = Nodes.of([_feature_set(table, ensemble, feature, layer).columns]).repeat(len(ensemble))
     test, training = (split.inputs.to(ensemble.device) for split in (table.test, table.train))
@@ -181,12 +188,13 @@ def worst_case(networks: "Networks", dataset: "Data", feature: str | Sequence[st
 
 @in_own_words
 def information(networks: "Networks", dataset: "Data", feature: str | Sequence[str], *,
-                target: str | None = None, task: str | None = None, profile: str = "quick",
-                margin: float | None = None, conditional_on: str | Sequence[str] = (), favourable: str | None = None,
-                outputs: str | None = None, output: int | str | None = None) -> "Information":
+                target: str | None = None, task: str | None = None, prepare: Mapping[str, Any] | None = None,
+                profile: str = "quick", margin: float | None = None, conditional_on: str | Sequence[str] = (),
+                favourable: str | None = None, outputs: str | None = None,
+                output: int | str | None = None) -> "Information":
     """What each network tells of a feature: from its output, its hidden layers, and through which other features.
 
-    `target`, `task`: of a file or DataFrame, as for `train`.
+    `target`, `task`, `prepare`: of a file or DataFrame, as for `train`.
     `feature`: one, or several together: 'sex+race', or a list of names. Read on the first 500 test rows (full: 2,000;
     distances always 500): how well cross-fitted ridge regressions from the output and from the last hidden layer
     predict the feature (R² of a number, AUC of a category), against shuffled copies of it and against the other inputs
@@ -205,7 +213,7 @@ def information(networks: "Networks", dataset: "Data", feature: str | Sequence[s
     from attribution_suite.networks.nodes import Nodes
     from attribution_suite.options import one_or_more, word
 
-    table = _table(dataset, None, target, task)
+    table = _table(dataset, None, target, task, prepare)
     rules = Rules(information=word("profile", profile, ("quick", "full")), information_margin=margin,
                   conditional_on=one_or_more("conditional_on", conditional_on), favourable=favourable)
     check_questions(rules, [table])
@@ -226,7 +234,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           task: str | None = None, sep: str | None = None, decimal: str | None = None, encoding: str | None = None,
           na: Sequence[str] = (), drop: Sequence[str] = (), id: str | None = None,  # noqa: A002 - as on the command line
           categorical: Sequence[str] = (), ordinal: Sequence[str] = (), dates: Sequence[str] = (),
-          group_by: str | None = None, group_rare: int | None = None, test: str | Path | None = None,
+          group_by: str | None = None, group_rare: int | None = None, test: "str | Path | DataFrame | None" = None,
           remove: str | Sequence[str | Sequence[str]] | None = None,
           removals: str | Sequence[str] | None = None,
           scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
@@ -299,11 +307,15 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     from attribution_suite.auditing.run import first_splits, open_run, prepare, run_audit
     from attribution_suite.auditing.spec import make_spec
     from attribution_suite.conclusions.verdicts import write_verdicts
+    from attribution_suite.datasets.load import as_frame
+    from attribution_suite.datasets.request import TEST_FRAME, Frames
     from attribution_suite.networks.given import count_networks
     from attribution_suite.reporting.page import draw_report
     from attribution_suite.results import Audit
 
-    names, tables = _named(datasets if isinstance(datasets, list | tuple) else [datasets])
+    test_rows = as_frame(test)
+    names, tables = _named(datasets if isinstance(datasets, list | tuple) else [datasets], test_rows)
+    in_memory = [name for name, table in tables.items() if not isinstance(table, Frames) or table.table is not None]
     if not callable(say):
         raise InputError(f"option 'say' is a function that takes a line of text, got {say!r}")
     if networks is not None and seeds is None:
@@ -312,9 +324,10 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         names, target=target, task=task, own={
             "sep": sep, "decimal": decimal, "encoding": encoding, "na": na, "drop": drop, "id": id,
             "categorical": categorical, "ordinal": ordinal, "dates": dates, "group_by": group_by,
-            "group_rare": group_rare, "test": test}, remove=remove, removals=removals, scorers=scorers, profile=profile,
+            "group_rare": group_rare, "test": test if test_rows is None else TEST_FRAME}, remove=remove,
+        removals=removals, scorers=scorers, profile=profile,
         preset=preset, pca=pca, data_dir=data_dir, real_only=real_only, layer=layer, inside=inside,
-        in_memory=list(tables), decoy=networks is None, seeds=seeds, rows=rows,
+        in_memory=in_memory, decoy=networks is None, seeds=seeds, rows=rows,
         background=background, lime_rows=lime_rows, lime_samples=lime_samples, tuning=tuning, delta=delta,
         delta_absolute=delta_absolute, information=information, information_margin=information_margin,
         conditional_on=conditional_on, favourable=favourable, splits=splits, index_columns=index_columns,
@@ -326,7 +339,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         failed = run_audit(prepared, context, folder)
         judged = write_verdicts(folder)
         draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers), judged)
-    return Audit(folder, failed)
+    return Audit(folder, failed, first_splits(prepared.datasets))
 
 
 @in_own_words
@@ -336,7 +349,7 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
             encoding: str | None = None, na: Sequence[str] = (), drop: Sequence[str] = (),
             id: str | None = None,  # noqa: A002 - as on the command line
             categorical: Sequence[str] = (), ordinal: Sequence[str] = (), dates: Sequence[str] = (),
-            group_by: str | None = None, group_rare: int | None = None, test: str | Path | None = None,
+            group_by: str | None = None, group_rare: int | None = None, test: "str | Path | DataFrame | None" = None,
             profile: str = "quick", preset: str = "default",
             pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False,
             seeds: int | None = None, rows: int | None = None, background: int | None = None,
@@ -383,39 +396,49 @@ def report(run_dir: str | Path) -> Path:
 
 
 @in_own_words
-def check(model: str | Path, data: str | Path, feature: str, max_effect: float, *, rows: int = 2000,
-          target: str | None = None, task: str | None = None, data_dir: str | Path | None = None) -> "Checked":
+def check(model: str | Path, data: "str | Path | DataFrame", feature: str, max_effect: float, *, rows: int = 2000,
+          target: str | None = None, task: str | None = None, data_dir: str | Path | None = None,
+          **options: Any) -> "Checked":
     """Does an exported network move by more than `max_effect` when `feature` alone moves? `passed`: proved or bounded.
 
     `model`: a .safetensors file of `Audit.export` or `attribution-suite export`, its card beside it. `data`: a data set
-    of the catalogue or a file with the same columns; its first `rows` rows are looked at, prepared as the card says,
-    and the feature moves over what all its rows say it may be. `max_effect` > 0: in f's units, the output's or, for
-    classes, the logit's. `target`, `task`: of a file, the card's if not given. `data_dir`: as for `load_dataset`.
+    of the catalogue, or a file or DataFrame with the same columns; its first `rows` rows are looked at, prepared as the
+    card says, and the feature moves over what all its rows say it may be. `max_effect` > 0: in f's units, the output's
+    or, for classes, the logit's. `target`, `task`: of a file or DataFrame, the card's if not given. `data_dir`: as for
+    `load_dataset`. `options`: of a file or DataFrame, those that `audit` has for it, where they are not as the card
+    says or, of how it is written (`sep`, `decimal`, `encoding`), not found.
 
-    Raises InputError for a file, card, table or feature that cannot be used.
+    Raises InputError for a file, card, table, feature or option that cannot be used.
     """
     from attribution_suite.auditing.check import check_network
+    from attribution_suite.datasets.load import as_frame
     from attribution_suite.options import positive, whole_number
 
-    for option, value in (("model", model), ("data", data)):
-        if not isinstance(value, str | Path):
-            raise InputError(f"option '{option}' is the path of a file, got {value!r}")
-    return check_network(Path(model), data, feature, positive("max_effect", max_effect), whole_number("rows", rows, 1),
-                         target, task, None if data_dir is None else str(data_dir))
+    table = data if isinstance(data, str | Path) else as_frame(data)
+    if not isinstance(model, str | Path):
+        raise InputError(f"option 'model' is the path of a file, got {model!r}")
+    if table is None:
+        raise InputError(f"option 'data' is the path of a file, or a DataFrame, got {data!r}")
+    return check_network(Path(model), table, feature, positive("max_effect", max_effect), whole_number("rows", rows, 1),
+                         {"target": target, "task": task, "data_dir": data_dir, **options})
 
 
-def _table(dataset: "Data", preset: str | None = None, target: str | None = None,
-           task: str | None = None) -> "TabularDataset":
+def _table(dataset: "Data", preset: str | None, target: str | None, task: str | None,
+           prepare: Mapping[str, Any] | None) -> "TabularDataset":
     """The data set; a table that the caller has brings its own preset. Raises InputError where `preset` differs."""
     from attribution_suite.datasets.load import as_frame, load_dataset
     from attribution_suite.datasets.table import TabularDataset
 
+    if not isinstance(prepare, Mapping | None):
+        raise InputError("option 'prepare' is a dictionary of options of `load_dataset`, as {'drop': ['id']}, got "
+                         f"{prepare!r}")
+    told = {"target": target, "task": task, **(prepare or {})}
     if isinstance(dataset, str | Path) or (frame := as_frame(dataset)) is not None:
-        return load_dataset(dataset if isinstance(dataset, str | Path) else frame, preset=preset or "default",
-                            target=target, task=task)
+        return load_dataset(dataset if isinstance(dataset, str | Path) else frame, **{
+            "preset": preset or "default", **told})
     if not isinstance(dataset, TabularDataset):
         raise _no_data(dataset)
-    for option, value in (("target", target), ("task", task)):
+    for option, value in told.items():
         if value is not None:
             raise InputError(f"'{dataset.name}' is a table already: option '{option}' is for what is yet to be loaded")
     if preset not in (None, dataset.preset.name):
@@ -438,22 +461,25 @@ def _at_layer(networks: "Ensemble", table: "TabularDataset",
     return networks, told_of_index(table, networks), whole_number("layer", number, 0)
 
 
-def _named(datasets: "Sequence[Data]") -> "tuple[list[str], dict[str, TabularDataset | DataFrame]]":
+def _named(datasets: "Sequence[Data]",
+           test: "DataFrame | None") -> "tuple[list[str], dict[str, TabularDataset | Frames]]":
     """Every data set's name, and the tables among them by theirs; a DataFrame is called 'table'."""
     from attribution_suite.datasets.load import UNNAMED, as_frame
+    from attribution_suite.datasets.request import Frames
     from attribution_suite.datasets.table import TabularDataset
 
     names: list[str] = []
-    tables: dict[str, TabularDataset | DataFrame] = {}
+    tables: dict[str, TabularDataset | Frames] = {}
     for dataset in datasets:
         if isinstance(dataset, str | Path):
             names.append(str(dataset))
+            tables |= {} if test is None else {str(dataset): Frames(None, test)}
             continue
         table = dataset if isinstance(dataset, TabularDataset) else as_frame(dataset)
         if table is None:
             raise _no_data(dataset)
         names.append(table.name if isinstance(table, TabularDataset) else UNNAMED)
-        tables[names[-1]] = table
+        tables[names[-1]] = table if isinstance(table, TabularDataset) else Frames(table, test)
     return names, tables
 
 

@@ -82,6 +82,8 @@ def parser() -> argparse.ArgumentParser:
     look = commands.add_parser("neurons", help="look inside: units, masking, paths, how weights grew; nothing removed")
     _data(look)
     look.add_argument("--layer", default="all", metavar="L|all", dest="inside", help="a hidden layer (default: all)")
+    look.add_argument("--row", type=int, metavar="N",
+                      help="also explain row N of the one data set, 0 the first below the header: OUT/rows/NAME-N.html")
     _running(look)
     look.set_defaults(call=_neurons)
     told = commands.add_parser("describe", help="what will be done to each column of a file")
@@ -111,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     checked.add_argument("--target", metavar="COL", help="the column that is predicted (default: the card's)")
     checked.add_argument("--task", choices=["regression", "binary", "multiclass"], help="default: the card's")
     checked.add_argument("--data-dir", metavar="DIR", help="where the real files are (or $ATTRIBUTION_SUITE_DATA)")
+    _own(checked)
     checked.set_defaults(call=_check)
     names = commands.add_parser("list", help="what there is")
     names.add_argument("family", choices=["datasets", "scorers", "removals", "measures"])
@@ -213,7 +216,14 @@ def _run(arguments: argparse.Namespace) -> int:
 def _neurons(arguments: argparse.Namespace) -> int:
     from attribution_suite.api import neurons
 
-    return _told(neurons(**_words(arguments)), removed=False)
+    if arguments.row is not None and len(arguments.datasets) != 1:
+        raise InputError("option 'row' is of one data set: name it")
+    result = neurons(**_words(arguments))
+    if arguments.row is not None:
+        from attribution_suite.reporting.views.row_page import write_row
+
+        print(f"row {arguments.row}: {write_row(result.explain(arguments.row), result.path)}")
+    return _told(result, removed=False)
 
 
 def _words(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -267,8 +277,9 @@ def _export(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from attribution_suite.api import check
 
+    own = {name: value for name in OWN if (value := getattr(arguments, name)) not in (None, ())}
     result = check(arguments.model, arguments.data, arguments.remove, arguments.max_effect, rows=arguments.rows,
-                   target=arguments.target, task=arguments.task, data_dir=arguments.data_dir)
+                   target=arguments.target, task=arguments.task, data_dir=arguments.data_dir, **own)
     print(result.sentence)
     return 0 if result.passed else 1
 

@@ -5,21 +5,34 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
 from attribution_suite.conclusions.summary import summary_table
 from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.presented import Presented
 from attribution_suite.tables import ALL_TABLES, NEURON_TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from attribution_suite.auditing.explain import Explanation
+    from attribution_suite.datasets.table import TabularDataset
 
 
 @dataclass(frozen=True)
-class Audit:
-    """`failed` names the chunks that went wrong, each in one line."""
+class Audit(Presented):
+    """A finished run in the folder `path`: `Audit(path)` opens one of an earlier session.
 
+    `failed` names the chunks that went wrong, each in one line. `datasets`: its tables by name, where this session has
+    them.
+    """
+
+    view: ClassVar[str] = "attribution_suite.reporting.views.audit:AUDIT"
     path: Path
     failed: list[str] = field(default_factory=list)
+    datasets: "Mapping[str, TabularDataset]" = field(default_factory=dict, repr=False, compare=False)
 
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables of `tables.TABLES`, 'verdicts', or of `tables.NEURON_TABLES` where the run looked inside.
@@ -53,6 +66,34 @@ class Audit:
         """Per data set, removed feature and method: mean effect left, performance, change of the test loss, seconds."""
         simulated = [name for name, entry in self.record["datasets"].items() if entry["simulated"]]
         return summary_table({name: self.table(name) for name in ("outcomes", "failures")}, simulated)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The verdicts; of a run that removed nothing, the attributions of its networks."""
+        judged = self.verdicts
+        return judged if len(judged) else self.table("attributions")
+
+    def explain(self, row: int, feature: str | None = None, removal: str | None = None, *, dataset: str | None = None,
+                data: Any = None) -> "Explanation":
+        """One row, by every network and scorer of the run: before, and after `removal` took `feature` out.
+
+        `row`: its number in the file or DataFrame, 0 the first below the header, whichever part of the split it is in;
+        the result says which. `feature` and `removal`: as the tables name them; without both, the networks before any
+        removal. `dataset`: which, where the run has several. `data`: the DataFrame or table of the run again, where it
+        was given as an object in another session; a file or data set of the catalogue is found again.
+
+        Raises InputError for what the run did not do, for a row that is not there, for data that are not the run's, and
+        for networks that are no chains of Linear and activation, which a run does not keep.
+        """
+        from attribution_suite.auditing.explain import explain_row
+        from attribution_suite.auditing.kept import dataset_of
+        from attribution_suite.reporting.redraw import datasets_of, given_again
+
+        name = dataset_of(self.record, dataset)
+        known = self.datasets if name in self.datasets or data is not None else datasets_of(self.path)
+        if data is None and name not in known:
+            raise InputError(f"the rows of {name} are not found as the run had them: give its table as 'data'")
+        table = known[name] if data is None else given_again(self.record, name, data)
+        return explain_row(self.path, self.record, table, row, feature, removal)
 
     def export(self, removal: str, removed: str, *, seed: int = 0, dataset: str | None = None,
                to: str | Path | None = None) -> Path:

@@ -41,5 +41,5 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "reset_modules": ("matplotlib",),
     "write_computation_times": False,
-    "capture_repr": (),
+    "capture_repr": ("_repr_html_",),
 }

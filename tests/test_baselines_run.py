@@ -75,7 +75,7 @@ def test_a_scorer_without_a_baseline_is_named(tmp_path: Path) -> None:
         make_spec(["iris"], scorers=["lime", "weights", "random"], baseline="mean")
     status, _, err = call_main("attribute", "iris", "--scorers", "deep_lift", "--baseline", "row:150", cwd=tmp_path,
                                **NO_DATA)
-    assert status == 2 and "option 'baseline' row:150: iris has the rows 0 to 149" in err
+    assert status == 2 and "option 'baseline': row 150 of iris: there is no such row" in err
 
 
 def test_a_run_states_and_checks_the_baseline(tmp_path: Path) -> None:

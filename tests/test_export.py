@@ -243,6 +243,30 @@ def test_what_cannot_be_exported_or_checked_is_named(run: tuple[Audit, Path], tm
         check(found.export("fold", "age", to=tmp_path / "net.onnx"), file, "age", 0.1)
 
 
+def test_a_category_that_the_run_did_not_know_is_rare_where_it_grouped(tmp_path: Path) -> None:
+    """Of any number of rows, in text and in numbers that are names; a frame and the file of it say the same."""
+    def rows(count: int, seed: int, other: str, number: int) -> pd.DataFrame:
+        frame = pd.read_csv(people(tmp_path / "people.csv", count, seed))
+        frame["colour"] = frame.colour.where(frame.index % 20 > 0, other)
+        return frame.assign(zip=np.where(frame.index % 15 > 0, 10 + frame.index % 3, number))
+
+    with plain_figures():
+        found = audit(rows(120, 3, "teal", 77), target="y", remove="colour", removals=["fold"], group_rare=10,
+                      categorical=["zip"], out=tmp_path / "run", **WORDS)
+    model = found.export("fold", "colour")
+    new = rows(90, 5, "mauve", 78)
+    new.loc[30:70, "colour"] = "mauve"  # many: rare in training is what counts
+    new.to_csv(tmp_path / "new.csv", index=False, sep=";", decimal=",")
+    result = check(model, new, "colour", 1e-9)
+    assert result.verdict == "proved none" and result.rows == 90
+    assert check(model, tmp_path / "new.csv", "zip", 1e9, sep=";", decimal=",").effect == check(
+        model, new, "zip", 1e9).effect > 0
+    as_rare = new.assign(colour=new.colour.replace("mauve", "(rare)"), zip=new.zip.astype(str).replace("78", "(rare)"))
+    assert check(model, as_rare, "zip", 1e9).effect == check(model, new, "zip", 1e9).effect
+    with pytest.raises(InputError, match="unknown option 'sepp'"):
+        check(model, new, "zip", 1e9, sepp=";")
+
+
 def test_new_rows_become_what_the_run_made_of_its_columns(tmp_path: Path) -> None:
     """Grades in their order, dates in parts, an identifier left out: as in the run, with no word said again."""
     def file(name: str, rows: int, seed: int) -> Path:

@@ -10,9 +10,12 @@ import pytest
 from command import call_main
 
 from attribution_suite import InputError, describe, load_dataset
+from attribution_suite.auditing.run import load_all
+from attribution_suite.auditing.spec import make_spec
 from attribution_suite.datasets.own_columns import mending
 from attribution_suite.datasets.own_kinds import looks_like_identifier
 from attribution_suite.datasets.own_split import own_split
+from attribution_suite.datasets.request import Frames
 
 ROWS = 120
 
@@ -136,6 +139,15 @@ def test_a_test_file_gives_the_test_rows(tmp_path: Path) -> None:
     assert "later.csv" in dataset.provenance.note and "1 rows without a value" in "; ".join(dataset.notes)
     other = load_dataset(frame, target="y", group_rare=2, test=tmp_path / "later.csv", split=1)
     assert other.test_rows.tolist() == [100, 101] and set(other.train_rows) != set(dataset.train_rows)
+    shown = load_dataset(frame, target="y", group_rare=2, test=later)
+    np.testing.assert_array_equal(shown.inputs, dataset.inputs)
+    assert shown.test_rows.tolist() == [100, 101] and shown.provenance.note.endswith("of a DataFrame")
+    frame.to_csv(tmp_path / "now.csv", index=False)
+    both = load_all(make_spec([str(tmp_path / "now.csv")], target="y", own={"group_rare": 2, "test": "DataFrame"}),
+                    {str(tmp_path / "now.csv"): Frames(None, later)})
+    np.testing.assert_array_equal(both["now", 0].inputs[:, :-1], dataset.inputs)  # the last one is the decoy
+    with pytest.raises(InputError, match="cannot be loaded again"):
+        load_dataset(frame, target="y", test="DataFrame")
     later.drop(columns=["grade", "age"]).to_csv(tmp_path / "later.csv", index=False)
     with pytest.raises(InputError, match="has no column 'age', 'grade'"):
         load_dataset(frame, target="y", test=tmp_path / "later.csv")

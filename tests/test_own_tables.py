@@ -18,6 +18,7 @@ from attribution_suite import InputError, TabularDataset, attribute, load_datase
 from attribution_suite.auditing.run import load_all
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.datasets.preset import Training
+from attribution_suite.datasets.request import Frames
 
 ROWS = 60
 BRIEF = Training(1, 32, 1e-2)
@@ -94,12 +95,29 @@ def test_a_run_draws_the_splits_of_a_frame_as_those_of_its_file(tmp_path: Path) 
     frame, path = table(), tmp_path / "t.csv"
     frame.to_csv(path, index=False)
     own = {"drop": ["member"], "group_rare": None}
-    named = load_all(make_spec(["table"], target="y", own=own, in_memory=["table"], splits=3), {"table": frame})
+    named = load_all(make_spec(["table"], target="y", own=own, in_memory=["table"], splits=3), {"table": Frames(frame)})
     files = load_all(make_spec([str(path)], target="y", own=own, splits=3))
     assert len(named) == 3 and not np.array_equal(named["table", 0].train_rows, named["table", 1].train_rows)
     for split in range(3):
         same(named["table", split], files["t", split])
     assert "member" not in named["table", 0].groups
+
+
+def test_steps_take_what_an_audit_is_told_of_a_table() -> None:
+    frame, told = table(), {"target": "y", "drop": ["member"], "na": ["Ulm"]}
+    prepared = load_dataset(frame, **told)
+    networks = train(frame, prepare=told, seeds=1, training=BRIEF).networks
+    assert networks.first_weight.shape[2] == prepared.features < load_dataset(frame, target="y").features
+    for one, other in ((attribute(networks, frame, "saliency", prepare=told),
+                        attribute(networks, prepared, "saliency")),):
+        torch.testing.assert_close(one.shares, other.shares, rtol=0, atol=0)
+    assert worst_case(networks, frame, "age", prepare=told, rows=3).names == prepared.feature_names
+    for words, message in (({"prepare": {"dorp": 1}}, "unknown option 'dorp'"),
+                           ({"prepare": ["drop"]}, "a dictionary")):
+        with pytest.raises(InputError, match=message):
+            train(frame, target="y", **words)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="is a table already: option 'drop'"):
+        train(prepared, prepare={"drop": ["age"]})
 
 
 @pytest.mark.parametrize(("data", "words", "message"), [

@@ -11,12 +11,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from attribution_suite.auditing.store import Arrays, Store
-from attribution_suite.auditing.work.train import networks_of
+from attribution_suite.auditing.kept import Kept, dataset_of, edit_of
 from attribution_suite.datasets.table import DECOY
-from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.files import write_atomically
-from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.exported import weights_digest, write_network
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.tables.audit import ORIGINAL
@@ -25,7 +22,7 @@ from attribution_suite.tables.verdicts import rank_name
 CARD = "attribution_suite.card.1"
 
 
-# Not group_rare: what is rare in new rows need not have been rare; a category that was is one never seen.
+# Not group_rare: the card's columns say which categories were not rare, and all others are, whatever their rows.
 PREPARATION = ("na", "drop", "id", "group_by", "categorical", "ordinal", "dates")
 
 
@@ -36,21 +33,12 @@ def export_network(run: Path, record: Mapping[str, Any], tables: Mapping[str, pd
     `record` is the run's run.json, `tables` its 'verdicts' and 'outcomes'. What is asked for and cannot be had, as the
     networks of a module that is not a chain of Linear and activation, is an InputError that says what there is.
     """
-    if "chunks" not in record:
-        raise InputError(f"{run}/run.json does not say where the run's networks lie: an earlier version wrote it; run "
-                         "the same command again")
-    name = _dataset(record, dataset)
+    name = dataset_of(record, dataset)
     about = record["datasets"][name]
-    if about["stacked"] is None:
-        raise InputError(f"{name}: a module that is no chain of Linear and activation is not kept: "
-                         "`attribution_suite.remove` returns it edited, `to_module` as a module")
-    entry, member = _chunk(record, name, removal, removed, seed)
-    originals = next(chunk for chunk in record["chunks"] if chunk["work"] == "TrainOriginals"
-                     and (chunk["dataset"], chunk["split"]) == (name, entry["split"]))
-    architecture = Architecture.from_json(about["stacked"])
-    store = Store(run / "chunks")
-    before = _network(store, originals, architecture, entry["seeds"].index(seed))
-    after = _network(store, entry, architecture, member)
+    kept = Kept.of(run, record, name)
+    entry, member = edit_of(record, name, removal, removed, seed)
+    before = kept.network(kept.original(entry["split"]), entry["seeds"].index(seed))
+    after = kept.network(entry, member)
     exported, columns = _without_decoy(after, about["columns"])
     write_network(exported, to)
     network = _row(tables["outcomes"], name, removal, removed, seed)
@@ -84,43 +72,6 @@ def _preparation(record: Mapping[str, Any], name: str) -> dict[str, Any]:
         if name in (request["name"], Path(request["name"]).name.split(".")[0]):
             return {option: request[option] for option in PREPARATION if request[option]}
     return {}
-
-
-def _dataset(record: Mapping[str, Any], dataset: str | None) -> str:
-    names = list(record["datasets"])
-    if dataset is None and len(names) > 1:
-        raise InputError(f"the run has {len(names)} data sets: name one of {', '.join(names)}: option 'dataset'")
-    if dataset is not None and dataset not in names:
-        raise unknown_name("data set of the run", dataset, names)
-    return dataset or names[0]
-
-
-def _chunk(record: Mapping[str, Any], dataset: str, removal: str, removed: str,
-           seed: int) -> tuple[dict[str, Any], int]:
-    """The chunk that holds the edited network, and the network's place in it."""
-    edits = [chunk for chunk in record["chunks"] if chunk["work"] == "RemoveFeatures" and chunk["dataset"] == dataset]
-    removals = list(dict.fromkeys(chunk["removal"] for chunk in edits))
-    if removal not in removals:
-        raise unknown_name(f"removal of this run on {dataset}", removal, removals)
-    edits = [chunk for chunk in edits if chunk["removal"] == removal]
-    seeds = list(dict.fromkeys(number for chunk in edits for number in chunk["seeds"]))
-    if seed not in seeds:
-        raise InputError(f"seed {seed}: the run has the seeds {', '.join(map(str, seeds))}")
-    edits = [chunk for chunk in edits if seed in chunk["seeds"]]
-    lost = {name: (chunk, chunk["seeds"].index(seed) * len(names) + place) for chunk in edits
-            for names in [chunk["removed"][chunk["seeds"].index(seed)]] for place, name in enumerate(names)}
-    if removed not in lost:
-        raise unknown_name(f"what {removal} removed from network {seed} of {dataset}", removed, lost)
-    return lost[removed]
-
-
-def _network(store: Store, entry: Mapping[str, Any], architecture: Architecture, member: int) -> Perceptrons:
-    stored = store.load(entry["key"])
-    if stored is None:
-        raise InputError(f"{store.path(entry['key'])}: this part of the run is missing or damaged: run the same "
-                         "command again, which makes it")
-    kept: Arrays = {name: array for name, array in stored.arrays.items() if name.startswith(("weight ", "bias "))}
-    return networks_of(kept, architecture).select([member])
 
 
 def _without_decoy(network: Perceptrons, columns: list[dict[str, Any]]) -> tuple[Perceptrons, list[dict[str, Any]]]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from attribution_suite.auditing.chunk import Chunk, load
@@ -26,6 +25,7 @@ from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.store import Store
 from attribution_suite.datasets.load import load_splits
 from attribution_suite.datasets.preset import Training
+from attribution_suite.datasets.request import Frames
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.devices import choose
 from attribution_suite.errors import InputError
@@ -36,7 +36,7 @@ from attribution_suite.options import whole_number
 from attribution_suite.scorers.baselines import baseline_row
 from attribution_suite.scorers.choice import check_baseline, scorers_at, traits_of
 
-Tables = Mapping[str, TabularDataset | pd.DataFrame]
+Tables = Mapping[str, TabularDataset | Frames]
 
 
 @dataclass(frozen=True)

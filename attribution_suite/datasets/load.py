@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.datasets import DATASETS, FILE_ENDINGS, is_file_name
-from attribution_suite.datasets.request import DatasetRequest
+from attribution_suite.datasets.request import TEST_FRAME, DatasetRequest, Frames
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
 
@@ -23,9 +23,8 @@ def load_dataset(name_or_table: Any, **options: Any) -> TabularDataset:
     index_columns.
     Raises InputError for an unknown name, option, preset or task, and for a table that cannot be used as it is.
     """
-    if (frame := as_frame(name_or_table)) is not None:
-        return load_request(DatasetRequest.of(UNNAMED, **options | {"in_memory": True}), frame)
-    return load_request(DatasetRequest.of(name_or_table, **options))
+    request, frames = _asked(name_or_table, options)
+    return load_request(request, frames)
 
 
 def describe_dataset(table: Any, **options: Any) -> list[str]:
@@ -35,12 +34,20 @@ def describe_dataset(table: Any, **options: Any) -> list[str]:
     """
     from attribution_suite.datasets.own_table import describe_own
 
-    frame = as_frame(table)
-    request = DatasetRequest.of(UNNAMED if frame is not None else table, **options)
-    if frame is None and not is_file_name(request.name):
+    request, frames = _asked(table, options)
+    if not request.in_memory and not is_file_name(request.name):
         raise InputError(f"'{request.name}': only files and DataFrames are described; files end in "
                          f"{', '.join(FILE_ENDINGS)}, or these in .gz or .zip")
-    return describe_own(request, frame)
+    return describe_own(request, frames)
+
+
+def _asked(table: Any, options: dict[str, Any]) -> tuple[DatasetRequest, Frames]:
+    """The request for a file or DataFrame, and the frames that belong to it."""
+    frame, test = as_frame(table), as_frame(options.get("test"))
+    told = options | ({"test": TEST_FRAME} if test is not None else {})
+    if frame is None:
+        return DatasetRequest.of(table, **told), Frames(None, test)
+    return DatasetRequest.of(UNNAMED, **told | {"in_memory": True}), Frames(frame, test)
 
 
 def as_frame(table: object) -> pd.DataFrame | None:
@@ -50,15 +57,15 @@ def as_frame(table: object) -> pd.DataFrame | None:
     return table if isinstance(table, pd.DataFrame) else None
 
 
-def load_request(request: DatasetRequest, table: TabularDataset | pd.DataFrame | None = None) -> TabularDataset:
+def load_request(request: DatasetRequest, table: TabularDataset | Frames | None = None) -> TabularDataset:
     """The data set; `table` is the caller's own, where the request says that it is in memory.
 
     Raises InputError for an unknown name, preset or task, for options that the data set has no use for, for another
     split of a data set that has one alone, and for a file that cannot be used as it is.
     """
-    frame = table if isinstance(table, pd.DataFrame) else None
-    encoded = request.in_memory and frame is None
-    dataset = _in_memory(request, table) if encoded else _loaded(request, frame)
+    frames = table if isinstance(table, Frames) else Frames(None)
+    encoded = request.in_memory and frames.table is None
+    dataset = _in_memory(request, table) if encoded else _loaded(request, frames)
     if request.split:
         _check_splits(dataset)
         dataset = dataset.with_split(request.split) if encoded else dataset
@@ -68,7 +75,7 @@ def load_request(request: DatasetRequest, table: TabularDataset | pd.DataFrame |
 
 
 def load_splits(request: DatasetRequest, splits: int,
-                table: TabularDataset | pd.DataFrame | None = None) -> list[TabularDataset]:
+                table: TabularDataset | Frames | None = None) -> list[TabularDataset]:
     """The data set on `splits` splits of its rows, the first the one that `load_request` gives.
 
     Raises InputError as `load_request` does, and where there is one split alone: a published preset, principal
@@ -97,12 +104,12 @@ def _check_splits(dataset: TabularDataset) -> None:
                          "training rows, so that 'PC 0' of another is another input: leave out splits, or pca")
 
 
-def _loaded(request: DatasetRequest, frame: pd.DataFrame | None) -> TabularDataset:
+def _loaded(request: DatasetRequest, frames: Frames) -> TabularDataset:
     """The file, the DataFrame or the catalogue's data set, as it is prepared."""
-    if frame is not None or is_file_name(request.name):
+    if frames.table is not None or is_file_name(request.name):
         from attribution_suite.datasets.own_table import load_own
 
-        dataset = load_own(request, frame)
+        dataset = load_own(request, frames)
     else:
         _check_name(request)
         dataset = DATASETS.load(request.name)(request)
@@ -113,7 +120,7 @@ def _loaded(request: DatasetRequest, frame: pd.DataFrame | None) -> TabularDatas
     return principal_components(dataset, request.pca)
 
 
-def _in_memory(request: DatasetRequest, table: TabularDataset | pd.DataFrame | None) -> TabularDataset:
+def _in_memory(request: DatasetRequest, table: TabularDataset | Frames | None) -> TabularDataset:
     if not isinstance(table, TabularDataset):
         raise InputError(f"'{request.name}' was given as an object: it cannot be loaded again")
     for option in (*request.of_ones_own, *(["pca"] if request.pca is not None else [])):

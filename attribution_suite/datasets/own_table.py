@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.datasets.encode import encode
-from attribution_suite.datasets.files import TableFile, is_text, numbers, parse_frame, read_table_file
+from attribution_suite.datasets.files import is_text, numbers, parse_frame, read_table_file
 from attribution_suite.datasets.own_columns import (
     MAX_CATEGORIES,
     check_same_columns,
@@ -19,7 +19,7 @@ from attribution_suite.datasets.own_columns import (
 )
 from attribution_suite.datasets.own_split import own_split
 from attribution_suite.datasets.preset import GENERIC
-from attribution_suite.datasets.request import DatasetRequest
+from attribution_suite.datasets.request import TEST_FRAME, DatasetRequest, Frames
 from attribution_suite.datasets.table import Provenance, TabularDataset, Task
 from attribution_suite.errors import InputError, unknown_name
 
@@ -39,7 +39,7 @@ class _Given:
     notes: tuple[str, ...]
 
 
-def load_own(request: DatasetRequest, given: pd.DataFrame | None = None) -> TabularDataset:
+def load_own(request: DatasetRequest, given: Frames) -> TabularDataset:
     """The table at the path `request.name`, or `given`; standardised, split 70/15/15 (stratified for classes).
 
     A DataFrame is read as the CSV that it would be written to, without its index. Inputs are encoded as `encode` says:
@@ -83,10 +83,11 @@ def load_own(request: DatasetRequest, given: pd.DataFrame | None = None) -> Tabu
         classes=classes,
         preset=preset,
         notes=(sentence, *rows.notes, *_told_of_gaps(columns.inputs, dropped, target), *columns.notes),
+        row_numbers=np.flatnonzero(present) if dropped else None,
     )
 
 
-def describe_own(request: DatasetRequest, given: pd.DataFrame | None = None) -> list[str]:
+def describe_own(request: DatasetRequest, given: Frames) -> list[str]:
     """Lines that tell, before anything is trained, what `load_own` does to each column, and what mends the rest."""
     rows, where = _rows(request, given), request.name
     frame, target = rows.frame, request.target
@@ -108,27 +109,33 @@ def describe_own(request: DatasetRequest, given: pd.DataFrame | None = None) -> 
     return [*lines, *columns.notes, *([f"what mends it: {words}"] if words else [])]
 
 
-def _rows(request: DatasetRequest, given: pd.DataFrame | None) -> _Given:
-    """The rows of the file or the DataFrame, and those of the test file behind them."""
-    if given is None:
+def _rows(request: DatasetRequest, given: Frames) -> _Given:
+    """The rows of the file or the DataFrame, and those of the test file or DataFrame behind them."""
+    if given.table is None:
         file = read_table_file(Path(request.name), request.reading)
         rows = _Given(file.frame, None, Provenance("file", str(file.path), file.sha256), file.notes)
     else:
-        frame, notes, digest = parse_frame(given, request.name, request.reading)
+        frame, notes, digest = parse_frame(given.table, request.name, request.reading)
         rows = _Given(frame, None, Provenance("given", "DataFrame", digest), notes)
     if request.test is None:
         return rows
-    return _with_test(rows, read_table_file(Path(request.test), request.reading))
+    if given.test is None:
+        if request.test == TEST_FRAME:
+            raise InputError("option 'test' was given as an object: it cannot be loaded again")
+        file = read_table_file(Path(request.test), request.reading)
+        return _with_test(rows, file.frame, str(file.path), file.sha256)
+    test, _, digest = parse_frame(given.test, f"the {TEST_FRAME} of option 'test'", request.reading)
+    return _with_test(rows, test, f"a {TEST_FRAME}", digest)
 
 
-def _with_test(rows: _Given, test: TableFile) -> _Given:
-    check_same_columns(rows.frame, test.frame, str(test.path))
-    frame = pd.concat([rows.frame, test.frame[list(rows.frame)]], ignore_index=True)
+def _with_test(rows: _Given, test: pd.DataFrame, where: str, sha256: str) -> _Given:
+    check_same_columns(rows.frame, test, where)
+    frame = pd.concat([rows.frame, test[list(rows.frame)]], ignore_index=True)
     origin = rows.provenance
-    digest = hashlib.sha256(f"{origin.sha256} {test.sha256}".encode()).hexdigest()
-    note = f"the test rows are the {len(test.frame)} of {test.path}"
+    digest = hashlib.sha256(f"{origin.sha256} {sha256}".encode()).hexdigest()
+    note = f"the test rows are the {len(test)} of {where}"
     return _Given(frame, np.arange(len(frame)) >= len(rows.frame),
-                  Provenance(origin.source, f"{origin.location}; {test.path}", digest, note), (*rows.notes, note))
+                  Provenance(origin.source, f"{origin.location}; {where}", digest, note), (*rows.notes, note))
 
 
 def _told_of_gaps(inputs: pd.DataFrame, dropped: int, target: str) -> list[str]:

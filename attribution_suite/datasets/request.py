@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from attribution_suite.datasets.dialect import Reading
 from attribution_suite.datasets.preset import Preset
 from attribution_suite.datasets.table import Seed
@@ -13,8 +15,17 @@ from attribution_suite.options import names, whole_number
 
 LISTS = ("na", "drop", "categorical", "ordinal", "dates", "index_columns")
 WORDS = ("target", "task", "preset", "data_dir", "sep", "decimal", "encoding", "id", "group_by", "test")
+TEST_FRAME = "DataFrame"  # what `test` is where the caller has the rows
 OF_ONES_OWN = ("target", "task", "sep", "decimal", "encoding", "na", "drop", "id", "categorical", "ordinal", "dates",
                "group_by", "group_rare", "test")
+
+
+@dataclass(frozen=True)
+class Frames:
+    """DataFrames that the caller has: the `table`, None where that is a file, and the `test` rows, None if they are."""
+
+    table: pd.DataFrame | None
+    test: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class DatasetRequest:
     What becomes of columns: `drop`; `id`, which names the rows and is no input; `categorical`, numbers that are names;
     `ordinal`, numbers in their order, or text in a given one ('size=S<M<L'); `dates`, as year, month and weekday;
     `group_by`, whose rows of one value stay in one part of the split, no input; `group_rare` N: categories of fewer
-    than N rows are one, '(rare)'. `test`: a file with the same columns, whose rows are the test rows.
+    than N rows are one, '(rare)'. `test`: a file (or `TEST_FRAME`) with the same columns, whose rows are the test rows.
     `preset`: 'default', or 'published' for the preparation, network and training of the source that docs/methods.md
     names. `pca`: the first k principal components of the scaled training rows become the inputs.
     `data_dir`, `real_only`: where the real file is, and whether a simulated stand-in is refused (see `sources`).

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from attribution_suite.datasets.preset import GENERIC, Preset
 from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.presented import Presented
 
 Task = Literal["regression", "binary", "multiclass"]
 Seed = int | tuple[int, ...]  # as `numpy.random.default_rng` takes it
@@ -68,7 +70,7 @@ class Components:
 
 
 @dataclass(frozen=True)
-class TabularDataset:
+class TabularDataset(Presented):
     """Encoded inputs `[rows, features]`, the original column each came from, target, task and split.
 
     `inputs` are unscaled; `train`, `validation` and `test` are scaled by (x − centre) / scale, fitted on the
@@ -77,9 +79,11 @@ class TabularDataset:
     `preset`: the network that belongs to the table, and its training; `GENERIC` for a table of one's own. `split`:
     which of the repeated splits of the same rows this is. `levels`: the categories of columns of text, where known.
     `index_columns`: the features of one column, not scaled, that holds a category's number.
-    `aliases`: other names of features, as their sources have them.
+    `aliases`: other names of features, as their sources have them. `row_numbers` `[rows]`: each row's number in the
+    file or DataFrame, 0 the first below the header, where rows without a target were dropped; None where none were.
     """
 
+    view: ClassVar[str] = "attribution_suite.reporting.views.dataset:DATASET"
     name: str
     inputs: np.ndarray
     targets: np.ndarray
@@ -102,6 +106,7 @@ class TabularDataset:
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     index_columns: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    row_numbers: np.ndarray | None = None
 
     @property
     def features(self) -> int:
@@ -150,6 +155,41 @@ class TabularDataset:
     def test(self) -> Split:
         """The rows that losses and attributions are reported on, scaled."""
         return self.rows(self.test_rows)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Each row's number in the file or DataFrame that it came from, 0 the first below the header, `[rows]`."""
+        return np.arange(len(self.inputs)) if self.row_numbers is None else self.row_numbers
+
+    def place(self, number: int) -> int:
+        """The place in `inputs` of the row with this number. Raises InputError for one that it does not have."""
+        known = np.flatnonzero(self.numbers == number)
+        if len(known):
+            return int(known[0])
+        last = int(self.numbers[-1])
+        reason = "it has no target and was dropped" if 0 <= number <= last else "there is no such row"
+        raise InputError(f"row {number} of {self.name}: {reason}; rows are 0, the first below the header, to {last}")
+
+    def part(self, place: int) -> str:
+        """What the row at this place is for: 'training', 'validation', 'test', several of these, or 'no' row."""
+        return " and ".join(name for name, rows in self._parts.items() if place in rows) or "no"
+
+    @property
+    def _parts(self) -> dict[str, np.ndarray]:
+        return {"training": self.train_rows, "validation": self.validation_rows, "test": self.test_rows}
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row each: its number `row`, its `part` of the split, the encoded columns in their own units, the target.
+
+        Of a row in two parts, as published splits have, the last one. A class goes by its name.
+        """
+        part = np.full(len(self.inputs), "no", dtype=object)
+        for name, rows in self._parts.items():
+            part[rows] = name
+        target = np.array(self.classes)[self.targets.astype(int)] if self.classes else self.targets
+        keys = pd.DataFrame({"row": self.numbers, "part": part})
+        columns = pd.DataFrame(self.inputs, columns=list(self.feature_names))
+        return pd.concat([keys, columns, pd.Series(target, name=self.target_name)], axis=1)
 
     def columns(self, feature: str) -> tuple[int, ...]:
         """The encoded columns of an original column. Raises InputError for an unknown name or the target."""

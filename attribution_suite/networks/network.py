@@ -1,20 +1,22 @@
 """What scorers, removals and training may ask of networks, whatever they are made of."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.nodes import IndexColumn, Nodes
+from attribution_suite.presented import Presented
 
 # Values that one batched product may hold at once (4 bytes each): its operands stay in a core's cache, memory bounded.
 VALUES_AT_ONCE = 1_000_000
 
 
-class Ensemble(ABC):
+class Ensemble(Presented):
     """E networks of one architecture, float32, that never mix: x → finish(W x + b).
 
     `first_weight` `[E, hidden, features]` and `first_bias` `[E, hidden]` are the first layer, which every removal
@@ -23,6 +25,7 @@ class Ensemble(ABC):
     An ensemble is a value: every edit returns a new one.
     """
 
+    view: ClassVar[str] = "attribution_suite.reporting.views.networks:ENSEMBLE"
     architecture: Architecture
     # May the first pre-activation of a changed row be had by adding what changed? Not where the last bit decides.
     additive: ClassVar[bool] = True
@@ -106,6 +109,17 @@ class Ensemble(ABC):
     @abstractmethod
     def to_module(self, member: int = 0) -> nn.Module:
         """One member as a module of its own, from encoded inputs to outputs."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a network and input column: member, column, and `weight`, the L2 norm of its first-layer weights.
+
+        A network whose weight from a column is 0 cannot depend on it.
+        """
+        members, _, features = self.first_weight.shape
+        return pd.DataFrame({
+            "member": [member for member in range(members) for _ in range(features)],
+            "column": list(range(features)) * members,
+            "weight": self.first_weight.norm(dim=1).flatten().numpy(force=True)})
 
     def to_sequential(self, member: int = 0) -> nn.Module:
         """One member as steps, where layers are known: step 2l − 1 returns the units of layer l."""

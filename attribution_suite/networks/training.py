@@ -3,7 +3,10 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -17,6 +20,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.stopping import History, Stopping
 from attribution_suite.networks.target_scale import TargetScale
+from attribution_suite.presented import Presented
 
 # Whether a goal that was set for tuning was reached on validation rows; '' where none was set.
 GOALS = ("", "reached", "reached by search", "not reached")
@@ -26,7 +30,7 @@ FRONTIER = ("strength", "dependence", "dependence_high", "margin", "validation_l
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(Presented):
     """Trained networks.
 
     `training_loss`, `validation_loss` `[epochs, members]`, NaN after a member stopped; `steps` `[members]`: optimiser
@@ -37,6 +41,7 @@ class Trained:
     `[members, strengths]` (`FRONTIER`); None for any other.
     """
 
+    view: ClassVar[str] = "attribution_suite.reporting.views.networks:TRAINED"
     networks: Ensemble
     training_loss: Tensor
     validation_loss: Tensor
@@ -45,6 +50,15 @@ class Trained:
     history: Tensor | None = None
     goal: Tensor | None = None
     frontier: Mapping[str, Tensor] | None = None
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a network and epoch that it was trained for: member, epoch (from 1), training and validation loss."""
+        epochs, members = self.training_loss.shape
+        losses = pd.DataFrame({
+            "member": np.repeat(np.arange(members), epochs), "epoch": np.tile(np.arange(1, epochs + 1), members),
+            "training_loss": self.training_loss.T.flatten().numpy(force=True),
+            "validation_loss": self.validation_loss.T.flatten().numpy(force=True)})
+        return losses[losses.training_loss.notna()].reset_index(drop=True)
 
 
 def train(networks: Ensemble, train: Split, validation: Split, task: Task, training: Training, seeds: Sequence[int],

@@ -61,8 +61,7 @@ class Subject:
     @property
     def slug(self) -> str:
         """The title as file names and anchors take it; a name with other characters is told apart by its checksum."""
-        plain = re.sub(r"[^a-z0-9_]+", "-", self.name.lower()).strip("-") or "data"
-        base = plain if plain == self.name else f"{plain}-{crc32(self.name.encode()):08x}"
+        base = slug_of(self.name)
         return base if self.layer == 0 else f"{base}-layer-{self.layer}"
 
     @property
@@ -151,6 +150,12 @@ class Subject:
     def shown(self) -> list[str]:
         """The removed features drawn one by one: all, or the `SHOWN_FEATURES` with the largest share."""
         return largest_removed(unit_ranks(self.tables["shifts"]), self.removed)
+
+
+def slug_of(name: str) -> str:
+    """A data set's name as file names and anchors take it; one with other characters is told apart by its checksum."""
+    plain = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") or "data"
+    return plain if plain == name else f"{plain}-{crc32(name.encode()):08x}"
 
 
 def largest_removed(shifts: pd.DataFrame, removed: list[str]) -> list[str]:

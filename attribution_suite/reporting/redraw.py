@@ -2,11 +2,13 @@
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from attribution_suite.auditing.subject import fingerprint
-from attribution_suite.datasets.load import load_request
-from attribution_suite.datasets.request import DatasetRequest
+from attribution_suite.datasets.load import as_frame, load_request
+from attribution_suite.datasets.request import DatasetRequest, Frames
 from attribution_suite.datasets.sources import StandInWarning
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
@@ -27,10 +29,10 @@ def redraw(run_dir: Path) -> Path:
             for folder in (run_dir, run_dir / "figures"):
                 folder.mkdir(exist_ok=True)
                 prove_writable(folder)
-        return draw_report(run_dir, _datasets(run_dir))
+        return draw_report(run_dir, datasets_of(run_dir))
 
 
-def _datasets(run_dir: Path) -> dict[str, TabularDataset]:
+def datasets_of(run_dir: Path) -> dict[str, TabularDataset]:
     """Those of the run that are found as they were. Raises InputError where its record is missing or damaged."""
     try:
         record = json.loads((run_dir / "run.json").read_text())
@@ -51,6 +53,16 @@ def _datasets(run_dir: Path) -> dict[str, TabularDataset]:
         if fingerprint(dataset) in known:  # not another table, or a stand-in, that is found in its place by now
             datasets[dataset.name] = dataset
     return datasets
+
+
+def given_again(record: Mapping[str, Any], name: str, data: Any) -> TabularDataset:
+    """The table `name` of a run from the object that it was given as. Raises InputError for what is no such object."""
+    frame = as_frame(data)
+    if frame is None and not isinstance(data, TabularDataset):
+        raise InputError(f"option 'data' is the DataFrame or table that the run had, got a {type(data).__name__}")
+    requests = [DatasetRequest(**request) for request in record["spec"]["requests"]]
+    asked = next(request for request in requests if name in (request.name, Path(request.name).name.split(".")[0]))
+    return load_request(asked, data if frame is None else Frames(frame))
 
 
 def _no_record(run_dir: Path) -> InputError:

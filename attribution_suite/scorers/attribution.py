@@ -14,7 +14,9 @@ from attribution_suite.datasets.table import TabularDataset, Task
 from attribution_suite.errors import InputError
 from attribution_suite.networks.forward import collect
 from attribution_suite.networks.network import Ensemble
+from attribution_suite.networks.outputs import explained_output
 from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.presented import Presented
 from attribution_suite.scorers.baselines import DISTRIBUTION, baseline_row, drawn_rows
 
 Reads = Literal["network", "gradients", "layers", "activations", "units", "unit activations", "labels"]
@@ -143,7 +145,41 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Attribution:
+class Explained:
+    """The rows that an attribution explains, for who draws or reads one of them.
+
+    `numbers` `[rows]`: which rows of the data set (`TabularDataset.place`). `values` `[rows, features]`: each feature's
+    value in its own units, NaN where it is several columns; None at a hidden layer. `outputs` `[members, rows]`: the
+    explained output f(x); `at_baseline` likewise f(baseline), the mean over several; of a method that promises no
+    completeness None. `classes` `[members, rows]`: the class whose logit f is; None where there is one output.
+    """
+
+    numbers: tuple[int, ...]
+    values: Tensor | None
+    outputs: Tensor
+    at_baseline: Tensor | None
+    classes: Tensor | None
+
+    @classmethod
+    def of(cls, attribution: "Attribution", networks: Ensemble, evaluation: Evaluation, dataset: TabularDataset,
+           rows: np.ndarray, seeds: Sequence[int]) -> "Explained":
+        """`rows`: the places of the evaluated rows in the data set; `seeds`: whose draws the baselines are."""
+        outputs, values = explained_output(networks.outputs(evaluation.inputs), evaluation.explained), None
+        at_baseline = None
+        if attribution.completeness_gap is not None:
+            means = [networks.select([member]).outputs(replace(evaluation.alone(member), seed=seed).baselines).mean(
+                1, keepdim=True).expand(-1, outputs.shape[1], -1) for member, seed in enumerate(seeds)]
+            at_baseline = explained_output(torch.cat(means), evaluation.explained).cpu()
+        if tuple(attribution.features) == tuple(dataset.groups):
+            values = torch.from_numpy(np.stack([
+                dataset.inputs[rows, columns[0]] if len(columns) == 1 else np.full(len(rows), np.nan)
+                for columns in dataset.groups.values()], 1).astype(np.float64))
+        return cls(tuple(dataset.numbers[rows].tolist()), values, outputs.cpu(), at_baseline,
+                   None if evaluation.explained is None else evaluation.explained.cpu())
+
+
+@dataclass(frozen=True)
+class Attribution(Presented):
     """What one scorer says of every member of an ensemble.
 
     `scores` `[members, features]` ≥ 0: the global score s_k (mean over rows of abs φ where the method is local).
@@ -151,8 +187,10 @@ class Attribution:
     `signed` `[members, features]`: the mean of φ over rows, None likewise.
     `completeness_gap` `[members]`: mean abs(Σ_k φ − (f(x) − f(baseline))) over mean abs(f(x) − f(baseline)),
     for the methods that promise completeness.
+    `explained`: the rows of `values`; None where nobody asked for them, as in a run.
     """
 
+    view: ClassVar[str] = "attribution_suite.reporting.views.attribution:VIEW"
     scorer: str
     features: tuple[str, ...]
     scores: Tensor
@@ -160,6 +198,7 @@ class Attribution:
     signed: Tensor | None = None
     completeness_gap: Tensor | None = None
     details: Mapping[str, Tensor] = field(default_factory=dict)
+    explained: Explained | None = None
 
     @classmethod
     def from_columns(cls, scorer: str, columns: Tensor, evaluation: Evaluation) -> "Attribution":

@@ -26,17 +26,19 @@ def check_kind(kind: object) -> None:
 def baseline_row(dataset: TabularDataset, kind: str | None) -> Tensor:
     """The row `[features]`, scaled as the networks' inputs are; zero for None, and where the rows are yet to be drawn.
 
-    'mean' and 'median' are those of the training rows, column by column; 'row:N' is row N of the whole table, 0 the
-    first, whichever part of the split it is in. A column that holds a category's number has no zero, mean or median: it
-    takes the number that is most frequent in training. Raises InputError for a row that the table does not have.
+    'mean' and 'median' are those of the training rows, column by column; 'row:N' is row N of the whole table as its
+    file has it, 0 the first below the header, whichever part of the split it is in. A column that holds a category's
+    number has no zero, mean or median: it takes the number that is most frequent in training. Raises InputError for a
+    row that the table does not have.
     """
     check_kind(kind)
     training = dataset.train.inputs
     if kind is not None and kind.startswith("row:"):
-        number = int(kind.removeprefix("row:"))
-        if number >= len(dataset.inputs):
-            raise InputError(f"option 'baseline' {kind}: {dataset.name} has the rows 0 to {len(dataset.inputs) - 1}")
-        return dataset.rows(np.array([number])).inputs[0]
+        try:
+            place = dataset.place(int(kind.removeprefix("row:")))
+        except InputError as error:
+            raise InputError(f"option 'baseline': {error}") from error
+        return dataset.rows(np.array([place])).inputs[0]
     row = torch.zeros(dataset.features)
     if kind == "mean":
         row = training.mean(0)

@@ -19,7 +19,8 @@ from attribution_suite.scorers.attribution import ScorerTraits
 from attribution_suite.tables import NEURON_TABLES, TABLES
 
 # What a reader meets behind the public names: results, and the protocols that one implements to extend the package.
-RESULTS = ("attribution_suite.networks.training.Trained",)
+RESULTS = ("attribution_suite.networks.training.Trained", "attribution_suite.auditing.explain.Explanation",
+           "attribution_suite.auditing.check.Checked", "attribution_suite.presented.Presented")
 EXTENDING = ("attribution_suite.scorers.attribution.Scorer", "attribution_suite.scorers.attribution.ScorerTraits",
              "attribution_suite.scorers.attribution.Evaluation",
              "attribution_suite.removals.removal.Removal", "attribution_suite.removals.removal.RemovalTraits",

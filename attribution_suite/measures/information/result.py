@@ -1,12 +1,15 @@
 """What networks tell of a feature."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pandas as pd
 
+from attribution_suite.presented import Presented
+
 
 @dataclass(frozen=True)
-class Information:
+class Information(Presented):
     """What each network tells of a feature, and through whom: two tables whose `member` is the network's number.
 
     `table`: one row a network and question, with the columns `where` to `state` of the run's table `information`
@@ -15,6 +18,7 @@ class Information:
     feature that predicts it, with the columns `proxy` to `part` of the table `proxies`.
     """
 
+    view: ClassVar[str] = "attribution_suite.reporting.views.measures:INFORMATION"
     table: pd.DataFrame
     proxies: pd.DataFrame
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pandas as pd
 import torch
@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.presented import Presented
 
 ROUNDING = 1e-6
 Method = Literal["algebra", "exact", "enclosure", "search"]
 
 
 @dataclass(frozen=True)
-class WorstCase:
+class WorstCase(Presented):
     """Per network, the most that f moves on some row when x_j alone does: effect ≤ D ≤ bound, in f's units.
 
     D = max over rows i and values t of |f(x_i with x_j = t) − f(x_i)|; f is the output, the logit, or of several logits
@@ -34,6 +35,7 @@ class WorstCase:
     `scale` are those of all the network's columns: own units = scaled · scale + centre.
     """
 
+    view: ClassVar[str] = "attribution_suite.reporting.views.measures:WORST_CASE"
     effect: Tensor
     bound: Tensor
     method: tuple[Method, ...]

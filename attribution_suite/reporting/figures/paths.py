@@ -60,12 +60,19 @@ def path_picture(links: pd.DataFrame, widths: Sequence[int], output_name: str, m
     the unit, red where it falls. A node's colour is where it moves the *output*; the number beside it says how far.
     `widths`: the network's, to say how many nodes there are. Raises InputError for several members or no links.
     """
+    figure = canvas(WIDTH, 1)
+    axes = figure.subplots()
+    figure.set_figheight(1.7 + 0.36 * draw_path(axes, links, widths, output_name, most))
+    legend(figure)
+    return figure
+
+
+def draw_path(axes: Any, links: pd.DataFrame, widths: Sequence[int], output_name: str, most: int = 10) -> int:
+    """Draws what `path_picture` says into axes; returns how many nodes tall it is."""
     if links.empty or links.member.nunique() != 1:
         raise InputError("a picture of paths shows one member with at least one link: choose rows of the table")
     links = links.drop_duplicates(["layer", "unit", "target"])  # a link that both signs keep is one link
     nodes = _nodes(links, most)
-    figure = canvas(WIDTH, 1.7 + 0.36 * max(7, *map(len, nodes.values())))
-    axes = figure.subplots()
     blank(axes)
     depth = int(links.layer.max()) + 1
     places: Places = {(layer, unit): (layer, y) for layer, units in nodes.items()
@@ -78,8 +85,7 @@ def path_picture(links: pd.DataFrame, widths: Sequence[int], output_name: str, m
     axes.plot(depth, 0.5, "o", markersize=19, color=PALETTE["ink"], zorder=4)
     axes.text(depth + 0.09, 0.5, label(output_name, 26), va="center", fontsize=9.5, fontweight="bold")
     axes.set(xlim=(-0.62, depth + 0.62), ylim=(-0.03, 1.15))
-    _legend(figure)
-    return figure
+    return max(7, *map(len, nodes.values()))
 
 
 def _nodes(links: pd.DataFrame, most: int) -> dict[int, pd.DataFrame]:
@@ -133,10 +139,13 @@ def _layer(axes: Any, layer: int, units: pd.DataFrame, places: Places,
     axes.text(layer, 1.085, shown, ha="center", va="top", fontsize=7.5, color=PALETTE["muted"])
 
 
-def _legend(figure: Figure) -> None:
+def legend(drawn: Any) -> None:
+    """What the colours of a path mean, below a figure or axes."""
     from matplotlib.lines import Line2D
     handles = [Line2D([], [], color=UP, linewidth=4), Line2D([], [], color=DOWN, linewidth=4),
                Line2D([], [], color=UP, marker="o", linestyle="", markersize=8),
                Line2D([], [], color=DOWN, marker="o", linestyle="", markersize=8)]
-    figure.legend(handles, ["raises its target", "lowers its target", "node raises the output (by)",
-                            "node lowers the output (by)"], loc="outside lower center", ncols=4)
+    place = {"loc": "outside lower center"} if isinstance(drawn, Figure) else {
+        "loc": "upper center", "bbox_to_anchor": (0.5, 0)}
+    drawn.legend(handles, ["raises its target", "lowers its target", "node raises the output (by)",
+                           "node lowers the output (by)"], ncols=4, **place)
