@@ -6,6 +6,7 @@ import numpy as np
 
 MINUS = "\N{MINUS SIGN}"
 UNMEASURED = "not measured"
+BASELESS = 10  # times the loss before: what is more is no per cent of anything
 
 
 def percent(value: float) -> str:
@@ -32,6 +33,16 @@ def signed_percent(value: float) -> str:
     digits = 1 if abs(value) < 0.0995 else 0
     text = f"{100 * value:+,.{digits}f} %"
     return "0 %" if float(text[:-2].replace(",", "")) == 0 else text.replace("-", MINUS)
+
+
+def cost(relative: float, absolute: float) -> str:
+    """A change of the test loss as per cent of the loss before; of `BASELESS` or more as the change itself.
+
+    A network whose loss was next to nothing loses tens of thousands of per cent by a loss that is small.
+    """
+    if abs(relative) < BASELESS or not np.isfinite(absolute):
+        return signed_percent(relative)
+    return f"{absolute:+.2g} in loss".replace("-", MINUS)
 
 
 def seconds(value: float) -> str:

@@ -13,6 +13,7 @@ from attribution_suite.tables.verdicts import rank_name
 
 UNIT = ["dataset", "layer", "removed", "removal"]
 FACTS = ["direct_effect_before", "direct_effect", "flip_rate", "seconds"]
+MEANS = ["rmse_before", "rmse", "accuracy_before", "accuracy", "loss_before", "cost_net_loss"]  # without an interval
 COST_MARGIN, COST_LEVEL = 0.01, 0.05  # net costs of less than 1 % of the test loss are no difference, shown at 5 %
 STUDENT, NADEAU_BENGIO = "Student's t over networks", "Nadeau and Bengio's over splits"  # how an interval is made
 LEAST_SPLITS = 3
@@ -26,7 +27,8 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     over the means of the splits, NaN for fewer than 3. `performance_before` and `performance` are R², or of classes the
     AUC. `effect_left` is direct_effect / direct_effect_before; `loss_change` is loss_native / loss_before − 1;
     `seconds` is that of one network. `cost_net`: `net_costs`, what the removal costs beyond training on;
-    `cost_equivalent`: `no_difference` of these. NaN where a value does not exist (flips in regression) and where a
+    `cost_equivalent`: `no_difference` of these; `cost_net_loss` is the same in the loss's own units, for where the loss
+    before is next to nothing. `rmse`, `accuracy`, `loss_before` and it are means alone. NaN where a value does not exist (flips in regression) and where a
     network of the row was not measured, never zero. A removal that failed for a feature has a row of NaN. `seeds`: how
     many networks have results; `splits`: of how many splits. `note`: that a tuned method had a shortened budget, and
     whether the goal that was set for it was reached; else ''. `simulated` names the data sets whose rows are a
@@ -38,6 +40,7 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
         loss_change=edited.loss_native / edited.loss_before - 1, cost_net=net_costs(outcomes),
         performance=edited.r2.fillna(edited.auc), performance_before=edited.r2_before.fillna(edited.auc_before),
         effect_left=part_left(edited.direct_effect, edited.direct_effect_before))
+    means = _means(facts.assign(cost_net_loss=facts.cost_net * facts.loss_before))
     facts = facts.set_index([*UNIT, "split", "seed"])[
         [*FACTS, "loss_change", "cost_net", "performance", "performance_before", "effect_left"]]
     groups = dict(list(facts.groupby(UNIT, sort=False)))
@@ -51,7 +54,13 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
         rows.append({**dict(zip(UNIT, key, strict=True)), "simulated": key[0] in simulated, "seeds": len(group),
                      "splits": group.index.get_level_values("split").nunique(), "note": notes.get(key, ""),
                      **_row(group, ratios.get(key[0]))})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).join(means, on=UNIT) if rows else pd.DataFrame()
+
+
+def _means(networks: pd.DataFrame) -> pd.DataFrame:
+    """`MEANS` by UNIT: of several splits the mean of their means, NaN where a network was not measured."""
+    means = networks.groupby([*UNIT, "split"])[MEANS].mean().groupby(UNIT).mean()
+    return means.mask(networks[MEANS].isna().groupby([networks[name] for name in UNIT]).any())
 
 
 def tuning_note(networks: pd.DataFrame) -> str:

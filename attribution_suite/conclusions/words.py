@@ -9,10 +9,20 @@ import pandas as pd
 
 from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED, Tables, learned
 from attribution_suite.conclusions.judgements import asked_by_phantoms
-from attribution_suite.conclusions.numbers import UNMEASURED, listed, percent, rounded, score, signed_percent
+from attribution_suite.conclusions.numbers import (
+    BASELESS,
+    UNMEASURED,
+    cost,
+    listed,
+    percent,
+    rounded,
+    score,
+    signed_percent,
+)
 from attribution_suite.conclusions.summary import unit_ranks
 from attribution_suite.datasets.table import DECOY
 from attribution_suite.measures.nulls import LEVEL
+from attribution_suite.registry import bare
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 from attribution_suite.tables.verdicts import rank_name
@@ -23,6 +33,18 @@ KINDS = {PROVED: "proved", BOUNDED: "bounded", UNDECIDED: "undecided", PRESENT: 
 LABELS = {**{kind: state for state, kind in KINDS.items()}, "before": "before", "alarms": "scorers", "blind": "scorers",
           "cost": "cost", "went": "went to", "known": "still known"}
 OUT = (PROVED, BOUNDED)
+# What a method does, for a reader who knows no code; one of another package is called by its name.
+PLAIN = {
+    "retrain": "retraining without it", "stochastic_tuning": "fine-tuning on random values of it",
+    "inversion_tuning": "fine-tuning on mirrored values of it", "shuffle_tuning": "fine-tuning on shuffled values of it",
+    "conditional_tuning": "fine-tuning on likely values of it given the others",
+    "fold_tuning": "all other inputs standing in, then fine-tuning", "fold": "all other inputs standing in",
+    "subset_fold": "a few other inputs standing in", "subset_fold_dp": "a few correlated inputs standing in",
+    "independence_tuning": "fine-tuning until the output is independent of it",
+    "lazy": "one step of ridge regression", "newton": "one Newton step", "constant": "holding it at a constant",
+    "residualise": "regressing it out of the other inputs", "leace": "erasing it linearly from all inputs",
+    "concept_scrubbing": "erasing it linearly from every layer",
+    "splince": "erasing it linearly, all that tells the target kept"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +71,23 @@ def headline(verdicts: pd.DataFrame) -> str:
     start = f"{out} of {count} methods take" + ("s" if count == 1 else "") if out else "No method takes"
     return f"{start} the direct influence of {feature} out of the network" + (
         f" ({', '.join(parts)})." if parts else ".")
+
+
+def plain(removal: str) -> str:
+    """What a method does in plain words; its name where it has none."""
+    return PLAIN.get(bare(removal), removal)
+
+
+def best(verdicts: pd.DataFrame, summary: pd.DataFrame) -> str:
+    """The method to look at first of one removed feature: of those that work the one of the least net cost.
+
+    Where none works, the one that leaves the smallest worst case. '' where that is not measured either. `verdicts` and
+    `summary` hold the feature's rows.
+    """
+    edited = verdicts[verdicts.removal != ORIGINAL].set_index("removal")
+    works = edited.index[edited.direct.isin(OUT)]
+    order = summary.set_index("removal").cost_net.reindex(works) if len(works) else edited.worst_case
+    return str(order.idxmin()) if order.notna().any() else str(works[0]) if len(works) else ""
 
 
 def called(removed: str) -> str:
@@ -157,15 +196,27 @@ def _cost(summary: pd.DataFrame) -> Finding:
     if order.empty:
         return Finding("cost", (), "of the methods that work the net cost was not measured.")
     cheap, dear = summary.loc[order.index[0]], summary.loc[order.index[-1]]
-    text = f"costs least of those that work: net cost {signed_percent(cheap.cost_net)} of the test loss"
-    if not np.isnan(cheap.cost_net_low):
-        text += f" ({signed_percent(cheap.cost_net_low)} to {signed_percent(cheap.cost_net_high)})"
+    text = f"costs least of those that work: net cost {cost_text(cheap)} of the test loss"
+    if interval := cost_interval(cheap):
+        text += f" ({interval})"
     text += ", which is no difference" if cheap.cost_equivalent else ""
     if len(order) > 1:
-        text += f"; {order.index[-1]} costs most, {signed_percent(dear.cost_net)}"
+        text += f"; {order.index[-1]} costs most, {cost_text(dear)}"
     unknown = [str(name) for name in summary.index if name not in order.index]
     text += f"; {listed(unknown, 'and')}: not measured" if unknown else ""
     return Finding("cost", (str(order.index[0]),), text + ".")
+
+
+def cost_text(row: Any) -> str:
+    """The net cost of a row of the summary: '+3 %', '+0.52 in loss' where the loss before was next to nothing."""
+    return cost(row.cost_net, row.cost_net_loss)
+
+
+def cost_interval(row: Any) -> str:
+    """Its interval, '−1 % to +4 %'; '' where there is none, and where the loss before was next to nothing."""
+    if not row.cost_net_low < row.cost_net_high or abs(row.cost_net) >= BASELESS:
+        return ""
+    return f"{signed_percent(row.cost_net_low)} to {signed_percent(row.cost_net_high)}"
 
 
 def _destination(tables: Tables, removed: str, worked: Sequence[str]) -> list[Finding]:
