@@ -26,6 +26,11 @@ def percent(value: float) -> str:
     return f"{100 * value:,.{digits}f} %".replace("-", MINUS)
 
 
+def precise_percent(value: float) -> str:
+    """A part of one as per cent with one decimal, '–' for what does not exist."""
+    return "–" if np.isnan(value) else f"{100 * value:.1f} %"
+
+
 def signed_percent(value: float) -> str:
     """A relative change as per cent, with its sign."""
     if np.isnan(value):

@@ -103,7 +103,7 @@ def findings(tables: Tables, verdicts: pd.DataFrame, summary: pd.DataFrame) -> l
     removed = str(verdicts.removed.iloc[0])
     before = verdicts[verdicts.removal == ORIGINAL]
     rows: dict[str, Any] = {str(row.removal): row for row in verdicts[verdicts.removal != ORIGINAL].itertuples()}
-    result = [Finding("before", (), _before(row, called(removed))) for row in before.itertuples()]
+    result = [Finding("before", (), before_text(row, called(removed))) for row in before.itertuples()]
     for state, kind in KINDS.items():
         sentences = {name: direct_text(row, called(removed)) for name, row in rows.items() if row.direct == state}
         result += [Finding(kind, tuple(name for name, other in sentences.items() if other == text), text)
@@ -116,7 +116,8 @@ def findings(tables: Tables, verdicts: pd.DataFrame, summary: pd.DataFrame) -> l
     return [*result, *_information(verdicts), *_known(tables, removed)]
 
 
-def _before(row: Any, feature: str) -> str:
+def before_text(row: Any, feature: str) -> str:
+    """The sentence on the row of the originals in the table of verdicts."""
     if row.direct == PRESENT:
         return f"in the original networks {witness(row, feature)}."
     if row.direct in OUT:

@@ -8,65 +8,50 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.colors import to_hex
 
 from attribution_suite.conclusions import baselines, checks, error_rates, inside, metrics, numbers, words
-from attribution_suite.conclusions.summary import edits, summary_table, unit_ranks
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import figures
-from attribution_suite.reporting.figures.matrix import EFFECT, NORM, Matrix, shift_matrix, shift_text
-from attribution_suite.reporting.figures.style import PALETTE, SHIFT_COLOURS, LeftOut, Picture, ink_on
+from attribution_suite.reporting.answer import Answer, answers, columns, findings, overview
+from attribution_suite.reporting.explore import Explorer, block, explorer, heat
+from attribution_suite.reporting.explore import part as explored_part
+from attribution_suite.reporting.figures.style import PALETTE, LeftOut, Picture
 from attribution_suite.reporting.reading import Run, Subject
-from attribution_suite.scorers import CONTROL
 
 if TYPE_CHECKING:
     from attribution_suite.datasets.table import TabularDataset
 
 LARGEST = 2_000_000  # characters of a page with its animations inside; of a longer one they lie beside it
-OPEN = 3  # removed features whose answer is open; those of a longer list fold
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the page says first of one removed feature: a sentence, the findings, a table's rows, one a method."""
-
-    removed: str
-    headline: str
-    findings: list[words.Finding]
-    rows: list[dict[str, Any]]
+OPEN = 3  # removed features whose answers are all open; of more there is a line each, and one is shown at a time
 
 
 @dataclass(frozen=True)
 class Section:
-    """All that the page says of one subject. `headline`: where nothing was removed, '' elsewhere."""
+    """All that the page says of one subject.
+
+    `headline`: where nothing was removed, '' elsewhere. `sentences`: removed feature → what stands behind its answer,
+    of those that are open. `folded`: of its many answers one is shown at a time.
+    """
 
     subject: Subject
     headline: str
     answers: list[Answer]
     findings: list[words.Finding]
-    features: list["FeatureTable"]
+    sentences: Mapping[str, list[words.Finding]]
+    explorer: Explorer | None
     chapters: Mapping[str, Sequence[Picture | LeftOut]]
 
+    @property
+    def folded(self) -> bool:
+        """Whether there are more answers than stand open."""
+        return len(self.answers) > OPEN
 
-@dataclass(frozen=True)
-class Cell:
-    """One number of a heat table: its text, background and ink."""
-
-    text: str
-    back: str
-    ink: str
-
-
-@dataclass(frozen=True)
-class FeatureTable:
-    """One removed feature: removals × (direct effect, scorers), `cells[row][column]`."""
-
-    feature: str
-    columns: list[str]
-    cells: dict[str, list[Cell]]
+    @property
+    def head(self) -> list[str]:
+        """The headings of the answers' tables."""
+        return columns(self.subject)
 
 
 def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" = None,
@@ -101,64 +86,18 @@ def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" =
 
 def section(subject: Subject) -> Section:
     """Words, tables and figures of one subject."""
-    answered = answers(subject)
+    answered, explored = answers(subject), explorer(subject)
     task, look = subject.info["task"], subject.neurons
     headline = "" if answered else inside.headline(look, task) if look else _without_answers(subject)
-    findings = [] if look is None else inside.findings(look, subject.originals, task)
-    return Section(subject, headline, answered, findings,
-                   [feature_table(subject, feature) for feature in subject.shown], figures.draw(subject))
+    about_units = [] if look is None else inside.findings(look, subject.originals, task)
+    shown = [] if explored is None else (
+        explored.features if len(answered) <= OPEN else [explored.features[explored.first]])
+    return Section(subject, headline, answered, about_units, {name: findings(subject, name) for name in shown}, explored,
+                   figures.draw(subject))
 
 
 def _without_answers(subject: Subject) -> str:
     return "Nothing was removed here: below is what the networks use." if len(subject.originals) else "No results."
-
-
-def answers(subject: Subject) -> list[Answer]:
-    """One a removed feature, in the order of the run; none where nothing was removed."""
-    summary = summary_table(subject.tables)
-    if summary.empty:
-        return []
-    judged, result = subject.verdicts, []
-    for removed, verdict_rows in judged.groupby("removed", sort=False):
-        rows = summary[summary.removed == removed]
-        sentences = words.findings(subject.tables, verdict_rows, rows)
-        judged_rows = verdict_rows.drop(columns=["dataset", "layer", "removed", "splits"])
-        both = rows.merge(judged_rows, on="removal").to_dict("records")
-        result.append(Answer(str(removed), words.headline(verdict_rows), sentences,
-                             [{str(column): value for column, value in row.items()} for row in both]))
-    return result
-
-
-def feature_table(subject: Subject, feature: str) -> FeatureTable:
-    """The matrix of one removed feature as a heat table: mean over networks; 'n/a' where a method does not apply.
-
-    Hidden units that each network picked for itself have a row a removal and network, with the unit's name.
-    """
-    outcomes = unit_ranks(subject.tables["outcomes"])
-    units = edits(subject.tables["outcomes"][(outcomes.removed == feature) & (outcomes["rank"] > 0)])
-    if not subject.layer or units.empty:
-        return FeatureTable(feature, [EFFECT, *subject.scorers], _heat(shift_matrix(subject, feature)))
-    cells: dict[str, list[Cell]] = {}
-    for seed, picked in units.groupby("seed"):
-        heat = _heat(shift_matrix(subject, feature, int(str(seed))))
-        cells |= {f"{removal}, network {seed} ({unit})": heat[str(removal)]
-                  for removal, unit in picked.set_index("removal").removed.items()}
-    return FeatureTable(feature, [EFFECT, *subject.scorers], cells)
-
-
-def _heat(matrix: Matrix) -> dict[str, list[Cell]]:
-    """removal → its cells."""
-    missing = matrix.missing.to_numpy()
-    return {str(removal): [_cell(value, bool(missing[line, place]), column != CONTROL)
-                           for place, (column, value) in enumerate(row.items())]
-            for line, (removal, row) in enumerate(matrix.mean.iterrows())}
-
-
-def _cell(value: float, missing: bool, coloured: bool) -> Cell:
-    if np.isnan(value) or not coloured:
-        return Cell(numbers.UNMEASURED if missing else shift_text(value), PALETTE["panel"], PALETTE["muted"])
-    colour = SHIFT_COLOURS(NORM(value))
-    return Cell(shift_text(value), to_hex(colour), ink_on(colour))
 
 
 def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
@@ -167,14 +106,11 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         loader=jinja2.PackageLoader("attribution_suite.reporting"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
-        percent=numbers.percent, signed_percent=numbers.signed_percent, number=numbers.number, seconds=numbers.seconds,
-        measured=numbers.measured, score=numbers.score,
-        count=lambda names: len([name for name in names.split(", ") if name]),
+        overview=overview, heat=heat,
         unbroken=lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
         foldable=lambda name: Markup("_<wbr>").join(name.split("_")),
         source=lambda figure: f"figures/{figure.file}" if figure.moving and beside else data_uri(figure),
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
-    environment.globals["infinite"] = float("inf")
     environment.tests["left_out"] = lambda figure: isinstance(figure, LeftOut)
     removals = list(dict.fromkeys(name for part in sections for name in part.subject.removals))
     scorers = list(dict.fromkeys(name for part in sections for name in part.subject.scorers))
@@ -188,7 +124,9 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     looks = any(part.subject.neurons for part in sections) and not removals
     return environment.get_template("report.html").render(
         run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
-        kind_of=words.KINDS, rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
+        data=Markup(block({part.subject.slug: explored_part(part.subject, part.explorer, part.answers, part.folded)
+                           for part in sections if part.explorer})),
+        rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
         coverage=error_rates.coverage_words(networks, splits), measured_on=error_rates.MEASURED,
         rates={name: error_rates.SCORERS.get(name) for name in scorers}, unlearned=unlearned, removals=removals,
         scorers=scorers, networks=networks, splits=splits,
