@@ -71,6 +71,11 @@ def rounded(value: float, digits: int = 3) -> str:
     return "–" if np.isnan(value) else f"{value:.{digits}g}".replace("-", MINUS)
 
 
+def precise(value: float) -> str:
+    """A number with three significant digits, zeros among them: '3.80' beside '3.74'; '–' where there is none."""
+    return "–" if np.isnan(value) else f"{value:#.3g}".rstrip(".").replace("-", MINUS)
+
+
 def score(value: float) -> str:
     """R², AUC and the like, two decimals; '–' where there is none."""
     return "–" if np.isnan(value) else f"{value:.2f}".replace("-", MINUS)

@@ -96,17 +96,23 @@ def _answer(subject: Subject, verdicts: pd.DataFrame, summary: pd.DataFrame) -> 
     place = next((place for place, line in enumerate(lines) if line.removal == name), None)
     return Answer(
         removed, words.headline(verdicts), "" if place is None else _cheapest(subject, rows[place]),
-        words.before_text(before, words.called(removed)), before.proxies, lines,
+        _sentence(words.before_text(before, words.called(removed))), before.proxies, lines,
         None if place is None else lines[place])
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _cheapest(subject: Subject, row: Any) -> str:
     """The sentence on the method to look at first."""
     performance = columns(subject)[3]
+    plain = words.plain(row.removal)
+    method = row.removal if plain == row.removal else f"{plain} ({row.removal})"
     after = f"{performance} {_performance(subject, row).text}"
     if row.direct in words.OUT:
-        return f"At the least cost: {words.plain(row.removal)}, {after}."
-    return f"Nearest: {words.plain(row.removal)}, which leaves moves of up to {numbers.number(row.worst_case)}; {after}."
+        return f"At the least cost: {method}, {after}."
+    return f"Nearest: {method}, which leaves moves of up to {numbers.number(row.worst_case)}; {after}."
 
 
 def _line(subject: Subject, row: Any, before: Any) -> Line:
@@ -148,7 +154,7 @@ def _effect(subject: Subject, row: Any) -> Value:
 def _performance(subject: Subject, row: Any) -> Value:
     regression = subject.info["task"] == "regression"
     before, after = (row.rmse_before, row.rmse) if regression else (row.accuracy_before, row.accuracy)
-    write = numbers.rounded if regression else numbers.precise_percent
+    write = numbers.precise if regression else numbers.precise_percent
     return Value(f"{numbers.measured(write(before))} → {numbers.measured(write(after))}",
                  f"{'R²' if regression else 'AUC'} {numbers.measured(numbers.score(row.performance_before))} → "
                  f"{numbers.measured(numbers.score(row.performance))}", _order(after))

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from attribution_suite.conclusions import baselines, checks, error_rates, inside, metrics, numbers, words
 from attribution_suite.files import write_atomically
-from attribution_suite.reporting import figures
+from attribution_suite.reporting import evidence, figures
 from attribution_suite.reporting.answer import Answer, answers, columns, findings, overview
 from attribution_suite.reporting.explore import Explorer, block, explorer, heat
 from attribution_suite.reporting.explore import part as explored_part
@@ -121,12 +121,15 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
                                    for part in sections)))
     held, how = run.table("checks"), run.info["spec"]["reference"]
     explained, drawn = (run.table(name) for name in ("metrics", "randomisation"))
+    kept, more = evidence.networks(run)
     looks = any(part.subject.neurons for part in sections) and not removals
     return environment.get_template("report.html").render(
         run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
         data=Markup(block({part.subject.slug: explored_part(part.subject, part.explorer, part.answers, part.folded)
                            for part in sections if part.explorer})),
-        rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
+        fixed=evidence.fixed(run.info["spec"]), command=evidence.command(run.info["spec"]),
+        table_hashes=evidence.hashes(run), kept_networks=kept, more_networks=more,
+        limits=evidence.limits(run, splits, networks), rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
         coverage=error_rates.coverage_words(networks, splits), measured_on=error_rates.MEASURED,
         rates={name: error_rates.SCORERS.get(name) for name in scorers}, unlearned=unlearned, removals=removals,
         scorers=scorers, networks=networks, splits=splits,

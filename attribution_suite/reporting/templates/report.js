@@ -161,7 +161,7 @@ function drawAnswer(name, feature) {
   const place = document.querySelector(`[data-answer="${name}"]`);
   const [headline, cheapest, before, proxies] = words[feature];
   place.querySelector(".headline").textContent = `${headline} ${cheapest}`;
-  place.querySelector(".facts").textContent = `Before: ${before}` + (proxies ? ` Its proxies, which can tell it without it: ${proxies}.` : "");
+  place.querySelector(".facts").textContent = before + (proxies ? ` Its proxies, which can tell it without it: ${proxies}.` : "");
   place.querySelectorAll("details, .tools").forEach((element) => element.remove());
   const head = make("tr", { role: "row" }, ...[`${part.features[feature]} removed by`, ...columns].map((text) =>
     make("th", { scope: "col", role: "columnheader" }, text)));
