@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         attribute,
         audit,
         check,
+        compare,
         describe,
         information,
         neurons,
@@ -39,7 +40,7 @@ __version__ = "0.1.0"  # the one place: setup.cfg reads it here
 
 _PLACES = {
     "train": "api", "attribute": "api", "remove": "api", "worst_case": "api", "information": "api", "audit": "api",
-    "neurons": "api", "check": "api", "describe": "api", "report": "api",
+    "neurons": "api", "check": "api", "compare": "api", "describe": "api", "report": "api",
     "load_dataset": "datasets.load", "from_arrays": "datasets.arrays", "TabularDataset": "datasets.table",
     "Training": "datasets.preset", "Ensemble": "networks.network", "Attribution": "scorers.attribution",
     "WorstCase": "measures.worst_case.result", "Information": "measures.information.result", "Audit": "results",
@@ -50,8 +51,8 @@ _PLACES = {
 
 __all__ = [
     "DATASETS", "MEASURES", "REMOVALS", "SCORERS", "Attribution", "Audit", "Ensemble", "Information", "InputError",
-    "TabularDataset", "Training", "WorstCase", "attribute", "audit", "check", "describe", "from_arrays", "information",
-    "load_dataset", "load_networks", "neurons", "remove", "report", "save_networks", "train", "worst_case",
+    "TabularDataset", "Training", "WorstCase", "attribute", "audit", "check", "compare", "describe", "from_arrays",
+    "information", "load_dataset", "load_networks", "neurons", "remove", "report", "save_networks", "train", "worst_case",
 ]
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from attribution_suite.networks.network import Ensemble
     from attribution_suite.networks.refit import Fit
     from attribution_suite.networks.training import Trained
+    from attribution_suite.reporting.compare import Comparison
     from attribution_suite.results import Audit
     from attribution_suite.scorers.attribution import Attribution
 
@@ -338,7 +339,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:
         failed = run_audit(prepared, context, folder)
         judged = write_verdicts(folder)
-        draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers), judged)
+        draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers), judged, say)
     return Audit(folder, failed, first_splits(prepared.datasets))
 
 
@@ -385,14 +386,35 @@ def describe(dataset: "str | Path | DataFrame", **options: Any) -> list[str]:
 
 
 @in_own_words
-def report(run_dir: str | Path) -> Path:
+def report(run_dir: str | Path, *, pack: bool = False, say: Callable[[str], None] = print) -> Path:
     """Draws the report of a finished run again; returns the page's path.
 
+    `pack`: also writes `report.zip`, with the page, its figures, the record and every table as CSV, whose path is then
+    returned. `say` is told what is drawn.
     Raises InputError for a folder that holds no finished run, that a run is writing to, or that cannot be written to.
     """
+    from attribution_suite.reporting.pack import pack as packed
     from attribution_suite.reporting.redraw import redraw
 
-    return redraw(_folder("run_dir", run_dir))
+    page = redraw(_folder("run_dir", run_dir), say)
+    return packed(page.parent) if pack else page
+
+
+@in_own_words
+def compare(run_a: str | Path, run_b: str | Path, *, out: str | Path | None = None) -> "tuple[Comparison, Path]":
+    """What differs between two finished runs, verdicts first, and the page that says it.
+
+    `out`: where the page is written (default: compare.html in the folder of the first run). Raises InputError for a
+    folder that holds no finished run.
+    """
+    from attribution_suite.files import writing
+    from attribution_suite.reporting import compare as comparing
+
+    folders = _folder("run_a", run_a), _folder("run_b", run_b)
+    found = comparing.compare(*folders)
+    page = folders[0] / "compare.html" if out is None else _folder("out", out)
+    with writing(page):
+        return found, comparing.write(found, page)
 
 
 @in_own_words

@@ -91,8 +91,11 @@ def parser() -> argparse.ArgumentParser:
     told.add_argument("--target", metavar="COL", help="the column to predict")
     _own(told)
     told.set_defaults(call=_describe)
-    draw = commands.add_parser("report", help="draw the report of a finished run again")
+    draw = commands.add_parser("report", help="draw the report of a finished run again, or compare two runs")
     draw.add_argument("run_dir", metavar="RUN_DIR")
+    draw.add_argument("other", nargs="?", metavar="OTHER_RUN", help="say what differs in this run instead")
+    draw.add_argument("--zip", action="store_true", help="also pack page, figures and tables (CSV) as report.zip")
+    draw.add_argument("--out", metavar="FILE", help="where the comparison is written (default: RUN_DIR/compare.html)")
     draw.set_defaults(call=_report)
     export = commands.add_parser("export", help="write an edited network of a finished run to a file, with its card")
     export.add_argument("run_dir", metavar="RUN_DIR")
@@ -257,9 +260,19 @@ def _describe(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from attribution_suite.api import report
+    from attribution_suite.api import compare, report
 
-    print(report(arguments.run_dir))
+    if arguments.other is None:
+        if arguments.out is not None:
+            raise InputError("option 'out' is for the comparison of two runs: a run's page lies in its folder")
+        print(report(arguments.run_dir, pack=arguments.zip, say=lambda line: print(line, file=sys.stderr)))
+        return 0
+    if arguments.zip:
+        raise InputError("option 'zip' packs one run: leave it out, or name one run")
+    from attribution_suite.reporting.compare import lines
+
+    found, page = compare(arguments.run_dir, arguments.other, out=arguments.out)
+    print(f"{lines(found)}\n{page}")
     return 0
 
 

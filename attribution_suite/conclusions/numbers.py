@@ -6,7 +6,7 @@ import numpy as np
 
 MINUS = "\N{MINUS SIGN}"
 UNMEASURED = "not measured"
-BASELESS = 10  # times the loss before: what is more is no per cent of anything
+BASELESS = 3  # times the loss before: what is more is no per cent of anything
 
 
 def percent(value: float) -> str:

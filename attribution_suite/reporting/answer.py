@@ -155,7 +155,8 @@ def _performance(subject: Subject, row: Any) -> Value:
     regression = subject.info["task"] == "regression"
     before, after = (row.rmse_before, row.rmse) if regression else (row.accuracy_before, row.accuracy)
     write = numbers.precise if regression else numbers.precise_percent
-    return Value(f"{numbers.measured(write(before))} → {numbers.measured(write(after))}",
+    return Value(f"{numbers.measured(write(before))}\N{NO-BREAK SPACE}→ {numbers.measured(write(after))}".replace(
+                     " %", "\N{NO-BREAK SPACE}%"),
                  f"{'R²' if regression else 'AUC'} {numbers.measured(numbers.score(row.performance_before))} → "
                  f"{numbers.measured(numbers.score(row.performance))}", _order(after))
 

@@ -56,18 +56,20 @@ class Section:
 
 def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" = None,
                 each: "Callable[[Callable[[Subject], Section], list[Subject]], Iterable[Section]]" = map,
-                judged: pd.DataFrame | None = None) -> Path:
+                judged: pd.DataFrame | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
     """Writes `figures/*.png`, `*.gif` and `report.html` into `run_dir` from its tables and `run.json`; its path.
 
     `datasets` gives the rows for the figures that show them (each feature against the target; the components); for a
     data set that is not in it the page says what was left out. Figures of an earlier report that are not drawn any
     more are removed. `each` maps a function over the sections, a pool of workers perhaps. `judged`: the table of
-    verdicts, where that was just made.
+    verdicts, where that was just made. `say` is told what is drawn, which may take minutes.
     Raises InputError where a file of the run is missing, damaged or of another version, and OSError
     where it cannot write.
     """
     run = Run(Path(run_dir))
-    sections = list(each(section, run.subjects(datasets, judged)))
+    subjects = run.subjects(datasets, judged)
+    say(f"drawing the report: {', '.join(subject.title for subject in subjects)}")
+    sections = list(each(section, subjects))
     page = render(run, sections)
     if len(page) > LARGEST:
         page = render(run, sections, beside=True)
@@ -102,16 +104,6 @@ def _without_answers(subject: Subject) -> str:
 
 def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     """The page, with figures and style inside; every name in it is escaped. `beside`: animations are linked."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("attribution_suite.reporting"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(
-        overview=overview, heat=heat,
-        unbroken=lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
-        foldable=lambda name: Markup("_<wbr>").join(name.split("_")),
-        source=lambda figure: f"figures/{figure.file}" if figure.moving and beside else data_uri(figure),
-        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
-    environment.tests["left_out"] = lambda figure: isinstance(figure, LeftOut)
     removals = list(dict.fromkeys(name for part in sections for name in part.subject.removals))
     scorers = list(dict.fromkeys(name for part in sections for name in part.subject.scorers))
     networks = max((part.subject.networks for part in sections), default=0)
@@ -123,8 +115,8 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     explained, drawn = (run.table(name) for name in ("metrics", "randomisation"))
     kept, more = evidence.networks(run)
     looks = any(part.subject.neurons for part in sections) and not removals
-    return environment.get_template("report.html").render(
-        run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
+    return environment(beside).get_template("report.html").render(
+        run=run.info, sections=sections, kinds={**words.LABELS, **inside.LABELS},
         data=Markup(block({part.subject.slug: explored_part(part.subject, part.explorer, part.answers, part.folded)
                            for part in sections if part.explorer})),
         fixed=evidence.fixed(run.info["spec"]), command=evidence.command(run.info["spec"]),
@@ -138,6 +130,22 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         held=checks.reference_table(held), baseline=baselines.baseline_sentence(
             {name: kind for part in sections for name, kind in part.subject.baselines.items()}),
         randomised=metrics.randomisation_sentences(drawn), metrics=metrics.metrics_table(explained, drawn))
+
+
+def environment(beside: bool = False) -> jinja2.Environment:
+    """What templates are drawn with: every name in them is escaped."""
+    found = jinja2.Environment(
+        loader=jinja2.PackageLoader("attribution_suite.reporting"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True)
+    found.filters.update(
+        overview=overview, heat=heat,
+        unbroken=lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
+        foldable=lambda name: Markup("_<wbr>").join(name.split("_")),
+        source=lambda figure: f"figures/{figure.file}" if figure.moving and beside else data_uri(figure),
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
+    found.globals["palette"] = PALETTE
+    found.tests["left_out"] = lambda figure: isinstance(figure, LeftOut)
+    return found
 
 
 def data_uri(picture: Picture) -> str:

@@ -18,7 +18,7 @@ from attribution_suite.conclusions.verdicts import verdicts
 from attribution_suite.conclusions.words import networks_words, splits_words
 from attribution_suite.errors import InputError
 from attribution_suite.scorers import CONTROL
-from attribution_suite.tables import NEURON_TABLES, TABLES
+from attribution_suite.tables import ALL_TABLES, NEURON_TABLES, TABLES
 from attribution_suite.tables.audit import ORIGINAL
 
 if TYPE_CHECKING:  # a report of a run without its rows needs no torch
@@ -195,7 +195,7 @@ class Run:
             raise InputError(f"'{file}' does not exist: run the audit again to finish it") from None
         except pa.ArrowException as error:
             raise InputError(f"'{file}' cannot be read ({str(error).splitlines()[0]}): run the audit again") from None
-        columns = {**TABLES, **NEURON_TABLES}[name]
+        columns = ALL_TABLES[name]
         missing = [column for column in columns if column not in frame]
         if missing:
             raise InputError(f"'{file}' lacks the column {', '.join(missing)}: run the audit again with this version")

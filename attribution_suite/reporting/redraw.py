@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from attribution_suite.files import LOCK, exclusive, prove_writable, writing
 from attribution_suite.reporting.page import draw_report
 
 
-def redraw(run_dir: Path) -> Path:
+def redraw(run_dir: Path, say: Callable[[str], None]) -> Path:
     """The page, from the tables of a run; the figures that show rows need the data to be found again.
 
-    Holds the folder meanwhile. Raises InputError for one that holds no finished run, that another run is writing to, or
+    `say` is told what is drawn. Holds the folder meanwhile. Raises InputError for one that holds no finished run, that another run is writing to, or
     that cannot be written to.
     """
     if not any((run_dir / name).exists() for name in ("run.json", LOCK)):  # no lock is left in a folder of no run
@@ -29,7 +29,7 @@ def redraw(run_dir: Path) -> Path:
             for folder in (run_dir, run_dir / "figures"):
                 folder.mkdir(exist_ok=True)
                 prove_writable(folder)
-        return draw_report(run_dir, datasets_of(run_dir))
+        return draw_report(run_dir, datasets_of(run_dir), say=say)
 
 
 def datasets_of(run_dir: Path) -> dict[str, TabularDataset]:
