@@ -43,7 +43,7 @@ class Change:
     @property
     def texts(self) -> list[str]:
         """A column each: 'A → B' where they differ."""
-        return [f"{a} → {b}" if a != b else a for a, b in self.values]
+        return [f"{a} → {b.removeprefix('RMSE ')}" if a != b else a for a, b in self.values]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ def _about(run: Run) -> dict[str, Any]:
     """What decides numbers: the spec, the data, the versions."""
     data = {name: {key: about.get(key) for key in ("source", "sha256", "architecture", "fingerprint")}
             for name, about in run.info["datasets"].items()}
-    return {"spec": run.info["spec"], "data": data, **{name: run.info.get(name) for name in ABOUT}}
+    spec = {**run.info["spec"], "requests": {request["name"]: request for request in run.info["spec"]["requests"]}}
+    return {"spec": spec, "data": data, **{name: run.info.get(name) for name in ABOUT}}
 
 
 def _differences(a: Any, b: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
@@ -129,9 +130,6 @@ def _differences(a: Any, b: Any, name: str = "") -> Iterator[tuple[str, str, str
     if isinstance(a, dict) and isinstance(b, dict):
         for key in dict.fromkeys([*a, *b]):
             yield from _differences(a.get(key), b.get(key), f"{name} {key}".strip())
-    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b) and any(isinstance(one, dict) for one in a):
-        for place, pair in enumerate(zip(a, b, strict=True)):
-            yield from _differences(*pair, f"{name} {place}")
     elif a != b:
         yield name, _plain(a), _plain(b)
 
@@ -139,7 +137,7 @@ def _differences(a: Any, b: Any, name: str = "") -> Iterator[tuple[str, str, str
 def _plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or NONE
-    return NONE if value is None else str(value)
+    return NONE if value is None else "there" if isinstance(value, dict) else str(value)
 
 
 def lines(found: Comparison) -> str:

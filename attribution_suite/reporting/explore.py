@@ -175,9 +175,14 @@ def part(subject: Subject, found: Explorer, answered: Sequence[Answer], folded: 
             "columns": columns(subject),
             "words": [[one.headline, one.cheapest, one.before, one.proxies] for one in answered],
             "kinds": [[line.kind for line in one.lines] for one in answered],
-            "values": [[[list(field) for field in zip(*column, strict=True)]
+            "values": [[[_short(field) for field in zip(*column, strict=True)]
                         for column in zip(*(line.values for line in one.lines), strict=True)] for one in answered]}
     return about
+
+
+def _short(values: Sequence[object]) -> object:
+    """The values, or the one that all of them are."""
+    return values[0] if len(set(values)) == 1 else list(values)
 
 
 def block(parts: dict[str, dict[str, Any]]) -> str:

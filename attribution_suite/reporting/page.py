@@ -143,6 +143,7 @@ def environment(beside: bool = False) -> jinja2.Environment:
         foldable=lambda name: Markup("_<wbr>").join(name.split("_")),
         source=lambda figure: f"figures/{figure.file}" if figure.moving and beside else data_uri(figure),
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
+    found.filters["extract"] = lambda place, names: names[place]
     found.globals["palette"] = PALETTE
     found.tests["left_out"] = lambda figure: isinstance(figure, LeftOut)
     return found

@@ -170,7 +170,7 @@ function drawAnswer(name, feature) {
     if (plain !== code) first.append(" ", make("code", {}, code));
     if (note) first.append(make("small", {}, note));
     return make("tr", { role: "row", class: kinds[feature][line] }, first, ...columns.map((column, number) => {
-      const [text, small, rank] = values[feature][number].map((list) => list[line]);
+      const [text, small, rank] = values[feature][number].map((list) => (Array.isArray(list) ? list[line] : list));
       const cell = make("td", { role: "cell", "data-head": column }, number ? text : make("b", {}, text));
       if (rank !== null) cell.dataset.order = rank;
       if (small) cell.append(make("small", {}, small));
