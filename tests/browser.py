@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-KEYS = {"Enter": 13, "Tab": 9, " ": 32, "ArrowDown": 40}
+KEYS = {"Enter": 13, "ArrowUp": 38, "ArrowDown": 40}
 
 
 class Browser:
     """One tab. `noted` collects what no page should do: requests, dialogs, errors."""
 
-    def __init__(self, process: subprocess.Popen[bytes], write: int, read: int) -> None:
-        self.process, self.write, self.read = process, write, read
+    def __init__(self, write: int, read: int, downloads: Path) -> None:
+        self.write, self.read, self.downloads = write, read, downloads
         self.number, self.left, self.session = 0, b"", ""
         self.noted: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -62,21 +62,21 @@ class Browser:
             self.noted.append(f"error: {about['entry']['text']}")
         return message
 
-    def open(self, page: Path, width: int = 1280, dark: bool = False) -> float:
+    def open(self, page: Path, width: int = 1280, dark: bool = False, script: bool = True) -> float:
         """Opens a file; milliseconds to its load event."""
         self.shape(width, dark)
+        self.call("Emulation.setScriptExecutionDisabled", value=not script)
         self.events.clear()
         self.call("Page.navigate", url=page.as_uri())
         while {"method": "Page.loadEventFired"} not in self.events:
             self.receive()
         return float(self.run("performance.getEntriesByType('navigation')[0].loadEventEnd || performance.now()"))
 
-    def shape(self, width: int, dark: bool = False, script: bool = True) -> None:
-        """The window's width, the colour scheme, whether scripts run."""
+    def shape(self, width: int, dark: bool = False) -> None:
+        """The window's width, and the colour scheme."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self.call("Emulation.setEmulatedMedia", features=[
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
-        self.call("Emulation.setScriptExecutionDisabled", value=not script)
 
     def run(self, code: str) -> Any:
         """The value of an expression of JavaScript; a promise is waited for."""
@@ -132,8 +132,8 @@ def browser(folder: Path) -> Iterator[Browser]:
         "--proxy-server=127.0.0.1:9", f"--user-data-dir={folder / 'profile'}", "--remote-debugging-pipe"],
         preexec_fn=descriptors, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        one = Browser(process, write, read)
-        one.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        one = Browser(write, read, folder / "downloads")
+        one.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(one.downloads))
         yield one
     finally:
         process.kill()

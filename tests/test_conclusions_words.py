@@ -106,7 +106,7 @@ def test_the_originals_may_have_had_nothing_to_remove() -> None:
             ([exact(np.nan), PROVED, PROVED], "in the original networks the direct influence of x is not measured in "
              "1 of 3 networks: nothing is concluded of it.")):
         row = next(direct(frames({("constant", "x"): [PROVED] * 3}, originals={"x": networks})).itertuples())
-        assert words._before(row, "x") == text
+        assert words.before_text(row, "x") == text
 
 
 def test_what_was_not_measured_is_said_and_not_counted_as_out(boston: Subject) -> None:

@@ -23,7 +23,7 @@ def finished(folder: Path) -> Path:
 
 
 def test_the_folder_is_held_while_it_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def draw(run_dir: Path, datasets: object) -> Path:
+    def draw(run_dir: Path, datasets: object, say: object) -> Path:
         with pytest.raises(InputError, match="another run is writing there"), exclusive(run_dir):
             pass
         return run_dir / "report.html"

@@ -2,9 +2,9 @@
 
 import hashlib
 import io
+import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from matplotlib.patches import Rectangle
 from PIL import Image
 from plain_suite import plain_figures
@@ -37,6 +38,7 @@ from report_fixture import (
 from attribution_suite import files
 from attribution_suite.reporting import figures
 from attribution_suite.reporting import page as pages
+from attribution_suite.reporting.explore import cell, explorer
 from attribution_suite.reporting.figures import removals, scorers
 from attribution_suite.reporting.figures.matrix import shift_matrix, shift_text
 from attribution_suite.reporting.figures.style import PALETTE, Picture, canvas, label, picture, styled
@@ -44,7 +46,6 @@ from attribution_suite.reporting.page import draw_report
 from attribution_suite.reporting.reading import Run, Subject
 
 EVIL = "<script>alert(1)</script>"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 class Page(HTMLParser):
@@ -137,7 +138,7 @@ def test_the_page_answers_first(page: str) -> None:
 
 def test_everything_is_in_the_page(page: str, run_dir: Path) -> None:
     parsed = Page(page)
-    assert not parsed.of("script")
+    assert parsed.of("script") == [{"type": "application/json", "id": "data"}, {}]
     assert not parsed.of("link") or all(link["href"] == "data:," for link in parsed.of("link"))
     for tag, attributes in parsed.tags:
         for name in ("src", "href", "srcset", "action", "data"):
@@ -189,7 +190,7 @@ def test_missing_rows_are_said_to_be_missing(page: str, run_dir: Path) -> None:
 def test_names_are_inert(tmp_path: Path) -> None:
     path = renamed(tmp_path / "evil", [EVIL, "a\" onload=\"alert(2)", "'&amp;"], f"set {EVIL}")
     parsed = Page(draw_report(path).read_text())
-    assert not parsed.of("script")
+    assert len(parsed.of("script")) == 2  # the data and the page's own
     assert not any(name.startswith("on") for _, attributes in parsed.tags for name in attributes)
     assert any(EVIL in text for text in parsed.text)
 
@@ -298,14 +299,17 @@ def test_several_networks_have_intervals(page: str) -> None:
 
 
 @pytest.mark.usefixtures("plain")
-def test_three_answers_stand_open_and_the_rest_folds(tmp_path: Path) -> None:
-    page = draw_report(more_removed(tmp_path / "many", 6)).read_text()
-    found = [tag for tag in Page(page).of("table") if tag.get("class") == "answer"]
-    fold = page.index("3 more removed features")
-    places = [page.index(f"{feature} removed by") for feature in
-              Run(tmp_path / "many").subjects(None)[0].removed]
-    assert len(found) == 6 and places == sorted(places)
-    assert places[2] < fold < places[3]
+def test_of_many_removed_features_there_is_a_line_each_and_one_answer(tmp_path: Path) -> None:
+    """What is chosen first has the largest share; the data has all."""
+    page = BeautifulSoup(draw_report(more_removed(tmp_path / "many", 6)).read_text(), "html.parser")
+    names = Run(tmp_path / "many").subjects(None)[0].removed
+    overview, answer = page.select("table.answer")
+    assert [row.th.get_text() for row in overview.select("tbody tr")] == names
+    part = json.loads(page.select_one("script#data").string)["boston"]
+    first = part["features"][part["first"]]
+    assert answer.th.get_text() == f"{first} removed by" and first in Run(tmp_path / "many").subjects(None)[0].shown
+    assert [len(part[name]) for name in ("features", "shifts", "rows", "judged")] == [6] * 4
+    assert [len(part["answers"][name]) for name in ("words", "kinds", "values")] == [6] * 3
 
 
 @pytest.mark.usefixtures("plain")
@@ -332,17 +336,8 @@ def test_hidden_units_are_drawn_network_by_network(tmp_path: Path) -> None:
     subject = Run(path).subjects(None)[0]
     outcomes = subject.tables["outcomes"]
     strongest = {seed: own.removed.iloc[0] for seed, own in outcomes[outcomes["rank"] == 1].groupby("seed")}
-    assert not [name for name in pages.feature_table(subject, "strongest unit").cells if name.startswith("original")]
     assert len(set(strongest.values())) > 1
     assert subject.removed == subject.shown == ["strongest unit", "unit of rank 2"]
-    table = pages.feature_table(subject, "strongest unit")
-    assert [name for name in table.cells if name.startswith("retrain,")] == [
-        f"retrain, network {seed} ({strongest[seed]})" for seed in range(3)]
-    shifts = subject.tables["shifts"].query("removal == 'stochastic_tuning' and rank == 1").set_index(
-        ["seed", "scorer"]).target_shift
-    for seed, unit in strongest.items():
-        row = table.cells[f"stochastic_tuning, network {seed} ({unit})"]
-        assert [cell.text for cell in row[1:]] == [shift_text(shifts[seed, scorer]) for scorer in subject.scorers]
     panels = removals._unit_panels(subject)
     assert [(name, one.after.index[0]) for name, one in panels.items()] == [
         (f"network {seed}", strongest[seed]) for seed in range(3)]
@@ -404,9 +399,12 @@ def test_what_was_not_measured_is_no_number(boston: Subject) -> None:
     missing = found.missing.loc["fold_tuning", ["direct effect", "deep_lift"]]
     assert missing.all() and found.missing.to_numpy().sum() == 2
     assert found.mean.loc["fold_tuning", ["direct effect", "deep_lift"]].isna().all()
-    cells = dict(zip(SCORERS, pages.feature_table(lost, feature).cells["fold_tuning"][1:], strict=True))
-    assert cells["deep_lift"].text == "not measured" and cells["xgboost_gain"].text == "n/a"
-    assert cells["lime"].text == "−99.6"  # 0.4 % is left
+    explored = explorer(lost)
+    assert explored is not None
+    shifts = explored.matrices[explored.features.index(feature)].shifts[REMOVALS.index("fold_tuning")]
+    cells = {name: cell(shift).text for name, shift in zip(explored.columns, shifts, strict=True)}
+    assert cells["deep_lift"] == "not measured" and cells["xgboost_gain"] == "n/a"
+    assert cells["lime"] == "−99.6"  # 0.4 % is left
 
 
 def test_the_two_readings_of_agreement_are_told_apart(boston: Subject) -> None:
@@ -459,30 +457,3 @@ def test_a_picture_keeps_the_colours_of_its_areas(boston: Subject) -> None:
     assert isinstance(found, Picture)
     pixels = np.asarray(Image.open(io.BytesIO(found.png)).convert("RGB")).reshape(-1, 3)
     assert shades | {(255, 255, 255)} <= {tuple(colour) for colour in np.unique(pixels, axis=0).tolist()}
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_a_browser_loads_every_figure_with_the_network_off(run_dir: Path, tmp_path: Path) -> None:
-    """On a desk and on a phone: every figure loads, the page never scrolls sideways, nor do the answer's tables."""
-    probe = ("<script>addEventListener('load',()=>{const bad=[...document.images].filter(i=>!i.naturalWidth).length;"
-             "const wide=document.documentElement.scrollWidth>innerWidth;"
-             "const cut=[...document.querySelectorAll('table.answer')].filter("
-             "t=>t.scrollWidth>t.parentElement.clientWidth).length;"
-             "parent.postMessage(`${innerWidth}: ${document.images.length} ${bad} ${wide} ${cut}`,'*')})</script>"
-             "</body>")
-    page = (run_dir / "report.html").read_text(encoding="utf-8").replace("</body>", probe)
-    (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    frames = "".join(f"<iframe src='page.html' width={width} height=900></iframe>" for width in (1280, 700, 390))
-    (tmp_path / "frames.html").write_text(
-        "<style>iframe{border:0}</style><script>addEventListener('message',e=>{"
-        f"const p=document.createElement('p');p.textContent=e.data;document.body.append(p)}})</script><body>{frames}")
-    command = [
-        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-        "--window-size=2600,900",
-        "--proxy-server=127.0.0.1:9", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000",
-        "--dump-dom", (tmp_path / "frames.html").as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    images = len(list((run_dir / "figures").glob("*.png")))
-    assert sorted(re.findall("<p>(.*?)</p>", done.stdout)) == [
-        f"{width}: {images} 0 false 0" for width in (1280, 390, 700)]

@@ -1,5 +1,6 @@
 """The page's cells, parsed, against numbers computed from the tables by hand."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup, Tag
-from matplotlib.colors import to_rgb
 from report_fixture import (
     REMOVALS,
     SCORERS,
@@ -26,11 +26,22 @@ from report_fixture import (
     write_run,
 )
 
-from attribution_suite.conclusions.numbers import number, percent, score, seconds, signed_percent
+from attribution_suite.conclusions.numbers import (
+    number,
+    percent,
+    precise,
+    precise_percent,
+    rounded,
+    score,
+    seconds,
+    signed_percent,
+)
+from attribution_suite.conclusions.words import plain
 from attribution_suite.reporting import page as pages
+from attribution_suite.reporting.explore import Cell, cell
 from attribution_suite.reporting.figures import CHAPTERS
 from attribution_suite.reporting.figures.matrix import shift_text
-from attribution_suite.reporting.figures.style import PALETTE, LeftOut, Picture
+from attribution_suite.reporting.figures.style import LeftOut, Picture
 from attribution_suite.reporting.page import draw_report
 
 LOST = "deep_lift"  # has no number for the second feature of iris that fold_tuning removed from the second network
@@ -70,7 +81,7 @@ def drawn(path: Path) -> BeautifulSoup:
 
 
 # What each method is called in the answer: those that are tuned had a quarter of their epochs, in a quick audit.
-LABELS = {removal: removal + " 25 % budget" * removal.endswith("_tuning") for removal in REMOVALS}
+LABELS = {removal: f"{plain(removal)} {removal}" + " 25 % budget" * removal.endswith("_tuning") for removal in REMOVALS}
 
 
 def text(tag: Tag) -> str:
@@ -81,7 +92,7 @@ def text(tag: Tag) -> str:
 def answers(page: BeautifulSoup) -> Iterator[tuple[str, str, list[str], list[Tag]]]:
     """Data set, removed feature, headings and rows of every answer table."""
     for card in page.select("#answer ~ section.card"):
-        for table in card.select("table.answer"):
+        for table in card.select(".answer-row table.answer"):
             head = [text(cell) for cell in table.select("thead th")]
             yield text(card.select_one("h2")), head[0].removesuffix(" removed by"), head[1:], table.select("tbody tr")
 
@@ -94,8 +105,9 @@ def test_answer_tables_come_in_the_order_of_the_run(page: BeautifulSoup) -> None
     wanted = [(name, feature) for name in ("boston", "iris") for feature in removed(name)]
     assert [(name, feature) for name, feature, _, _ in answers(page)] == wanted
     for name, _, head, rows in answers(page):
-        assert head == ["direct influence", "worst case", "effect left", "seen by", "AUC" if name == "iris" else "R²",
-                        "net cost", "seconds"]
+        assert head == ["direct influence", "worst case", "effect left",
+                        "accuracy" if name == "iris" else "RMSE of MEDV", "net cost", "information left", "seen by",
+                        "seconds"]
         assert [text(row.select_one("th")) for row in rows] == [LABELS[removal] for removal in REMOVALS]
 
 
@@ -115,19 +127,29 @@ def test_every_answer_cell_says_what_the_tables_say(page: BeautifulSoup, run: Fr
             own, net = of_each(run, dataset, feature, removal)
             lost = (dataset, removal, feature) == ("iris", "constant", removed("iris")[1])
             most = own.loc[own.worst_case.idxmax()]
-            limit = {"undecided": "no bound, ", "bounded": f"at most {number(own.worst_case_bound.max())}, "}
+            limit = {"undecided": "no bound; ", "bounded": f"at most {number(own.worst_case_bound.max())}; "}
+            state = cells["direct influence"]
+            where = "" if state in ("proved none", "bounded") or most.witness_row < 0 else (
+                f"; network {most.seed}, test row {most.witness_row:.0f}: "
+                f"{most.witness_from.removeprefix(f'{feature} ')} → {most.witness_to.removeprefix(f'{feature} ')} takes "
+                f"{rounded(most.witness_before)} to {rounded(most.witness_after)}")
             assert cells["worst case"] == (
                 f"not measured δ {number(most.delta)}" if lost else
-                f"{number(most.worst_case)} {limit.get(cells['direct influence'], '')}δ {number(most.delta)}")
+                f"{number(most.worst_case)} {limit.get(state, '')}δ {number(most.delta)}{where}")
             flips = f" {percent(own.flip_rate.mean())} flips" if dataset == "iris" else ""
             effect = (own.direct_effect / own.direct_effect_before).to_numpy()
             assert cells["effect left"] == ("not measured" if lost else percent(effect.mean())) + flips
-            measure = "auc" if dataset == "iris" else "r2"
-            assert cells["AUC" if dataset == "iris" else "R²"] == (
-                f"{score(own[f'{measure}_before'].mean())} → {score(own[measure].mean())}")
+            measure, other, write = ("accuracy", "auc", precise_percent) if dataset == "iris" else (
+                "rmse", "r2", precise)
+            assert cells["accuracy" if dataset == "iris" else "RMSE of MEDV"] == (
+                f"{write(own[f'{measure}_before'].mean())} → {write(own[measure].mean())} "
+                f"{'AUC' if dataset == 'iris' else 'R²'} {score(own[f'{other}_before'].mean())} → "
+                f"{score(own[other].mean())}")
             mean, low, high = hand_mean(net)
             interval = f" {signed_percent(low)} to {signed_percent(high)}" if low < high else ""
-            assert cells["net cost"] == f"{signed_percent(mean)}{interval}"
+            assert cells["net cost"] == (
+                f"{signed_percent(mean)}{interval}" if abs(mean) < 3 else
+                f"{(net * own.loss_before).mean():+.2g} in loss".replace("-", "−"))
             assert cells["seconds"] == seconds(own.seconds.mean())
 
 
@@ -156,9 +178,10 @@ def test_the_state_of_each_row_is_that_of_its_words(page: BeautifulSoup) -> None
         if dataset == "boston":
             assert cells == {LABELS[removal]: (state, [kinds[state]]) for removal, state in STATES.items()}
         elif feature == removed("iris")[1]:  # one of three networks, whatever the others are
-            assert cells["constant"] == ("not measured", ["unmeasured"])
+            assert cells[LABELS["constant"]] == ("not measured", ["unmeasured"])
     card = page.select_one("#answer-boston").parent
     # An alarm is followed by how many of them chance raises.
+    assert len(card.select(".answer-row details")) == 3
     for row, said in zip(card.select(".answer-row"), (["alarms", "alarms"], [], ["blind"]), strict=True):
         assert text(row.select_one(".headline")).startswith("3 of 5 methods take the direct influence of ")
         badges = [(item["class"][0], text(item.select_one(".badge"))) for item in row.select("li")]
@@ -169,72 +192,69 @@ def test_the_state_of_each_row_is_that_of_its_words(page: BeautifulSoup) -> None
         assert text(row.select("li")[1]).startswith("proved none retrain , constant : no weight leads from ")
 
 
-def heats(page: BeautifulSoup, slug: str) -> dict[str, Tag]:
-    """Removed feature → its heat table."""
-    section = page.select_one(f"section#{slug}")
-    return {text(details.select_one("summary b")): details.select_one("table.heat")
-            for details in section.select("details") if details.select_one("table.heat")}
-
-
-def style(cell: Tag) -> dict[str, str]:
-    return dict(part.split(":") for part in str(cell["style"]).split(";"))
+def heats(page: BeautifulSoup, slug: str) -> dict[str, dict[str, list[Cell]]]:
+    """Removed feature → row → its cells, as the page's data has them; the first one stands in the page as well."""
+    part = json.loads(page.select_one("script#data").string)[slug]
+    found = {}
+    for feature, rows, shifts in zip(part["features"], part["rows"], part["shifts"], strict=True):
+        labels = [label for _, label in rows] if rows else [code for code, _, _ in part["methods"]]
+        found[feature] = {label: [cell(shift) for shift in line] for label, line in zip(labels, shifts, strict=True)}
+    table = page.select_one(f"table[data-matrix='{slug}']")
+    first = part["features"][part["first"]]
+    assert text(table.caption).startswith(f"Change of the direct effect and of the share of {first}")
+    assert [text(head) for head in table.select("thead th")] == ["method", *part["columns"]]
+    assert {text(row.th): [(text(one), " ".join(one["class"]), float(one["style"].split(":")[1]))
+                           for one in row.select("td")] for row in table.select("tbody tr")} == {
+        label: [(one.text, one.kind, one.depth) for one in cells] for label, cells in found[first].items()}
+    return found
 
 
 def test_every_heat_cell_says_what_the_tables_say(page: BeautifulSoup, run: Frames) -> None:
+    """The control is not among them: what it says of a removal is chance."""
     for dataset in ("boston", "iris"):
         found = heats(page, dataset)
         assert list(found) == removed(dataset)
-        for feature, table in found.items():
-            assert text(table.caption) == (f"Change of the direct effect and of the share of {feature}, %, mean over "
-                                           "networks; −100 is gone.")
-            assert [text(cell) for cell in table.select("thead th")] == ["method", "direct effect", *SCORERS]
-            assert [text(row.select_one("th")) for row in table.select("tbody tr")] == REMOVALS
-            for removal, row in zip(REMOVALS, table.select("tbody tr"), strict=True):
-                cells = row.select("td")
+        for feature, rows in found.items():
+            assert list(rows) == REMOVALS
+            for removal, cells in rows.items():
                 own = own_rows(run["outcomes"], dataset, feature, removal)
                 effect = (own.direct_effect / own.direct_effect_before - 1).to_numpy()
-                assert text(cells[0]) == ("not measured" if np.isnan(effect).any() else shift_text(effect.mean()))
+                assert cells[0].text == ("not measured" if np.isnan(effect).any() else shift_text(effect.mean()))
                 shifts = own_rows(run["shifts"], dataset, feature, removal).set_index("scorer")
-                for scorer, cell in zip(SCORERS, cells[1:], strict=True):
+                for scorer, one in zip(SCORERS[:-1], cells[1:], strict=True):
                     values = shifts.loc[scorer, "target_shift"].to_numpy()
                     wanted = ("n/a" if not shifts.loc[scorer, "applicable"].all() else
                               "not measured" if np.isnan(values).any() else shift_text(values.mean()))
-                    assert text(cell) == wanted, (dataset, feature, removal, scorer)
+                    assert one.text == wanted, (dataset, feature, removal, scorer)
 
 
 def test_the_numbers_that_are_not_there_are_told_apart(page: BeautifulSoup) -> None:
-    table = heats(page, "iris")[removed("iris")[1]]
-    rows = {text(row.select_one("th")): [text(cell) for cell in row.select("td")] for row in table.select("tbody tr")}
-    assert rows["fold_tuning"][1 + SCORERS.index(LOST)] == "not measured"
-    assert rows["fold_tuning"][1 + SCORERS.index("xgboost_gain")] == "n/a"
-    assert rows["constant"][0] == "not measured"
-    assert sum(cell == "not measured" for cells in rows.values() for cell in cells) == 2
+    rows = heats(page, "iris")[removed("iris")[1]]
+    assert rows["fold_tuning"][1 + SCORERS.index(LOST)].text == "not measured"
+    assert rows["fold_tuning"][1 + SCORERS.index("xgboost_gain")].text == "n/a"
+    assert rows["constant"][0].text == "not measured"
+    assert sum(one.text == "not measured" for cells in rows.values() for one in cells) == 2
 
 
-def test_heat_colours_follow_the_values(page: BeautifulSoup) -> None:
-    """Gone is teal, unchanged is the neutral paper, doubled is rust; the control and what is absent have no colour."""
-    teal, neutral, rust = (np.array(to_rgb(PALETTE[name])) for name in ("gone", "neutral", "still"))
-    shades = []
-    for table in (*heats(page, "boston").values(), *heats(page, "iris").values()):
-        for row in table.select("tbody tr"):
-            for place, cell in enumerate(row.select("td")):
-                back = np.array(to_rgb(style(cell)["background"]))
-                if place == 1 + SCORERS.index("random") or text(cell) in ("n/a", "not measured"):
-                    assert style(cell) == {"background": PALETTE["panel"], "color": PALETTE["muted"]}
-                    continue
-                value = float(text(cell).replace("−", "-"))
-                distance = [float(np.abs(back - end).sum()) for end in (teal, neutral, rust)]
-                if value == -100:
-                    assert distance[0] < 0.02 and style(cell)["color"] == PALETTE["paper"]
-                if value == 0:
-                    assert distance[1] < 0.15
-                if abs(value) >= 40:
-                    assert distance[0 if value < 0 else 2] < distance[2 if value < 0 else 0]
-                shades.append((value, float(back[0] - back[2])))  # from teal over paper to rust, red less blue
-    shades = sorted(shade for shade in shades if -100 <= shade[0] <= 100)
-    assert len({value for value, _ in shades}) > 15
-    reds = pd.Series(dict(shades))
-    assert (reds[reds.index < -50].max() < reds[reds.index > 5].min())
+@pytest.mark.parametrize(("shift", "wanted"), [
+    (-100, ("−100", "gone", 100)), (-99.9, ("−99.9", "down", 99.9)), (-7, ("−7", "down", 7)), (0, ("0", "", 0)),
+    (5, ("+5", "up", 5)), (240, ("+240", "up", 100)), (None, ("n/a", "none", 0)), ("?", ("not measured", "none", 0)),
+    ("new", ("new", "none", 0))])
+def test_only_what_is_gone_looks_gone(shift: float | str | None, wanted: tuple[str, str, float]) -> None:
+    one = cell(shift)
+    assert (one.text, one.kind, one.depth) == wanted
+
+
+def test_scorers_are_judged_in_the_data_as_in_the_table(page: BeautifulSoup) -> None:
+    """Each letter is the list of the table of verdicts that names the scorer."""
+    part = json.loads(page.select_one("script#data").string)["boston"]
+    place = part["columns"].index("lime") - 1
+    words = {(feature, removal): part["judgements"][part["judged"][i][k][place]]
+             for i, feature in enumerate(part["features"]) for k, removal in enumerate(REMOVALS)}
+    first, _, third = removed()
+    assert words[first, "constant"] == "false alarm"
+    assert {words[third, removal] for removal in REMOVALS} == {"blind"}
+    assert words[first, "stochastic_tuning"] == "sees"
 
 
 def test_a_hidden_unit_has_a_row_a_network(tmp_path: Path) -> None:
@@ -242,17 +262,15 @@ def test_a_hidden_unit_has_a_row_a_network(tmp_path: Path) -> None:
     page = drawn(write_run(tmp_path / "units", found, record(units_run())))
     heat = heats(page, "iris-layer-1")
     assert list(heat) == ["strongest unit", "unit of rank 2"]
-    for rank, table in enumerate(heat.values(), 1):
-        assert "mean over networks" not in text(table.caption)
-        rows = {text(row.select_one("th")): [text(cell) for cell in row.select("td")]
-                for row in table.select("tbody tr")}
-        head = [text(cell) for cell in table.select("thead th")][2:]
+    assert "mean over networks" not in text(page.select_one("table[data-matrix]").caption)
+    head = [text(one) for one in page.select("table[data-matrix] thead th")][2:]
+    for rank, rows in enumerate(heat.values(), 1):
         outcomes = found["outcomes"][(found["outcomes"]["rank"] == rank) & (found["outcomes"].removal != "original")]
         assert list(rows) == [f"{row.removal}, network {row.seed} ({row.removed})" for row in
                               outcomes.sort_values(["seed"], kind="stable").itertuples()]
         for row in outcomes.itertuples():
             own = found["shifts"].query("removal == @row.removal and seed == @row.seed and removed == @row.removed")
-            cells = rows[f"{row.removal}, network {row.seed} ({row.removed})"]
+            cells = [one.text for one in rows[f"{row.removal}, network {row.seed} ({row.removed})"]]
             assert cells[0] == shift_text(row.direct_effect / row.direct_effect_before - 1)
             shifts = own[own["rank"] == rank].set_index("scorer").target_shift
             assert cells[1:] == [shift_text(shifts[name]) for name in head]
@@ -267,7 +285,7 @@ def test_the_section_states_the_data_set(page: BeautifulSoup) -> None:
         assert facts == (f"{kind} · {rows['train']} training, {rows['validation']} validation, {rows['test']} test "
                          f"rows · {len(info['groups'])} features in {info['features']} columns · 3 networks trained "
                          f"here, {info['architecture']}")
-    assert [text(link) for link in page.select("nav a")] == ["Answer", "boston", "iris", "How to read", "Provenance"]
+    assert [text(link) for link in page.select("nav a")] == ["Answer", "boston", "iris", "How to read", "Evidence"]
     rows = page.select("[aria-label='Data sources'] tbody tr")
     sources = {text(row.select_one("th")): text(row.select_one("code")) for row in rows}
     assert sources == {name: info["sha256"] for name, info in about.items()}

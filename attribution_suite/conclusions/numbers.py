@@ -86,6 +86,11 @@ def measured(text: str) -> str:
     return UNMEASURED if text == "–" else text
 
 
+def unbroken(text: str) -> str:
+    """The text with its per cent signs kept on the line of their numbers."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 def arrow(before: float, after: float) -> str:
     """'12 % → 0 %'; 'not measured' where there is neither."""
     if np.isnan(before) and np.isnan(after):

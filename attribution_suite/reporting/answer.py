@@ -63,8 +63,9 @@ def answers(subject: Subject) -> list[Answer]:
     summary = summary_table(subject.tables)
     if summary.empty:
         return []
-    of_feature = dict(list(summary.groupby("removed", sort=False)))
-    return [_answer(subject, verdicts, of_feature[str(removed)])
+    both = summary.merge(subject.verdicts.drop(columns=["dataset", "layer", "splits"]), on=["removed", "removal"])
+    edited = dict(list(both.groupby("removed", sort=False)))
+    return [_answer(subject, verdicts, edited[str(removed)])
             for removed, verdicts in subject.verdicts.groupby("removed", sort=False)]
 
 
@@ -86,16 +87,16 @@ def _with_originals(subject: Subject, removed: str) -> pd.DataFrame:
     return outcomes[outcomes.removed.isin([removed, ""])]
 
 
-def _answer(subject: Subject, verdicts: pd.DataFrame, summary: pd.DataFrame) -> Answer:
+def _answer(subject: Subject, verdicts: pd.DataFrame, edited: pd.DataFrame) -> Answer:
+    """`verdicts`: the feature's rows of that table; `edited`: those of its methods with their summary."""
     removed = str(verdicts.removed.iloc[0])
-    both = summary.merge(verdicts.drop(columns=["dataset", "layer", "removed", "splits"]), on="removal")
     before: Any = next(verdicts[verdicts.removal == ORIGINAL].itertuples())
-    rows = list(both.itertuples())
+    rows = list(edited.itertuples())
     lines = [_line(subject, row, before) for row in rows]
-    name = words.best(verdicts, summary)
+    name = words.best(verdicts, edited)
     place = next((place for place, line in enumerate(lines) if line.removal == name), None)
     return Answer(
-        removed, words.headline(verdicts), "" if place is None else _cheapest(subject, rows[place]),
+        removed, words.headline(verdicts), "" if place is None else numbers.unbroken(_cheapest(subject, rows[place])),
         _sentence(words.before_text(before, words.called(removed))), before.proxies, lines,
         None if place is None else lines[place])
 
@@ -116,9 +117,11 @@ def _cheapest(subject: Subject, row: Any) -> str:
 
 
 def _line(subject: Subject, row: Any, before: Any) -> Line:
-    return Line(row.removal, words.plain(row.removal), words.KINDS[row.direct], row.note, [
-        Value(row.direct, "", _rank(row.direct)), _worst_case(row), _effect(subject, row), _performance(subject, row),
-        _cost(row), _information(row, before), _seen(row), Value(numbers.seconds(row.seconds), "", _order(row.seconds))])
+    values = [Value(row.direct, "", _rank(row.direct)), _worst_case(row), _effect(subject, row),
+              _performance(subject, row), _cost(row), _information(row, before), _seen(row),
+              Value(numbers.seconds(row.seconds), "", _order(row.seconds))]
+    return Line(row.removal, words.plain(row.removal), words.KINDS[row.direct], numbers.unbroken(row.note),
+                [Value(numbers.unbroken(text), numbers.unbroken(small), order) for text, small, order in values])
 
 
 def _rank(state: str) -> float:
@@ -155,8 +158,7 @@ def _performance(subject: Subject, row: Any) -> Value:
     regression = subject.info["task"] == "regression"
     before, after = (row.rmse_before, row.rmse) if regression else (row.accuracy_before, row.accuracy)
     write = numbers.precise if regression else numbers.precise_percent
-    return Value(f"{numbers.measured(write(before))}\N{NO-BREAK SPACE}→ {numbers.measured(write(after))}".replace(
-                     " %", "\N{NO-BREAK SPACE}%"),
+    return Value(f"{numbers.measured(write(before))}\N{NO-BREAK SPACE}→ {numbers.measured(write(after))}",
                  f"{'R²' if regression else 'AUC'} {numbers.measured(numbers.score(row.performance_before))} → "
                  f"{numbers.measured(numbers.score(row.performance))}", _order(after))
 

@@ -1,9 +1,11 @@
 """The report: summarise, draw, render, and only then write, so that a failure leaves the last report as it was."""
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 LARGEST = 2_000_000  # characters of a page with its animations inside; of a longer one they lie beside it
 OPEN = 3  # removed features whose answers are all open; of more there is a line each, and one is shown at a time
+# The browser itself then runs no script but the page's own, and asks no other place for anything.
+POLICY = ("default-src 'none'; script-src 'sha256-{}'; style-src 'unsafe-inline'; img-src data: 'self' file:; "
+          "base-uri 'none'; form-action 'none'")
 
 
 @dataclass(frozen=True)
@@ -139,12 +144,14 @@ def environment(beside: bool = False) -> jinja2.Environment:
         trim_blocks=True, lstrip_blocks=True)
     found.filters.update(
         overview=overview, heat=heat,
-        unbroken=lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
+        unbroken=numbers.unbroken,
         foldable=lambda name: Markup("_<wbr>").join(name.split("_")),
         source=lambda figure: f"figures/{figure.file}" if figure.moving and beside else data_uri(figure),
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
     found.filters["extract"] = lambda place, names: names[place]
-    found.globals["palette"] = PALETTE
+    script = (files("attribution_suite.reporting") / "templates" / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    found.globals.update(palette=PALETTE, script=Markup(script), policy=POLICY.format(digest))
     found.tests["left_out"] = lambda figure: isinstance(figure, LeftOut)
     return found
 

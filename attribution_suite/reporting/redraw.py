@@ -19,8 +19,8 @@ from attribution_suite.reporting.page import draw_report
 def redraw(run_dir: Path, say: Callable[[str], None]) -> Path:
     """The page, from the tables of a run; the figures that show rows need the data to be found again.
 
-    `say` is told what is drawn. Holds the folder meanwhile. Raises InputError for one that holds no finished run, that another run is writing to, or
-    that cannot be written to.
+    `say` is told what is drawn. Holds the folder meanwhile. Raises InputError for one that holds no finished run, that
+    another run is writing to, or that cannot be written to.
     """
     if not any((run_dir / name).exists() for name in ("run.json", LOCK)):  # no lock is left in a folder of no run
         raise _no_record(run_dir)
