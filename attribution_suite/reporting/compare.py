@@ -71,6 +71,7 @@ class Comparison:
 def compare(a: Path, b: Path) -> Comparison:
     """What differs between two finished runs. Raises InputError where a folder holds none."""
     runs = Run(a), Run(b)
+    about = [_about(run) for run in runs]
     rows = [_rows(run) for run in runs]
     both = [key for key in rows[0] if key in rows[1]]
     changes = [Change(_subject(runs[0], key), key[2], key[3], words.KINDS[rows[1][key]["direct"]],
@@ -80,7 +81,7 @@ def compare(a: Path, b: Path) -> Comparison:
             for place in range(2)]
     names = (str(a), str(b)) if a.name == b.name else (a.name, b.name)
     return Comparison(names, differing, len(changes) - len(differing), (only[0], only[1]),
-                      list(_differences(_about(runs[0]), _about(runs[1]))))
+                      list(_differences(*about)))
 
 
 def _rows(run: Run) -> dict[tuple[str, int, str, str], dict[str, Any]]:

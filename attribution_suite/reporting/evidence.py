@@ -46,27 +46,28 @@ def _set(name: str | list[str]) -> str:
 
 def command(spec: Mapping[str, Any]) -> str:
     """The line that repeats the run; '' where tables or networks were given in memory, which no line can name."""
-    requests = spec["requests"]
-    if any(request["in_memory"] or not request["decoy"] for request in requests) or isinstance(spec["layer"], str):
+    requests, profile = spec["requests"], spec["profile"]
+    if any(request["in_memory"] or not request["decoy"] for request in requests):
         return ""
-    words = ["attribution-suite", "run", *(request["name"] for request in requests)]
+    kind = "run" if spec["removals"] else "neurons" if spec["inside"] else "attribute"
+    words = ["attribution-suite", kind, *(request["name"] for request in requests)]
     words += _options({name: requests[0][name] for name in OF_DATA if requests[0][name] != "default"})
-    profile = spec["profile"]
     name = min(PROFILES, key=lambda known: sum(profile[key] != getattr(PROFILES[known], key) for key in NUMBERS))
     standard = PROFILES[name]
     if name != "quick":
         words += ["--profile", name]
     words += _options({key: profile[key] for key in (*NUMBERS, "tuning") if profile[key] != getattr(standard, key)})
+    if kind == "neurons":  # whose scorers and rules are its own
+        return shlex.join([*words, *_options({"layer": None if spec["inside"] == "all" else spec["inside"]})])
     for removed in profile["remove"]:
-        words += [] if (removed,) == standard.remove else ["--remove", _set(removed)]
-    words += ["--removals", ",".join(spec["removals"])] if spec["removals"] else []
+        words += [] if tuple(profile["remove"]) == standard.remove or kind != "run" else ["--remove", _set(removed)]
+    words += ["--removals", ",".join(spec["removals"])] if kind == "run" else []
     words += ["--scorers", ",".join(spec["scorers"])]
     words += _options({key: spec[key] for key, usual in OF_RUN.items() if spec[key] != usual})
     rules = spec["rules"]
-    words += _options({key: rules[key] for key, usual in OF_RULES.items() if rules[key] != usual})
-    words += [] if rules["information"] == name else ["--information", rules["information"]]
-    if not spec["removals"]:
-        words[1] = "neurons" if spec["inside"] else "attribute"
+    if kind == "run":
+        words += _options({key: rules[key] for key, usual in OF_RULES.items() if rules[key] != usual})
+        words += [] if rules["information"] == name else ["--information", rules["information"]]
     return shlex.join(words)
 
 
