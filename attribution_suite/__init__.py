@@ -52,7 +52,8 @@ _PLACES = {
 __all__ = [
     "DATASETS", "MEASURES", "REMOVALS", "SCORERS", "Attribution", "Audit", "Ensemble", "Information", "InputError",
     "TabularDataset", "Training", "WorstCase", "attribute", "audit", "check", "compare", "describe", "from_arrays",
-    "information", "load_dataset", "load_networks", "neurons", "remove", "report", "save_networks", "train", "worst_case",
+    "information", "load_dataset", "load_networks", "neurons", "remove", "report", "save_networks", "train",
+    "worst_case",
 ]
 
 

@@ -23,7 +23,8 @@ from attribution_suite.reporting.reading import Run
 @pytest.mark.parametrize("words", [
     {"datasets": ["boston", "iris"]},
     {"datasets": ["iris"], "profile": "full", "seeds": 2, "tuning": 0.5, "remove": ["petal_length", "a+b"]},
-    {"datasets": ["heart"], "removals": ["retrain", "lazy?damping=0.1"], "scorers": ["lime", "integrated_gradients?steps=9"],
+    {"datasets": ["heart"], "removals": ["retrain", "lazy?damping=0.1"],
+     "scorers": ["lime", "integrated_gradients?steps=9"],
      "delta": 0.02, "delta_absolute": 0.5, "information": "off", "splits": 3, "reference": "off", "metrics": True,
      "proxies": "drop", "baseline": "row:3", "preset": "published", "real_only": True, "data_dir": "my data"},
     {"datasets": ["a file.csv"], "target": "y", "task": "binary",

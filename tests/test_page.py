@@ -1,4 +1,4 @@
-"""The page in a browser without a network, with names that attack it: inert, whole at any width, by mouse and keyboard."""
+"""The page in a browser without a network, with names that attack it: inert, whole at any width, by mouse and keys."""
 
 import csv
 import json
@@ -38,7 +38,8 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         column: new for column in ("removed", "feature", "largest_gainer", "proxy") if column in frame}})
         for name, frame in found.items()}
     about = run["datasets"].pop("boston")
-    run["datasets"][DATASET] = about | {"groups": {new.get(name, name): 1 for name in about["groups"]}, "target": "=1+1"}
+    run["datasets"][DATASET] = about | {
+        "groups": {new.get(name, name): 1 for name in about["groups"]}, "target": "=1+1"}
     path = write_run(folder / "run", other, run)
     with plain_figures():
         draw_report(path)

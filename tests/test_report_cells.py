@@ -131,7 +131,8 @@ def test_every_answer_cell_says_what_the_tables_say(page: BeautifulSoup, run: Fr
             state = cells["direct influence"]
             where = "" if state in ("proved none", "bounded") or most.witness_row < 0 else (
                 f"; network {most.seed}, test row {most.witness_row:.0f}: "
-                f"{most.witness_from.removeprefix(f'{feature} ')} → {most.witness_to.removeprefix(f'{feature} ')} takes "
+                f"{most.witness_from.removeprefix(f'{feature} ')} → {most.witness_to.removeprefix(f'{feature} ')} "
+                "takes "
                 f"{rounded(most.witness_before)} to {rounded(most.witness_after)}")
             assert cells["worst case"] == (
                 f"not measured δ {number(most.delta)}" if lost else

@@ -91,13 +91,6 @@ def unbroken(text: str) -> str:
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def arrow(before: float, after: float) -> str:
-    """'12 % → 0 %'; 'not measured' where there is neither."""
-    if np.isnan(before) and np.isnan(after):
-        return UNMEASURED
-    return f"{measured(percent(before))} → {measured(percent(after))}"
-
-
 def listed(names: Sequence[str], word: str, most: int = 4) -> str:
     """'a, b and c'; beyond `most` names 'a, b, c and 4 more'."""
     names = list(names)

@@ -36,7 +36,8 @@ OUT = (PROVED, BOUNDED)
 # What a method does, for a reader who knows no code; one of another package is called by its name.
 PLAIN = {
     "retrain": "retraining without it", "stochastic_tuning": "fine-tuning on random values of it",
-    "inversion_tuning": "fine-tuning on mirrored values of it", "shuffle_tuning": "fine-tuning on shuffled values of it",
+    "inversion_tuning": "fine-tuning on mirrored values of it",
+    "shuffle_tuning": "fine-tuning on shuffled values of it",
     "conditional_tuning": "fine-tuning on likely values of it given the others",
     "fold_tuning": "all other inputs standing in, then fine-tuning", "fold": "all other inputs standing in",
     "subset_fold": "a few other inputs standing in", "subset_fold_dp": "a few correlated inputs standing in",

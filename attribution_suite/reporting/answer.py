@@ -138,7 +138,8 @@ def _order(value: float) -> float | None:
 def _worst_case(row: Any) -> Value:
     parts = []
     if row.worst_case_bound > row.worst_case:
-        parts.append("no bound" if np.isinf(row.worst_case_bound) else f"at most {numbers.number(row.worst_case_bound)}")
+        bound = row.worst_case_bound
+        parts.append("no bound" if np.isinf(bound) else f"at most {numbers.number(bound)}")
     parts.append(f"δ {numbers.number(row.delta)}")
     if row.witness_row >= 0 and row.direct not in words.OUT:
         split = f"split {row.witness_split}, " if row.splits > 1 else ""

@@ -1,4 +1,4 @@
-"""Two runs side by side, what differs first: verdicts, worst cases, performance, cost; what is in one alone; the spec."""
+"""Two runs side by side, what differs first: verdicts, worst cases, performance, cost; then what is in one alone."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -60,8 +60,8 @@ class Comparison:
     def tally(self) -> str:
         """How many verdicts, worst cases and so on differ, in words."""
         counts = np.array([change.differs for change in self.changes]).reshape(-1, len(HEAD)).sum(0)
-        parts = [f"{count} {name}" for count, name in zip(counts, ("in the verdict", "in the worst case",
-                                                                   "in performance", "in net cost"), strict=True) if count]
+        places = ("in the verdict", "in the worst case", "in performance", "in net cost")
+        parts = [f"{count} {place}" for count, place in zip(counts, places, strict=True) if count]
         total = len(self.changes) + self.same
         if not self.changes:
             return f"None of {total} results differs."
@@ -81,7 +81,7 @@ def compare(a: Path, b: Path) -> Comparison:
             for place in range(2)]
     names = (str(a), str(b)) if a.name == b.name else (a.name, b.name)
     return Comparison(names, differing, len(changes) - len(differing), (only[0], only[1]),
-                      list(_differences(*about)))
+                      list(_differences(about[0], about[1])))
 
 
 def _rows(run: Run) -> dict[tuple[str, int, str, str], dict[str, Any]]:
@@ -89,7 +89,8 @@ def _rows(run: Run) -> dict[tuple[str, int, str, str], dict[str, Any]]:
     verdicts = run.table("verdicts").drop(columns="splits")
     summary = summary_table({name: run.table(name) for name in ("outcomes", "failures")})
     both = verdicts if summary.empty else verdicts.merge(summary, on=KEYS, how="left")
-    return {tuple(row[name] for name in KEYS): row for row in both.to_dict("records")}
+    rows: list[dict[str, Any]] = [{str(name): value for name, value in row.items()} for row in both.to_dict("records")]
+    return {(row["dataset"], row["layer"], row["removed"], row["removal"]): row for row in rows}
 
 
 def _subject(run: Run, key: tuple[str, int, str, str]) -> str:
@@ -155,7 +156,8 @@ def lines(found: Comparison) -> str:
 
 def write(found: Comparison, to: Path) -> Path:
     """The comparison as a page; its path."""
-    page = environment().get_template("compare.html").render(found=found, head=HEAD, names=found.names, plain=words.plain)
+    template = environment().get_template("compare.html")
+    page = template.render(found=found, head=HEAD, names=found.names, plain=words.plain)
     write_atomically(to, page.encode())
     return to
 

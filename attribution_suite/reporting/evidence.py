@@ -1,4 +1,4 @@
-"""What a reader needs to trust the page: what was fixed before, what was read and made, how to repeat it, its limits."""
+"""What a reader needs to trust the page: what was fixed before, what was read and made, its limits, how to repeat."""
 
 import shlex
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ MOST = 200  # files that the page lists
 OF_DATA = ("target", "task", "preset", "pca", "data_dir", "real_only", "index_columns", "sep", "decimal", "encoding",
            "na", "drop", "id", "categorical", "ordinal", "dates", "group_by", "group_rare", "test")
 OF_RUN = {"layer": 0, "splits": 1, "reference": "sample", "baseline": None, "metrics": False, "proxies": "keep"}
-OF_RULES = {"delta": 0.01, "delta_absolute": None, "information_margin": None, "conditional_on": [], "favourable": None}
+OF_RULES: Mapping[str, Any] = {"delta": 0.01, "delta_absolute": None, "information_margin": None, "conditional_on": [],
+                               "favourable": None}
 
 
 def fixed(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -120,8 +121,8 @@ def limits(run: Run, splits: int, networks_count: int) -> list[str]:
         elif spec["rules"]["information"] == "quick":
             said.append("Information was asked by ridge probes and distance correlation: what only stronger probes "
                         "find is not excluded (--information full).")
-    said.append(f"The networks are these {networks_count}: others, trained otherwise, may use other features."
-                if networks_count > 1 else "It is about one network: others, trained otherwise, may use other features.")
+    these = f"The networks are these {networks_count}" if networks_count > 1 else "It is about one network"
+    said.append(f"{these}: others, trained otherwise, may use other features.")
     if splits == 1:
         said.append("There is one split of the rows: how results vary with it is not measured (--splits).")
     if any(about.get("source") == "simulated" for about in run.info["datasets"].values()):
@@ -130,4 +131,4 @@ def limits(run: Run, splits: int, networks_count: int) -> list[str]:
         said.append("Whether explanations are true to the networks, and steady, was not asked (--metrics).")
     if run.info["failed"]:
         said.append("Parts of the run failed: what they would have measured is not known.")
-    return [*said, "Nothing here is a proof of fairness or of lawful use: it says what these networks do with an input."]
+    return [*said, "Nothing here proves fairness or lawful use: it says what these networks do with an input."]

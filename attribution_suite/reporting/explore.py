@@ -76,7 +76,8 @@ def explorer(subject: Subject) -> Explorer | None:
                for feature, removal, _ in keys]
     shown = iter(_shown(*_shifts(subject, [EFFECT, *scorers], keys), np.array(refused)))
     place = {removal: number for number, removal in enumerate(subject.removals)}
-    matrices = [Matrix([(place[removal], label) for (removal, _), label in labels.items()], [next(shown) for _ in labels],
+    matrices = [Matrix([(place[removal], label) for (removal, _), label in labels.items()],
+                       [next(shown) for _ in labels],
                        [letters[feature, removal] for removal, _ in labels]) for feature, labels in rows.items()]
     return Explorer(subject.removed, subject.removals, [EFFECT, *scorers], matrices,
                     subject.removed.index(subject.shown[0]))
@@ -114,8 +115,9 @@ def _shifts(subject: Subject, names: list[str], keys: list[tuple[str, str, int]]
     index = ["removed", "removal", "seed", "scorer"]
     by_split = of_network.groupby([*index, "split"], sort=False).agg(shift=("target_shift", "mean"),
                                                                      known=("known", "sum"))
-    wide = by_split.groupby(index, sort=False).agg({"shift": "mean", "known": "sum"}).unstack("scorer")
-    mean, known = (wide[name].reindex(index=wanted, columns=names).to_numpy(float) for name in ("shift", "known"))
+    of_all = by_split.groupby(index, sort=False).agg({"shift": "mean", "known": "sum"})
+    mean, known = (of_all[name].unstack("scorer").reindex(index=wanted, columns=names).to_numpy(float)
+                   for name in ("shift", "known"))
     return mean, np.nan_to_num(known) < (1 if alone else subject.networks)
 
 
@@ -164,7 +166,8 @@ def part(subject: Subject, found: Explorer, answered: Sequence[Answer], folded: 
     """One subject for the page's JSON. `folded`: the answers' tables too, of which the page shows one at a time."""
     judged = {letter: state for state, letter in LETTERS.items()}
     about: dict[str, Any] = {
-        "name": subject.title, "features": found.features, "columns": found.columns, "first": found.first, "judgements": judged,
+        "name": subject.title, "features": found.features, "columns": found.columns, "first": found.first,
+        "judgements": judged,
         "methods": [[name, plain(name), next((line.note for one in answered for line in one.lines
                                                if line.removal == name), "")] for name in found.methods],
         "rows": [None if all(label == found.methods[place] for place, label in one.rows) else one.rows

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jinja2
 import pandas as pd
@@ -99,8 +99,8 @@ def section(subject: Subject) -> Section:
     about_units = [] if look is None else inside.findings(look, subject.originals, task)
     shown = [] if explored is None else (
         explored.features if len(answered) <= OPEN else [explored.features[explored.first]])
-    return Section(subject, headline, answered, about_units, {name: findings(subject, name) for name in shown}, explored,
-                   figures.draw(subject))
+    return Section(subject, headline, answered, about_units, {name: findings(subject, name) for name in shown},
+                   explored, figures.draw(subject))
 
 
 def _without_answers(subject: Subject) -> str:
@@ -126,7 +126,8 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
                            for part in sections if part.explorer})),
         fixed=evidence.fixed(run.info["spec"]), command=evidence.command(run.info["spec"]),
         table_hashes=evidence.hashes(run), kept_networks=kept, more_networks=more,
-        limits=evidence.limits(run, splits, networks), rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
+        limits=evidence.limits(run, splits, networks), rules=run.info["spec"]["rules"],
+        failures=failures,
         coverage=error_rates.coverage_words(networks, splits), measured_on=error_rates.MEASURED,
         rates={name: error_rates.SCORERS.get(name) for name in scorers}, unlearned=unlearned, removals=removals,
         scorers=scorers, networks=networks, splits=splits,
