@@ -58,7 +58,7 @@ def executed(block: int, **names: Any) -> dict[str, Any]:
 
 
 def test_no_block_is_left_out() -> None:
-    assert len(PYTHON) == 5 and len(COMMANDS) == 9
+    assert len(PYTHON) == 5 and len(COMMANDS) == 10
     assert len(BASH) == 4 and sum("<!--" in part for part in README.split("```bash")) == 2  # the other two set up
 
 
@@ -131,10 +131,16 @@ def test_command_can_be_planned(command: str, quick: pd.DataFrame, monkeypatch: 
                                 capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(command, comments=True)[1:]
     if words[0] in ("list", "report"):
-        drawn: list[str] = []
-        monkeypatch.setattr("attribution_suite.reporting.redraw.redraw", drawn.append)
+        drawn: list[object] = []
+        monkeypatch.setattr("attribution_suite.reporting.redraw.redraw",
+                            lambda folder, say: drawn.append(folder) or folder / "report.html")
+        monkeypatch.setattr("attribution_suite.reporting.pack.pack", lambda folder: drawn.append("zip") or folder)
+        monkeypatch.setattr("attribution_suite.api.compare", lambda *runs, out: drawn.extend(runs) or (None, out))
+        monkeypatch.setattr("attribution_suite.reporting.compare.lines", str)
         assert cli.main(words) == 0
-        assert capsys.readouterr().out and (words[0] == "list" or drawn == [Path("attribution-audit")])
+        assert capsys.readouterr().out and drawn == {
+            "list": [], "--zip": [Path("attribution-audit"), "zip"],
+            "other-audit": ["attribution-audit", "other-audit"]}[words[0] if words[0] == "list" else words[-1]]
         return
     prepare, planned = auditing_run.prepare, []
 

@@ -27,9 +27,10 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
     over the means of the splits, NaN for fewer than 3. `performance_before` and `performance` are R², or of classes the
     AUC. `effect_left` is direct_effect / direct_effect_before; `loss_change` is loss_native / loss_before − 1;
     `seconds` is that of one network. `cost_net`: `net_costs`, what the removal costs beyond training on;
-    `cost_equivalent`: `no_difference` of these; `cost_net_loss` is the same in the loss's own units, for where the loss
-    before is next to nothing. `rmse`, `accuracy`, `loss_before` and it are means alone. NaN where a value does not exist
-    (flips in regression) and where a network of the row was not measured, never zero. A removal that failed for a feature has a row of NaN. `seeds`: how
+    `cost_equivalent`: `no_difference` of these; `cost_net_loss` is the same in the loss's own units, for where the
+    loss before is next to nothing. `rmse`, `accuracy`, `loss_before` and it are means alone. NaN where a value does not
+    exist (flips in regression) and where a network of the row was not measured, never zero. A removal that failed for a
+    feature has a row of NaN. `seeds`: how
     many networks have results; `splits`: of how many splits. `note`: that a tuned method had a shortened budget, and
     whether the goal that was set for it was reached; else ''. `simulated` names the data sets whose rows are a
     stand-in.
