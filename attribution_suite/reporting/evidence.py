@@ -10,6 +10,7 @@ from attribution_suite.reporting.reading import Run
 from attribution_suite.tables import ALL_TABLES
 
 NETWORKS = ("TrainOriginals", "RemoveFeatures")  # the work whose chunks keep networks
+PROXIES = {"keep": "kept", "drop": "removed with the feature", "residualise": "replaced by their residuals on it"}
 MOST = 200  # files that the page lists
 # Options of a table of one's own and of the data that every request of a run shares, as the command line has them.
 OF_DATA = ("target", "task", "preset", "pca", "data_dir", "real_only", "index_columns", "sep", "decimal", "encoding",
@@ -35,7 +36,7 @@ def fixed(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("rows", f"{profile['rows']} test rows explained ({profile['lime_rows']} by LIME), "
                      f"{profile['background']} training rows to draw from"),
             ("fine-tuning", f"{100 * profile['tuning']:g} % of the full budget"),
-            ("proxies", "removed with the feature" if spec["proxies"] == "drop" else "kept"),
+            ("proxies", PROXIES[spec["proxies"]]),
             ("held against the packages", spec["reference"])]
     return [(name, text) for name, text in rows if text]
 
