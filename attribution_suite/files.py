@@ -1,5 +1,6 @@
 """Files that are either whole or not there, and a folder that one process at a time writes to."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -31,6 +32,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         if isinstance(error, OSError):
             error.filename = str(path)  # not the temporary name, which means nothing to a user; a full disk has none
         raise
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sweep(folder: Path) -> None:

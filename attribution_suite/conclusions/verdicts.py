@@ -29,14 +29,19 @@ def verdicts(tables: Tables) -> pd.DataFrame:
     return tidy(VERDICTS, keys.merge(judged_rows.merge(information(tables, rows), on=KEYS), how="cross"))
 
 
-def write_verdicts(run: Path) -> pd.DataFrame:
-    """Writes `verdicts.parquet` into a run's folder from its other tables; its rows."""
+def run_verdicts(run: Path) -> pd.DataFrame:
+    """The rows of `verdicts` of every data set and layer, from the other tables in a run's folder."""
     tables = {name: pd.read_parquet(run / f"{name}.parquet", columns=None if name != "attributions" else [
         "dataset", "layer", "split", "seed", "removal", "scorer"]) for name in READ}
     places = pd.concat([tables["outcomes"], tables["failures"]])[["dataset", "layer"]].drop_duplicates()
     parts = [verdicts({name: rows[(rows.dataset == dataset) & (rows.layer == layer)] for name, rows in tables.items()})
              for dataset, layer in places.itertuples(index=False, name=None)]
-    rows = pd.concat(parts, ignore_index=True) if parts else tidy(VERDICTS, pd.DataFrame(columns=list(VERDICTS)))
+    return pd.concat(parts, ignore_index=True) if parts else tidy(VERDICTS, pd.DataFrame(columns=list(VERDICTS)))
+
+
+def write_verdicts(run: Path) -> pd.DataFrame:
+    """Writes `verdicts.parquet` into a run's folder from its other tables; its rows."""
+    rows = run_verdicts(run)
     metadata = pq.read_schema(run / "outcomes.parquet").metadata or {}
     about = {"simulated": metadata.get(b"simulated", b"").decode()}
     buffer = pa.BufferOutputStream()
