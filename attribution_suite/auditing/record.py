@@ -20,6 +20,8 @@ from attribution_suite.datasets.columns import columns_of
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.files import file_sha256
 
+MACHINE = ("cpu", "instructions", "system", "python", "device")
+
 
 def describe(spec: Spec, context: RunContext, chunks: Sequence[Chunk],
              failed: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def made_by(chunks: Sequence[Chunk], context: RunContext) -> list[dict[str, Any]
     for chunk in chunks:
         stored = load(chunk, context.store)
         if stored is not None:
-            counts[tuple((name, stored.made[name]) for name in ("cpu", "system", "python", "device"))] += 1
+            counts[tuple((name, stored.made[name]) for name in MACHINE)] += 1
     return [{**dict(machine), "chunks": count} for machine, count in counts.items()]
 
 

@@ -34,15 +34,21 @@ def drawn(recorded: Recorded, count: int) -> list[int]:
 def elsewhere(record: Mapping[str, Any], stored: Stored) -> str:
     """Why a chunk's bits cannot be expected again: what differs from where it was made; '' if nothing does."""
     versions = {name: version for name, version in record["versions"].items() if name != "python"}
-    machine = describe_machine(CPU)
-    if stored.made["device"] != machine["device"]:
-        return f"it was made on {stored.made['device']}"
-    if stored.made["cpu"] != machine["cpu"]:
-        return f"it was made on {stored.made['cpu']}, this is {machine['cpu']}"
+    if machine := unlike_here(stored.made):
+        return machine
     if versions != VERSIONS:
         name = next(name for name in {**versions, **VERSIONS} if versions.get(name) != VERSIONS.get(name))
         return f"it was made with {name} {versions.get(name)}, here is {VERSIONS.get(name)}"
     return "" if record["code"] == code_digest() else "it was made by other code of this package"
+
+
+def unlike_here(made: Mapping[str, Any]) -> str:
+    """Which part of the machine that made something this one's CPU is not like; '' if it is one of the kind."""
+    machine = describe_machine(CPU)
+    for part in ("device", "cpu", "instructions"):
+        if made[part] != machine[part]:
+            return f"it was made on {made[part]}, this is {machine[part]}"
+    return ""
 
 
 def replayed(chunk: Chunk, stored: Stored, recorded: Recorded, dataset: TabularDataset) -> Iterator[str]:

@@ -11,7 +11,6 @@ import pandas as pd
 
 from attribution_suite.auditing.code_digest import VERSIONS, code_digest
 from attribution_suite.auditing.collate import collate
-from attribution_suite.auditing.machine import cpu_name
 from attribution_suite.auditing.recorded import Recorded, recorded
 from attribution_suite.auditing.store import damage
 from attribution_suite.auditing.subject import fingerprint
@@ -24,7 +23,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.evidence.certificate import certificates
 from attribution_suite.evidence.compare import table_differences, unlike
 from attribution_suite.evidence.dsse import opened
-from attribution_suite.evidence.replay import drawn, elsewhere, replayed, scored_again
+from attribution_suite.evidence.replay import drawn, elsewhere, replayed, scored_again, unlike_here
 from attribution_suite.evidence.statement import canonical, differences
 from attribution_suite.evidence.write import FOLDER, LIST, SIGNED, envelope_path, read_record, read_statement
 from attribution_suite.files import file_sha256
@@ -86,7 +85,7 @@ def verify_run(run: Path, replay: int = 0, key: "Ed25519PublicKey | None" = None
     before = len(result.differs)
     result.check(f"chunks: {len(again.chunks)}, each as it was made", lambda: _chunks(run, again))
     whole = len(result.differs) == before
-    exact = _same_code(record) and {one["cpu"] for one in record["made_by"]} <= {cpu_name()}
+    exact = _same_code(record) and not any(unlike_here(one) for one in record["made_by"])
     if _same_code(record):
         result.check("run.json: the keys of its chunks follow from its spec", lambda: _keys(again))
     else:

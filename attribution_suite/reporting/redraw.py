@@ -10,6 +10,7 @@ from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.datasets.sources import StandInWarning
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
+from attribution_suite.evidence.write import LIST, relist_page
 from attribution_suite.files import LOCK, exclusive, prove_writable, writing
 from attribution_suite.reporting.page import draw_report
 
@@ -27,7 +28,11 @@ def redraw(run_dir: Path) -> Path:
             for folder in (run_dir, run_dir / "figures"):
                 folder.mkdir(exist_ok=True)
                 prove_writable(folder)
-        return draw_report(run_dir, _datasets(run_dir))
+        page = draw_report(run_dir, _datasets(run_dir))
+        if relist_page(run_dir):
+            warnings.warn(f"the page is another now, so {LIST} is not signed any more: `attribution-suite certify "
+                          f"{run_dir} --sign-key KEY.pem` signs it", stacklevel=2)
+        return page
 
 
 def _datasets(run_dir: Path) -> dict[str, TabularDataset]:
