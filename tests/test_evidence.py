@@ -32,10 +32,10 @@ from attribution_suite.auditing.store import Store, Stored
 from attribution_suite.errors import InputError
 from attribution_suite.evidence import replay, verify
 from attribution_suite.evidence.certificate import certificates, file_name, limits
-from attribution_suite.evidence.dsse import encoded, opened, private_key, public_key, signed
+from attribution_suite.evidence.dsse import encoded, key_id, opened, private_key, public_key, signed
 from attribution_suite.evidence.statement import canonical, differences, statement
 from attribution_suite.evidence.verify import Verification, verify_run
-from attribution_suite.evidence.write import FOLDER, LIST, read_record, sheet, write_list
+from attribution_suite.evidence.write import FOLDER, LIST, read_record, sheet, write_certificates, write_list
 from attribution_suite.files import file_sha256
 from attribution_suite.results import Audit
 
@@ -97,8 +97,8 @@ def edit_json(path: Path, change: Callable[[Any], None]) -> None:
     path.write_bytes(json.dumps(content).encode())
 
 
-def a_chunk(run: Path, work: str = "RemoveFeatures") -> dict[str, Any]:
-    return next(dict(entry) for entry in read_record(run)["chunks"] if entry["work"] == work)
+def a_chunk(run: Path, work: str = "RemoveFeatures", last: bool = False) -> dict[str, Any]:
+    return [dict(entry) for entry in read_record(run)["chunks"] if entry["work"] == work][-last]
 
 
 def flip(run: Path) -> None:
@@ -110,7 +110,7 @@ def flip(run: Path) -> None:
 
 def other_weights(run: Path) -> None:
     """A chunk with other weights, and a digest inside that fits them."""
-    store, key = Store(run / "chunks"), a_chunk(run)["key"]
+    store, key = Store(run / "chunks"), a_chunk(run, last=True)["key"]
     stored = store.read(key)
     store.save(key, {**stored.arrays, "weight 0": stored.arrays["weight 0"] * np.float32(1.01)}, stored.made)
 
@@ -120,45 +120,55 @@ def page(run: Path) -> None:
     path.write_text(path.read_text().replace("present", "bounded"))
 
 
-# What is done to a run, and lines that `verify` must say, each naming the file and the place in it.
-EDITS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
-    "a number": (lambda run: edit_table(run, "attributions", "share", 5, 0.25), [
-        r"attributions.parquet: SHA-256", r"attributions.parquet: column 'share', row 5: .*0\.25\b.*, derived "]),
-    "a verdict": (lambda run: edit_table(run, "verdicts", "direct", 5, "proved none"), [
+def gone(run: Path, work: str) -> None:
+    Store(run / "chunks").path(a_chunk(run, work)["key"]).unlink()
+
+
+# What is done to a run at once, and lines that `verify` must say of each, naming the file and the place in it.
+EDITS: dict[str, tuple[list[Callable[[Path], Any]], list[str]]] = {
+    "tables, page and certificates": ([
+        lambda run: edit_table(run, "attributions", "share", 5, 0.25),
+        lambda run: edit_table(run, "verdicts", "direct", 5, "proved none"),
+        page,
+        lambda run: next((run / "figures").glob("*")).write_bytes(b"png2"),
+        lambda run: edit_json(run / f"{ONE}.json", lambda one: one["predicate"]["verdict"].update(rows=3)),
+        lambda run: shutil.copy(run / f"{ONE}.json", run / FOLDER / "a-b.json"),
+        lambda run: (run / f"{ONE}.html").write_text("bounded"),
+        lambda run: edit_json(run / LIST, lambda one: one["subject"][-2]["digest"].update(sha256="0" * 64)),
+    ], [
+        r"attributions.parquet: SHA-256", r"attributions.parquet: column 'share', row 5: .*0\.25\b.*, derived ",
         r"verdicts.parquet: SHA-256", r"verdicts.parquet: column 'direct', row 5: 'proved none', derived 'present'",
-        r"certificates/.*: predicate.verdict.direct: "]),
-    "a row gone": (lambda run: pd.read_parquet(run / "outcomes.parquet").iloc[1:].to_parquet(
-        run / "outcomes.parquet", index=False), [r"outcomes.parquet: has \d+ rows, derived are \d+"]),
-    "a table that is none": (lambda run: (run / "shifts.parquet").write_bytes(b"PAR1"), [
-        r"shifts.parquet: SHA-256", r"tables: .*cannot be derived again"]),
-    "a table gone": (lambda run: (run / "nulls.parquet").unlink(), [r"nulls.parquet: is missing"]),
-    "a bit of a chunk": (flip, [r"chunks/\w+.safetensors \(people fold \(.*\)\): SHA-256 is"]),
-    "a chunk with a fitting digest": (other_weights, [
-        r"chunks/\w+.safetensors \(people fold .*SHA-256 is",
-        r"people-fold-\S+.json: predicate.edited.networks\[0\].weights: "]),
-    "a chunk gone": (lambda run: Store(run / "chunks").path(a_chunk(run)["key"]).unlink(), [
-        r"chunks/\w+.safetensors \(people fold .*is missing"]),
-    "run.json": (lambda run: edit_json(run / "run.json", lambda record: record["spec"]["rules"].update(delta=0.5)), [
-        r"run.json: SHA-256", r"run.json: people original: what it says of it gives the key \w+, not \w+",
-        r"certificates/.*: predicate.rules.delta: 0.01, derived 0.5"]),
-    "run.json that is no run": (lambda run: edit_json(run / "run.json", lambda record: record["chunks"][0].pop("work")), [
-        r"run.json: SHA-256", r"run.json: no run can be made of it: KeyError"]),
-    "the page": (page, [r"report.html: SHA-256 is \w{64}, certificates/files.json says \w{64}"]),
-    "a figure": (lambda run: next((run / "figures").glob("*")).write_bytes(b"png2"), [r"figures/\S+: SHA-256"]),
-    "a certificate": (lambda run: edit_json(run / f"{ONE}.json", lambda one: one["predicate"]["verdict"].update(
-        direct="bounded")), [rf'{ONE}.json: SHA-256', rf'{ONE}.json: predicate.verdict.direct: "bounded", derived "pre']),
-    "a certificate of nothing": (lambda run: shutil.copy(run / f"{ONE}.json", run / FOLDER / "a-b.json"), [
-        r"certificates/a-b.json: the run has no such certificate"]),
-    "a sheet": (lambda run: (run / f"{ONE}.html").write_text("bounded"), [rf"{re.escape(ONE)}.html: SHA-256"]),
-    "the list": (lambda run: edit_json(run / LIST, lambda one: one["subject"][-1]["digest"].update(sha256="0" * 64)), [
-        r"\w+.parquet: SHA-256 is \w+, certificates/files.json says 0{64}"]),
+        r"report.html: SHA-256 is \w{64}, certificates/files.json says \w{64}", r"figures/\S+: SHA-256",
+        rf"{ONE}.json: SHA-256", rf"{ONE}.json: .*predicate.verdict.rows: 3, derived 18",
+        r"certificates/a-b.json: the run has no such certificate", rf"{ONE}.html: SHA-256",
+        r"training.parquet: SHA-256 is \w+, certificates/files.json says 0{64}"]),
+    "tables that are short, damaged or gone": ([
+        lambda run: pd.read_parquet(run / "outcomes.parquet").iloc[1:].to_parquet(run / "outcomes.parquet"),
+        lambda run: (run / "shifts.parquet").write_bytes(b"PAR1"),
+        lambda run: (run / "frontier.parquet").unlink(),
+    ], [r"outcomes.parquet: has \d+ rows, derived are \d+", r"shifts.parquet: SHA-256",
+        r"shifts.parquet: cannot be read: ", r"frontier.parquet: is missing", r"verdicts: .*cannot be derived again"]),
+    "chunks": ([
+        flip, other_weights, lambda run: gone(run, "TuneSham"),
+    ], [r"chunks/\w+.safetensors \(people fold .*: SHA-256 is",
+        r"chunks/\w+.safetensors \(people stochastic_tuning .*SHA-256 is",
+        r"chunks/\w+.safetensors \(people sham\): is missing",
+        r"certificates/people-stochastic_tuning-\S+.json: predicate.edited.networks\[0\].weights: "]),
+    "run.json": ([
+        lambda run: edit_json(run / "run.json", lambda record: record["spec"]["rules"].update(delta=0.5)),
+    ], [r"run.json: SHA-256", r"run.json: people original: what it says of it gives the key \w+, not \w+",
+        r"certificates/.*: predicate.rules.delta: 0.01, derived 0.5; predicate.run.sha256: "]),
+    "run.json that is no run": ([
+        lambda run: edit_json(run / "run.json", lambda record: record["chunks"][0].pop("work")),
+    ], [r"run.json: SHA-256", r"run.json: no run can be made of it: KeyError"]),
 }
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_an_edit_is_found_and_named(run: Path, edit: str) -> None:
-    change, lines = EDITS[edit]
-    change(run)
+def test_every_edit_is_found_and_named(run: Path, edit: str) -> None:
+    changes, lines = EDITS[edit]
+    for change in changes:
+        change(run)
     found = verify_run(run)
     assert not found.passed
     for line in lines:
@@ -184,24 +194,28 @@ def test_edited_data_are_found(run: Path, tmp_path: Path, edited: bool) -> None:
         record["spec"]["requests"][0]["name"] = record["datasets"]["people"]["location"] = str(file)
 
     edit_json(run / "run.json", move)
-    found = verify_run(run)
-    told = [line for line in found.differs if line.startswith("data people: SHA-256 of ")]
-    assert len(told) == edited and ("data people: as in the run" in found.held) != edited
+    found = held(run)
+    assert [line.split(f" of {file}")[0] for line in found.differs] == ["data people: SHA-256"] * edited
+    assert (found.held == ["data people: as in the run"]) != edited
     file.write_text("age\n1\n")
-    assert any(line.startswith("data people: ") and "target" in line or "'y'" in line
-               for line in verify_run(run).differs)
+    assert "column 'y'" in held(run).differs[0] or "'y'" in held(run).differs[0]
     file.unlink()
-    gone = verify_run(run)
-    assert any(line.startswith("data people: ") and "no such file" in line for line in gone.unchecked)
-    assert not any(line.startswith("data people") for line in [*gone.held, *gone.differs])
+    lost = held(run)
+    assert (lost.held, lost.differs) == ([], []) and "no such file" in lost.unchecked[0]
 
 
-@pytest.mark.parametrize("path", [whole_run, units_run])
-def test_looks_inside_units_and_data_in_memory_are_derived_again(path: Callable[[], Path]) -> None:
-    found = verify_run(path(), tables=datasets())
+def held(run: Path) -> Verification:
+    """The data of a run against those that are found."""
+    result = Verification()
+    verify._data(read_record(run), {}, result)
+    return result
+
+
+def test_looks_inside_and_data_in_memory_are_derived_again() -> None:
+    found = verify_run(whole_run(), tables={"iris": datasets()["iris"]})
     assert found.passed, found.differs
     assert "data iris: as in the run" in found.held and "tables: derived from the chunks" in found.held
-    assert any("given as an object" in line for line in verify_run(path()).unchecked)
+    assert any(line.startswith("data boston: was given as an object") for line in found.unchecked)
 
 
 def test_a_certificate_chains_the_hashes_that_others_compute() -> None:
@@ -227,8 +241,7 @@ def test_a_certificate_chains_the_hashes_that_others_compute() -> None:
 def test_units_that_each_network_picked_are_certified_by_their_rank() -> None:
     record = read_record(units_run())
     found = dict(certificates(units_run(), record, Store(units_run() / "chunks")))
-    predicate = found["iris-retrain-strongest_unit-layer1" if "iris-retrain-strongest_unit-layer1" in found else next(
-        name for name in found if name.startswith("iris-retrain-strongest_unit"))]["predicate"]
+    predicate = next(found[name] for name in found if name.startswith("iris-retrain-strongest_unit"))["predicate"]
     entry = next(one for one in record["chunks"] if one["removal"] == "retrain")
     assert [one["unit"] for one in predicate["worst_case"]] == [names[0] for names in entry["removed"]]
     assert len({one["weights"] for one in predicate["edited"]["networks"]}) == 3
@@ -270,12 +283,12 @@ def tampered(content: Any, place: tuple[Any, ...]) -> Any:
 
 
 def test_every_field_of_a_signed_certificate_is_held(
-        run: Path, keys: dict[str, Path], again: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+        run: Path, again: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is changed alone: it is not what the run gives, and not what was signed."""
-    assert Audit(run).certify(keys["private"]) == run / FOLDER
-    record, key = read_record(run), public_key(keys["public"])
+    sign(run)
+    record, key = read_record(run), KEY.public_key()
     derived = dict(certificates(run, record, again.store))
-    monkeypatch.setattr(verify, "certificates", lambda *_: derived.items())
+    monkeypatch.setattr(verify, "certificates", lambda *_: derived.items())  # they stay what they are
     path, name = run / f"{ONE}.json", ONE.removeprefix(f"{FOLDER}/")
 
     def told() -> tuple[list[str], list[str]]:
@@ -300,29 +313,49 @@ def test_every_field_of_a_signed_certificate_is_held(
 
 
 def test_what_is_signed_holds_under_its_key_alone(run: Path, keys: dict[str, Path]) -> None:
-    first = Audit(run).certify(keys["private"])
-    before = bytes_of(first)
-    assert bytes_of(Audit(run).certify(keys["private"])) == before  # deterministic
-    good, other = (Audit(run).verify(public_key=keys[name]) for name in ("public", "other"))
+    before = bytes_of(sign(run))
+    assert bytes_of(sign(run)) == before  # deterministic
+    good = Audit(run).verify(public_key=keys["public"])
     assert good.passed and good.unchecked == [] and "signatures: 7, each by the public key" in good.held
-    assert len(other.differs) == 7 and all("is not that" in line or "no signature" in line for line in other.differs)
-    assert any("name the public key" in line for line in Audit(run).verify().unchecked)
+    other, none = Verification(), Verification()
+    verify._signatures(run, public_key(keys["other"]), other)
+    assert len(other.differs) == 7 and all("no signature in it is that of the public key" in line
+                                           for line in other.differs)
+    verify._signatures(run, None, none)
+    assert none.passed and none.held == [] and "name the public key" in none.unchecked[0]
     (run / f"{ONE}.dsse.json").unlink()
-    assert Audit(run).verify(public_key=keys["public"]).differs == [
-        f"{ONE}.dsse.json: is missing: people-stochastic_tuning-colour.json is not signed"]
+    missing = Verification()
+    verify._signatures(run, public_key(keys["public"]), missing)
+    assert missing.differs == [f"{ONE}.dsse.json: is missing: people-stochastic_tuning-colour.json is not signed"]
+
+
+def test_what_does_not_hold_is_not_certified(run: Path) -> None:
     page(run)
+    before = bytes_of(run)
     with pytest.raises(InputError, match=r"does not hold, so it is not certified: report.html: SHA-256"):
-        Audit(run).certify(keys["private"])
+        Audit(run).certify()
+    assert {name: content for name, content in bytes_of(run).items() if name != ".lock"} == {
+        name: content for name, content in before.items() if name != ".lock"}
 
 
-def test_who_rewrites_everything_is_found_by_the_signature_alone(run: Path, keys: dict[str, Path]) -> None:
+def sign(run: Path) -> Path:
+    """Certificates and list of a run, signed as at its end."""
+    write_certificates(run, KEY)
+    write_list(run, KEY)
+    return run / FOLDER
+
+
+def test_who_rewrites_everything_is_found_by_the_signature_alone(run: Path) -> None:
     """What docs/guide/evidence.md says of an attacker: without a signature a run that fits itself passes."""
-    Audit(run).certify(keys["private"])
+    signatures = {path: path.read_bytes() for path in sign(run).glob("*.dsse.json")}
     edit_json(run / "run.json", lambda record: record.update(started="2001-01-01T00:00:00+00:00"))
-    shutil.rmtree(run / FOLDER)
-    Audit(run).certify()
-    assert Audit(run).verify().passed
-    assert not Audit(run).verify(public_key=keys["public"]).passed
+    write_certificates(run)
+    write_list(run)
+    for path, content in signatures.items():
+        path.write_bytes(content)
+    found = verify_run(run, key=KEY.public_key())
+    assert [line for line in found.differs if ".dsse.json: what is signed is not what" not in line] == []
+    assert len(found.differs) == 7
 
 
 def test_the_envelope_is_that_of_the_specification(keys: dict[str, Path]) -> None:
@@ -384,7 +417,7 @@ def test_stored_networks_are_scored_again_where_bits_cannot_be_had(again: Record
         chunk, Stored(forged, stored.made), again, dataset)] == ["array 'mean_abs'"]
     retrained = {**stored.arrays, "weight 0": stored.arrays["weight 0"][::-1].copy()}
     lines = list(replay.scored_again(chunk, Stored(retrained, stored.made), again, dataset))
-    assert [line.split(" differs")[0] for line in lines] == ["array 'mean_abs'", "array 'performance'"]
+    assert [line.split(" differs")[0] for line in lines] == ["array 'mean_abs'", "array 'signed'", "array 'performance'"]
 
 
 def test_elsewhere_training_is_said_not_to_be_replayed(again: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,10 +435,10 @@ def test_elsewhere_training_is_said_not_to_be_replayed(again: Recorded, monkeypa
 
 
 def test_the_command_exits_0_1_and_2(run: Path, tmp_path: Path, keys: dict[str, Path]) -> None:
+    status, out, err = call_main("certify", run, "--sign-key", keys["private"], cwd=tmp_path)
+    assert (status, out, err) == (0, f"{run / FOLDER}\n", "")
     status, out, err = call_main("verify", run, "--replay", 1, cwd=tmp_path)
     assert (status, err) == (0, "") and out.count("computed again, bit for bit") == 1
-    status, out, _ = call_main("certify", run, "--sign-key", keys["private"], cwd=tmp_path)
-    assert (status, out) == (0, f"{run / FOLDER}\n")
     page(run)
     status, out, _ = call_main("verify", run, "--public-key", keys["public"], cwd=tmp_path)
     assert status == 1 and [line for line in out.splitlines() if line.startswith("differs: ")] == [
@@ -428,27 +461,25 @@ def test_a_record_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
         Audit(tmp_path).verify()
 
 
-def test_a_page_drawn_again_is_listed_and_loses_the_lists_signature(run: Path, keys: dict[str, Path],
-                                                                   tmp_path: Path) -> None:
-    Audit(run).certify(keys["private"])
+def test_a_page_drawn_again_is_listed_and_loses_the_lists_signature(run: Path, tmp_path: Path) -> None:
+    sign(run)
     edit_table(run, "training", "training_loss", 0, 0.5)  # what drawing a page must not make right
     status, _, err = call_main("report", run, cwd=tmp_path)
     assert status == 0 and "is not signed any more" in err
     assert 'href="certificates/index.html"' in (run / "report.html").read_text()
-    found = Audit(run).verify(public_key=keys["public"])
+    found = verify_run(run, key=KEY.public_key())
     assert f"{FOLDER}/files.dsse.json: is missing: files.json is not signed" in found.differs
     assert any(line.startswith("training.parquet: SHA-256") for line in found.differs)
     assert not any(line.startswith(("report.html", "figures")) for line in found.differs)
 
 
-def test_the_sheet_says_what_the_certificate_says_on_one_page(run: Path, keys: dict[str, Path], tmp_path: Path) -> None:
-    Audit(run).certify(keys["private"])
+def test_the_sheet_says_what_the_certificate_says_on_one_page(run: Path, tmp_path: Path) -> None:
+    sign(run)
     content, text = json.loads((run / f"{ONE}.json").read_bytes()), (run / f"{ONE}.html").read_text()
     predicate = content["predicate"]
     for word in ("Direct influence: present", predicate["data"]["sha256"], predicate["run"]["sha256"],
                  predicate["edited"]["networks"][1]["weights"], file_sha256(run / f"{ONE}.json"),
-                 hashlib.sha256(KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest(),
-                 *(limit for limit in predicate["limits"])):
+                 key_id(KEY.public_key()), *predicate["limits"]):
         assert word in text, word
     assert "http" not in text  # nothing is loaded
     index = (run / FOLDER / "index.html").read_text()
@@ -460,8 +491,8 @@ def test_the_sheet_says_what_the_certificate_says_on_one_page(run: Path, keys: d
     crowded["predicate"]["method"]["removed"] = "a_feature_with_a_long_name+" * 4
     crowded["predicate"]["limits"] *= 2
     (tmp_path / "sheet.html").write_text(sheet("x", crowded, b"", KEY))
-    subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--proxy-server=127.0.0.1:9",
-                    f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={tmp_path / 'sheet.pdf'}",
+    subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+                    "--proxy-server=127.0.0.1:9", f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={tmp_path / 'sheet.pdf'}",
                     (tmp_path / "sheet.html").as_uri()], capture_output=True, timeout=120, check=True)
     assert len(re.findall(rb"/Type\s*/Page[^s]", (tmp_path / "sheet.pdf").read_bytes())) == 1
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from command import call_main
-from people_run import WORDS, people, people_run
+from people_run import COLOURS, WORDS, people, people_run
 from plain_suite import plain_figures
 from safetensors.torch import load_file
 from torch import nn

@@ -62,7 +62,7 @@ class Recorded:
     @property
     def store(self) -> RecordedStore:
         """The chunks' files."""
-        return cast(RecordedStore, self.context.store)
+        return cast("RecordedStore", self.context.store)
 
 
 def recorded(run: Path, record: Mapping[str, Any]) -> Recorded:
@@ -92,7 +92,7 @@ def recorded(run: Path, record: Mapping[str, Any]) -> Recorded:
 def _made(work: type[Any], originals: TrainOriginals, entry: Mapping[str, Any]) -> Chunk:
     words = {one.name: _tuples(entry["removed" if one.name == "features" else one.name])
              for one in fields(work) if one.name != "originals"}
-    return cast(Chunk, work(originals, **words))
+    return cast("Chunk", work(originals, **words))
 
 
 def _subject(record: Mapping[str, Any], entry: Mapping[str, Any], store: Store) -> Subject:
@@ -116,7 +116,7 @@ def _given(about: Mapping[str, Any], spec: Mapping[str, Any], entry: Mapping[str
         networks = networks_of(stored.arrays, Architecture.from_json(about["stacked"]))
     told = about["networks"]
     # The tables ask of networks that are not kept nothing but whether they are stacked.
-    return Given(cast(Ensemble, networks), Training(**told["training"]), told["digest"], None, spec["layer"])
+    return Given(cast("Ensemble", networks), Training(**told["training"]), told["digest"], None, spec["layer"])
 
 
 def _outline(name: str, about: Mapping[str, Any], split: int) -> TabularDataset:
@@ -125,10 +125,10 @@ def _outline(name: str, about: Mapping[str, Any], split: int) -> TabularDataset:
     for group, width in about["groups"].items():
         groups[group] = tuple(range(start, start + width))
         start += width
-    parts = [np.arange(rows[part]) for part in ("train", "validation", "test")]
+    train, validation, test = (np.arange(rows[part]) for part in ("train", "validation", "test"))
     return TabularDataset(
         name, np.empty((0, about["features"]), np.float32), np.empty(0), (), groups, about["task"], about["target"],
-        *parts, Provenance(about["source"], about["location"], about["sha256"], about["note"]), split=split)
+        train, validation, test, Provenance(about["source"], about["location"], about["sha256"], about["note"]), split=split)
 
 
 def _tuples(value: Any) -> Any:

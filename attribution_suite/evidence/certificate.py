@@ -50,7 +50,8 @@ def certificates(run: Path, record: Mapping[str, Any], store: Store) -> Iterator
     about_run = {"sha256": file_sha256(run / "run.json"), "code": record["code"], "started": record["started"],
                  "finished": record["finished"]}
     kept = _weights(record, store)
-    for row in verdicts[verdicts.removal != ORIGINAL].itertuples(index=False):
+    rows: list[Any] = list(verdicts[verdicts.removal != ORIGINAL].itertuples(index=False))
+    for row in rows:
         key = (row.dataset, row.layer, row.removal, row.removed)
         edited = [{"seed": int(one.seed), "split": int(one.split), "unit": str(one.named),
                    **{name: plain(getattr(one, name)) for name in MEASURED}}
@@ -62,7 +63,7 @@ def certificates(run: Path, record: Mapping[str, Any], store: Store) -> Iterator
         words = [str(value) for value in (row.dataset, row.removal, row.removed) if value]
         subjects = _subjects("/".join(words), edited, places)
         yield file_name([*words, *([f"layer{row.layer}"] if row.layer else [])]), statement(CERTIFICATE, subjects, {
-            "data": _data(record, str(row.dataset)),
+            "data": _data(record, row.dataset),
             "original": _networks(edited, originals) | {
                 name: record["datasets"][row.dataset][name] for name in ("architecture", "training")},
             "method": _method(record, row),
@@ -72,7 +73,7 @@ def certificates(run: Path, record: Mapping[str, Any], store: Store) -> Iterator
             "worst_case": edited,
             "information": {name: plain(getattr(row, name)) for name in INFORMATION},
             "scorers": {name: plain(getattr(row, name)) for name in SCORERS},
-            "finding": direct_text(row, called(str(row.removed))),
+            "finding": direct_text(row, called(row.removed)),
             "limits": limits(row, record["datasets"][row.dataset]),
             "rules": record["spec"]["rules"], "tables": tables, "run": about_run,
             "versions": record["versions"], "machine": record["machine"], "made_by": record["made_by"]})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 RTOL = 1e-6  # of tables that another processor or version derives
@@ -14,16 +15,19 @@ def table_differences(path: Path, derived: Path, exact: bool) -> Iterator[str]:
     """A line a column of the file `path` that is not as in `derived`; equal bytes are not read."""
     if path.read_bytes() == derived.read_bytes():
         return
-    names = [pq.read_schema(one).names for one in (path, derived)]
+    try:
+        names = [pq.read_schema(one).names for one in (path, derived)]
+    except (pa.ArrowException, OSError) as error:
+        yield f"{path.name}: cannot be read: {error}".splitlines()[0]
+        return
     if names[0] != names[1]:
         odd = sorted({*names[0]} ^ {*names[1]}) or names[0]
         yield f"{path.name}: its columns are not those derived: {', '.join(odd)}"
         return
     for column in names[0]:  # one at a time: a large run's attributions would fill the memory
-        frames = [pd.read_parquet(one, columns=[column]) for one in (path, derived)]
-        lines = list(unlike(path.name, *frames, exact))
-        yield from lines
-        if lines and len(frames[0]) != len(frames[1]):
+        there, again = (pd.read_parquet(one, columns=[column]) for one in (path, derived))
+        yield from unlike(path.name, there, again, exact)
+        if len(there) != len(again):
             return
 
 
@@ -49,4 +53,4 @@ def _equal(one: pd.Series, other: pd.Series, exact: bool) -> np.ndarray:
         return np.asarray((first == second) | (one.isna() & other.isna()).to_numpy(), bool)
     if exact:
         return np.asarray((first == second) | (np.isnan(first) & np.isnan(second)))
-    return np.isclose(first, second, rtol=RTOL, atol=0, equal_nan=True)
+    return np.asarray(np.isclose(first, second, rtol=RTOL, atol=0, equal_nan=True))

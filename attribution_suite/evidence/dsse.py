@@ -39,24 +39,26 @@ def signed(payload: bytes, key: "Ed25519PrivateKey") -> bytes:
 def opened(envelope: bytes, key: "Ed25519PublicKey") -> bytes:
     """The payload that `key` has signed. Raises ValueError, which says why, for any other envelope.
 
-    The key id is a hint, not trusted: every signature is tried.
+    The key id is no part of what is signed: every signature is tried, and one that holds must name the key rightly.
     """
     from cryptography.exceptions import InvalidSignature
 
     try:
         content = json.loads(envelope)
         kind, payload = content["payloadType"], base64.b64decode(content["payload"], validate=True)
-        signatures = [base64.b64decode(one["sig"], validate=True) for one in content["signatures"]]
+        signatures = [(base64.b64decode(one["sig"], validate=True), one["keyid"]) for one in content["signatures"]]
         message = encoded(kind, payload)
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise ValueError(f"is no DSSE envelope ({error})") from error
     if kind != PAYLOAD:
         raise ValueError(f"holds '{kind}', no in-toto statement")
-    for signature in signatures:
+    for signature, name in signatures:
         try:
             key.verify(signature, message)
         except InvalidSignature:
             continue
+        if name != key_id(key):
+            raise ValueError("it names another key than the one that signed it")
         return payload
     raise ValueError("no signature in it is that of the public key")
 

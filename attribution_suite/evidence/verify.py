@@ -2,7 +2,7 @@
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 TOLD = 10  # lines of one kind; how many more there are is said
+FEW = 3  # places of one certificate, likewise
 
 Tables = Mapping[str, TabularDataset | pd.DataFrame]
 Data = dict[tuple[str, int], TabularDataset]
@@ -52,10 +53,10 @@ class Verification:
         """Nothing differs. What was not checked does not count, so read `unchecked` too."""
         return not self.differs
 
-    def check(self, what: str, lines: Callable[[], Iterator[str]]) -> None:
-        """Takes what differs in one check; none: `what` held. Whatever is raised is a difference too."""
+    def check(self, what: str, lines: Iterator[str]) -> None:
+        """Takes what differs in one check; none: `what` held. Whatever `lines` raises is a difference too."""
         try:
-            wrong = list(lines())
+            wrong = list(lines)
         except Exception as error:  # files that were written by anyone make readers fail in many ways
             wrong = [f"{what}: cannot be derived again: {type(error).__name__}: {error}".splitlines()[0]]
         self.differs += wrong[:TOLD]
@@ -76,26 +77,26 @@ def verify_run(run: Path, replay: int = 0, key: "Ed25519PublicKey | None" = None
     record, result = read_record(run), Verification()
     if listed:
         contents = read_statement(run / LIST)
-        result.check(f"files: {len(contents['subject'])} as in {LIST}", lambda: _files(run, contents["subject"]))
+        result.check(f"files: {len(contents['subject'])} as in {LIST}", _files(run, contents["subject"]))
     try:
         again = recorded(run, record)
     except Exception as error:  # a record that was edited by hand may hold anything
         result.differs.append(f"run.json: no run can be made of it: {type(error).__name__}: {error}")
         return result
     before = len(result.differs)
-    result.check(f"chunks: {len(again.chunks)}, each as it was made", lambda: _chunks(run, again))
+    result.check(f"chunks: {len(again.chunks)}, each as it was made", _chunks(run, again))
     whole = len(result.differs) == before
     exact = _same_code(record) and not any(unlike_here(one) for one in record["made_by"])
     if _same_code(record):
-        result.check("run.json: the keys of its chunks follow from its spec", lambda: _keys(again))
+        result.check("run.json: the keys of its chunks follow from its spec", _keys(again))
     else:
         result.unchecked.append("the keys of chunks: versions or code are not those of the run")
     if whole:
-        result.check("tables: derived from the chunks", lambda: _tables(run, again, exact))
+        result.check("tables: derived from the chunks", _tables(run, again, exact))
     else:
         result.unchecked.append("tables from chunks: chunks differ")
-    result.check("verdicts: derived from the tables", lambda: _verdicts(run))
-    result.check("certificates: derived from run.json, chunks and tables", lambda: _certificates(run, record, again))
+    result.check("verdicts: derived from the tables", _verdicts(run))
+    result.check("certificates: derived from run.json, chunks and tables", _certificates(run, record, again))
     _signatures(run, key, result)
     data = _data(record, tables or {}, result)
     _replay(again, record, data, replay, result)
@@ -152,15 +153,16 @@ def _verdicts(run: Path) -> Iterator[str]:
 def _certificates(run: Path, record: Mapping[str, Any], again: Recorded) -> Iterator[str]:
     there = {path.name.removesuffix(".json"): path for path in (run / FOLDER).glob("*.json")
              if path != run / LIST and not path.name.endswith(SIGNED)}
-    for name, content in certificates(run, record, again.store):
-        path = there.pop(name, None)
-        if path is None:
-            yield f"{FOLDER}/{name}.json: is missing"
-        elif path.read_bytes() != canonical(content):
-            lines = list(differences(read_statement(path), content))
-            yield from (f"{FOLDER}/{name}.json: {line}" for line in lines or ["other bytes of the same content"])
-    for name in there:
+    derived = dict(certificates(run, record, again.store))
+    for name in sorted(there.keys() - derived.keys()):
         yield f"{FOLDER}/{name}.json: the run has no such certificate"
+    for name, content in derived.items():
+        if name not in there:
+            yield f"{FOLDER}/{name}.json: is missing"
+        elif there[name].read_bytes() != canonical(content):
+            lines = list(differences(read_statement(there[name]), content)) or ["other bytes of the same content"]
+            more = f"; and {len(lines) - FEW} more" if lines[FEW:] else ""
+            yield f"{FOLDER}/{name}.json: {'; '.join(lines[:FEW])}{more}"
 
 
 def _signatures(run: Path, key: "Ed25519PublicKey | None", result: Verification) -> None:
@@ -184,7 +186,7 @@ def _signatures(run: Path, key: "Ed25519PublicKey | None", result: Verification)
             except ValueError as error:
                 yield f"{name}: {error}"
 
-    result.check(f"signatures: {len(statements)}, each by the public key", wrong)
+    result.check(f"signatures: {len(statements)}, each by the public key", wrong())
 
 
 def _data(record: Mapping[str, Any], tables: Tables, result: Verification) -> Data:
@@ -207,8 +209,7 @@ def _data(record: Mapping[str, Any], tables: Tables, result: Verification) -> Da
                                     f"{datasets[0].provenance.source}")
             continue
         before = len(result.differs)
-        result.check(f"data {name}: as in the run", lambda about=about, datasets=datasets, name=name: _unlike_data(
-            name, about, datasets, _same_code(record)))
+        result.check(f"data {name}: as in the run", _unlike_data(name, about, datasets, _same_code(record)))
         if len(result.differs) == before:
             found |= {(name, dataset.split): dataset for dataset in datasets}
     return found
@@ -245,8 +246,8 @@ def _replay(again: Recorded, record: Mapping[str, Any], data: Data, count: int, 
             result.unchecked.append(f"{chunk.title}: not scored again: {error}")
             continue
         how = "scored again (1e-4)" if reason else "computed again, bit for bit"
-        result.check(f"{chunk.title}: {how}", lambda wrong=wrong, entry=entry, how=how, chunk=chunk: (
-            f"chunks/{entry['key']}.safetensors ({chunk.title}): {how}: {line}" for line in wrong))
+        place_in_run = f"chunks/{entry['key']}.safetensors ({chunk.title})"
+        result.check(f"{chunk.title}: {how}", iter([f"{place_in_run}: {how}: {line}" for line in wrong]))
 
 
 def _same_code(record: Mapping[str, Any]) -> bool:
