@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,8 @@ from attribution_suite.options import whole_number
 from attribution_suite.tables import ALL_TABLES, NEURON_TABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from attribution_suite.datasets.table import TabularDataset
     from attribution_suite.evidence.verify import Verification
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -28,7 +28,9 @@ from attribution_suite.datasets.preset import Preset, Training
 from attribution_suite.datasets.table import Provenance, TabularDataset
 from attribution_suite.devices import CPU
 from attribution_suite.networks.architecture import Architecture
-from attribution_suite.networks.network import Ensemble
+
+if TYPE_CHECKING:
+    from attribution_suite.networks.network import Ensemble
 
 WORKS: Mapping[str, type[Any]] = {
     work.__name__: work for work in (ExamineOriginals, TuneSham, RemoveFeatures, LookInside)}
@@ -50,8 +52,10 @@ class RecordedStore(Store):
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a run was made of. `chunks` and their `entries` in run.json, in its order; `done`: how those that failed
-    ended. `context`: with the store, and of each data set an outline, which has its columns and no rows.
+    """What a run was made of.
+
+    `chunks` and their `entries` in run.json, in its order; `done`: how those that failed ended. `context`: with the
+    store, and of each data set an outline, which has its columns and no rows.
     """
 
     chunks: Sequence[Chunk]
@@ -128,7 +132,8 @@ def _outline(name: str, about: Mapping[str, Any], split: int) -> TabularDataset:
     train, validation, test = (np.arange(rows[part]) for part in ("train", "validation", "test"))
     return TabularDataset(
         name, np.empty((0, about["features"]), np.float32), np.empty(0), (), groups, about["task"], about["target"],
-        train, validation, test, Provenance(about["source"], about["location"], about["sha256"], about["note"]), split=split)
+        train, validation, test, Provenance(about["source"], about["location"], about["sha256"], about["note"]),
+        split=split)
 
 
 def _tuples(value: Any) -> Any:

@@ -152,7 +152,8 @@ def _subjects(name: str, edited: Sequence[Mapping[str, Any]], places: Sequence[W
     """The edited networks by the digests of their weights; the chunks that measured those that are not kept."""
     if all(place.digest is None for place in places):
         return list(dict.fromkeys((place.chunk, place.chunk_sha256) for place in places))
-    return [(f"{name}/network {entry['seed']}", place.digest or "") for entry, place in zip(edited, places, strict=True)]
+    return [(f"{name}/network {entry['seed']}", place.digest or "")
+            for entry, place in zip(edited, places, strict=True)]
 
 
 def _networks(edited: Sequence[Mapping[str, Any]], places: Sequence[Weights]) -> dict[str, Any]:

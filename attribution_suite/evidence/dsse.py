@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attribution_suite.errors import InputError
 
@@ -66,13 +66,14 @@ def opened(envelope: bytes, key: "Ed25519PublicKey") -> bytes:
 def private_key(path: str | Path) -> "Ed25519PrivateKey":
     """The key to sign with, PEM without a password. Raises InputError for what is none."""
     from_pem, kind = _loaders("Ed25519PrivateKey")
-    return _key(Path(path), lambda content: from_pem.load_pem_private_key(content, None), kind, "private")
+    return cast("Ed25519PrivateKey", _key(
+        Path(path), lambda content: from_pem.load_pem_private_key(content, None), kind, "private"))
 
 
 def public_key(path: str | Path) -> "Ed25519PublicKey":
     """The key to check with, PEM. Raises InputError for what is none."""
     from_pem, kind = _loaders("Ed25519PublicKey")
-    return _key(Path(path), from_pem.load_pem_public_key, kind, "public")
+    return cast("Ed25519PublicKey", _key(Path(path), from_pem.load_pem_public_key, kind, "public"))
 
 
 def key_id(key: "Ed25519PublicKey") -> str:

@@ -40,8 +40,10 @@ Data = dict[tuple[str, int], TabularDataset]
 
 @dataclass
 class Verification:
-    """A line each: what was derived again and is as it is in the run (`held`), what `differs`, what could not be
-    derived again (`unchecked`) and why.
+    """A line each.
+
+    `held`: what was derived again and is as it is in the run; `differs`: what is not; `unchecked`: what could not be
+    derived again, and why.
     """
 
     held: list[str] = field(default_factory=list)
@@ -237,17 +239,18 @@ def _replay(again: Recorded, record: Mapping[str, Any], data: Data, count: int, 
             continue
         given = "networks" in record["datasets"][entry["dataset"]]
         reason = "its networks were given to the run" if given else elsewhere(record, stored)
-        lines = (scored_again if reason else replayed)(chunk, stored, again, dataset)
+        how = "scored again (1e-4)" if reason else "computed again, bit for bit"
+        file = f"chunks/{entry['key']}.safetensors ({chunk.title})"
         if reason:
             result.unchecked.append(f"{chunk.title}: training was not replayed: {reason}")
         try:
-            wrong = list(lines)
+            wrong = list((scored_again if reason else replayed)(chunk, stored, again, dataset))
         except InputError as error:
-            result.unchecked.append(f"{chunk.title}: not scored again: {error}")
-            continue
-        how = "scored again (1e-4)" if reason else "computed again, bit for bit"
-        place_in_run = f"chunks/{entry['key']}.safetensors ({chunk.title})"
-        result.check(f"{chunk.title}: {how}", iter([f"{place_in_run}: {how}: {line}" for line in wrong]))
+            result.unchecked.append(f"{chunk.title}: not {how}: {error}")
+        except Exception as error:  # what an edited chunk makes of the code that reads it
+            result.differs.append(f"{file}: cannot be {how}: {type(error).__name__}: {error}".splitlines()[0])
+        else:
+            result.check(f"{chunk.title}: {how}", (f"{file}: {how}: {line}" for line in wrong))
 
 
 def _same_code(record: Mapping[str, Any]) -> bool:

@@ -59,7 +59,8 @@ def relist_page(run: Path) -> bool:
         return False
     content = read_statement(path)
     others = [(one["name"], one["digest"]["sha256"]) for one in content["subject"] if not _drawn(one["name"])]
-    drawn = [(name, file_sha256(file)) for file in listed_files(run) if _drawn(name := file.relative_to(run).as_posix())]
+    names = {file.relative_to(run).as_posix(): file for file in listed_files(run)}
+    drawn = [(name, file_sha256(file)) for name, file in names.items() if _drawn(name)]
     write_atomically(path, canonical(statement(FILES, sorted(others + drawn), content["predicate"])))
     was_signed = envelope.exists()
     envelope.unlink(missing_ok=True)
