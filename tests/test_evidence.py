@@ -493,7 +493,8 @@ def test_the_sheet_says_what_the_certificate_says_on_one_page(run: Path, tmp_pat
     crowded["predicate"]["limits"] *= 2
     (tmp_path / "sheet.html").write_text(sheet("x", crowded, b"", KEY))
     subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-                    "--proxy-server=127.0.0.1:9", f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={tmp_path / 'sheet.pdf'}",
+                    "--proxy-server=127.0.0.1:9", f"--user-data-dir={tmp_path / 'profile'}",
+                    f"--print-to-pdf={tmp_path / 'sheet.pdf'}",
                     (tmp_path / "sheet.html").as_uri()], capture_output=True, timeout=120, check=True)
     assert len(re.findall(rb"/Type\s*/Page[^s]", (tmp_path / "sheet.pdf").read_bytes())) == 1
 

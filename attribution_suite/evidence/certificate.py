@@ -82,7 +82,7 @@ def certificates(run: Path, record: Mapping[str, Any], store: Store) -> Iterator
 def limits(row: Any, about: Mapping[str, Any]) -> list[str]:
     """What the verdict does not say, in sentences."""
     feature = called(str(row.removed))
-    sentences = [f"It is of these networks alone, by the digests of their weights, and of {feature} moved alone."]
+    sentences = [f"This is about these networks alone (the digests of their weights), and about {feature} moved alone."]
     if row.direct == PROVED:
         sentences.append("Direct influence is proved none, whatever the rows; nothing follows for what other columns "
                          f"tell of {feature}.")

@@ -17,7 +17,7 @@ from attribution_suite.auditing.subject import fingerprint
 from attribution_suite.conclusions.verdicts import run_verdicts
 from attribution_suite.datasets.load import load_splits
 from attribution_suite.datasets.request import DatasetRequest
-from attribution_suite.datasets.sources import StandInWarning
+from attribution_suite.datasets.sources import DATA_VARIABLE, StandInWarning
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
 from attribution_suite.evidence.certificate import certificates
@@ -207,8 +207,9 @@ def _data(record: Mapping[str, Any], tables: Tables, result: Verification) -> Da
             (result.differs if at_hand else result.unchecked).append(f"data {name}: {error}")
             continue
         if (datasets[0].provenance.source == "simulated") != about["simulated"]:
-            result.unchecked.append(f"data {name}: the run's was {about['source']}, here is "
-                                    f"{datasets[0].provenance.source}")
+            result.unchecked.append(f"data {name}: the run's came from '{about['source']}', and here is found what comes "
+                                    f"from '{datasets[0].provenance.source}': set {DATA_VARIABLE} to the real file's "
+                                    "folder")
             continue
         before = len(result.differs)
         result.check(f"data {name}: as in the run", _unlike_data(name, about, datasets, _same_code(record)))
