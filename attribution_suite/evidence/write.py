@@ -29,7 +29,8 @@ def write_certificates(run: Path, key: "Ed25519PrivateKey | None" = None) -> Non
     """Writes each certificate as JSON, its sheet to print and, with a key, its envelope; earlier ones go."""
     record = read_record(run)
     for stale in (run / FOLDER).glob("*"):
-        stale.unlink()
+        if stale.is_file():
+            stale.unlink()
     listed = []
     for name, content in certificates(run, record, RecordedStore(run / "chunks")):
         payload = _write(run / FOLDER / f"{name}.json", content, key)
