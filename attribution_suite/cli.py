@@ -316,9 +316,10 @@ def _list(arguments: argparse.Namespace) -> int:
     meanings = {name: str(measure) for name, measure in MEASURES.items()} if arguments.family == "measures" else {
         name: family.describe(name) for family in [families[arguments.family]]
         for name in [*family.names, *family.patterns]}
+    loaded = REMOVALS.loaded() if arguments.family == "removals" else {}
     width = max(map(len, meanings))
     for name, meaning in meanings.items():
-        declared = f" {REMOVALS.load(name).traits}" if arguments.family == "removals" else ""
+        declared = f" {REMOVALS.load(name).traits}" if arguments.family == "removals" and name in loaded else ""
         print(f"{name:{width}}  {meaning}{declared}")
     return 0
 

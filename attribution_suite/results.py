@@ -47,7 +47,7 @@ class Audit:
             return dict(json.loads((self.path / "run.json").read_text()))
         except FileNotFoundError as error:
             raise InputError(f"{self.path} holds no run.json: name the output folder of a finished run") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{self.path}/run.json is not a run's record ({error}): run the audit again") from error
 
     @property

@@ -207,9 +207,8 @@ def _data(record: Mapping[str, Any], tables: Tables, result: Verification) -> Da
             (result.differs if at_hand else result.unchecked).append(f"data {name}: {error}")
             continue
         if (datasets[0].provenance.source == "simulated") != about["simulated"]:
-            result.unchecked.append(f"data {name}: the run's came from '{about['source']}', and here is found what comes "
-                                    f"from '{datasets[0].provenance.source}': set {DATA_VARIABLE} to the real file's "
-                                    "folder")
+            result.unchecked.append(f"data {name}: the run's are from '{about['source']}', those found here from "
+                                    f"'{datasets[0].provenance.source}': {DATA_VARIABLE} names the real file's folder")
             continue
         before = len(result.differs)
         result.check(f"data {name}: as in the run", _unlike_data(name, about, datasets, _same_code(record)))

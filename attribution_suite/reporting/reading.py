@@ -174,7 +174,7 @@ class Run:
             info: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(f"'{file}' does not exist: give a directory that 'attribution-suite run' wrote") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"'{file}' is not JSON ({error}): run the audit again to write it") from None
         missing = CONTENTS - set(info)
         if missing:

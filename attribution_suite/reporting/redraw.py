@@ -43,7 +43,7 @@ def _datasets(run_dir: Path) -> dict[str, TabularDataset]:
         known = {about["fingerprint"] for about in record["datasets"].values()}
     except FileNotFoundError as error:
         raise _no_record(run_dir) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{run_dir}/run.json is not a run's record ({error}): run the audit again") from error
     datasets = {}
     for request in requests:
