@@ -13,6 +13,7 @@ from attribution_suite.conclusions.summary import summary_table
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.options import whole_number
 from attribution_suite.tables import ALL_TABLES, NEURON_TABLES
+from attribution_suite.tables.column import check_made_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,13 +32,17 @@ class Audit:
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables of `tables.TABLES`, 'verdicts', or of `tables.NEURON_TABLES` where the run looked inside.
 
-        Raises InputError for an unknown name, and for a table that the run did not write.
+        Raises InputError for an unknown name, for a table that the run did not write, and for one that was written with
+        another run.json.
         """
         if name not in ALL_TABLES:
             raise unknown_name("table", name, ALL_TABLES)
         path = self.path / f"{name}.parquet"
         if name in NEURON_TABLES and not path.exists():
             raise InputError(f"this run did not look inside its networks: inside='all' writes '{name}'")
+        if not path.exists():
+            raise InputError(f"{path}: is not there: run the same command again, which finishes the run")
+        check_made_from(path, self.record)
         return pd.read_parquet(path)
 
     @cached_property

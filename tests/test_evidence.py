@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -24,9 +25,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from people_run import people_run
+from people_run import WORDS, people_run
+from plain_suite import plain_figures
 from report_fixture import datasets, units_run, whole_run
 
+from attribution_suite import audit
 from attribution_suite.auditing.recorded import Recorded, recorded
 from attribution_suite.auditing.store import Store, Stored
 from attribution_suite.errors import InputError
@@ -37,6 +40,7 @@ from attribution_suite.evidence.statement import canonical, differences, stateme
 from attribution_suite.evidence.verify import Verification, verify_run
 from attribution_suite.evidence.write import FOLDER, LIST, read_record, sheet, write_certificates, write_list
 from attribution_suite.files import file_sha256
+from attribution_suite.reporting.reading import Run
 from attribution_suite.results import Audit
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -174,6 +178,22 @@ def test_every_edit_is_found_and_named(run: Path, edit: str) -> None:
     assert not found.passed
     for line in lines:
         assert any(re.match(line, told) for told in found.differs), (line, found.differs)
+
+
+def test_a_run_that_ends_between_tables_and_record_pairs_no_old_with_new(run: Path) -> None:
+    """Killed where run.json would be written: the tables are new, the record is not, and no reader takes them."""
+    words = {**WORDS, "target": "y", "remove": ["age"], "removals": ["fold"], "tuning": 0.02, "out": run}
+    with (patch("attribution_suite.auditing.run.write_atomically", side_effect=KeyboardInterrupt),
+          pytest.raises(KeyboardInterrupt)):
+        audit(people_run()[1], **words)
+    for read in (Audit(run).table, Run(run).table):
+        with pytest.raises(InputError, match=r"outcomes.parquet: is not of the run that run.json beside it tells of"):
+            read("outcomes")
+    with pytest.raises(InputError, match=r"verdicts.parquet: is not there"):
+        Audit(run).table("verdicts")
+    with plain_figures():
+        assert set(audit(people_run()[1], **words).table("outcomes").removal) == {"original", "fold"}
+    assert len(Audit(run).verdicts) == 2
 
 
 def test_an_edited_table_is_found_where_the_list_was_written_for_it(run: Path) -> None:

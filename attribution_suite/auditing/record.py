@@ -1,7 +1,7 @@
 """run.json: what was run, on what, with which versions, where, and what failed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -14,7 +14,7 @@ from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.machine import available_cores, describe_machine
 from attribution_suite.auditing.plan import architecture_for, called, proxies_gone, refusals
 from attribution_suite.auditing.spec import Spec
-from attribution_suite.auditing.store import Store
+from attribution_suite.auditing.store import Store, content_key
 from attribution_suite.auditing.work.train import weight_names
 from attribution_suite.datasets.columns import columns_of
 from attribution_suite.datasets.table import TabularDataset
@@ -26,13 +26,13 @@ MACHINE = ("cpu", "instructions", "system", "python", "device")
 def describe(spec: Spec, context: RunContext, chunks: Sequence[Chunk],
              failed: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """run.json but its times: what was run, on what, with which versions, on which machines, and what failed."""
-    machine = describe_machine(context.device)
+    machine, entries = describe_machine(context.device), [contents(chunk, context.store) for chunk in chunks]
     return {
         "spec": spec.to_json(),
         "versions": {"python": machine["python"], **VERSIONS}, "code": code_digest(),
         "machine": {**machine, "cores": available_cores()},
         "made_by": made_by(chunks, context),
-        "chunks": [contents(chunk, context.store) for chunk in chunks],
+        "chunks": entries, "tables_from": tables_from(entries, failed),
         "datasets": {chunk.subject.name: about(chunk, chunks, context, spec)
                      for chunk in chunks if isinstance(chunk, TrainOriginals) and not chunk.subject.split},
         "failed": [{"chunk": chunk, "error": error} for chunk, error in failed],
@@ -47,6 +47,14 @@ def made_by(chunks: Sequence[Chunk], context: RunContext) -> list[dict[str, Any]
         if stored is not None:
             counts[tuple((name, stored.made[name]) for name in MACHINE)] += 1
     return [{**dict(machine), "chunks": count} for machine, count in counts.items()]
+
+
+def tables_from(entries: Sequence[Mapping[str, Any]], failed: Sequence[tuple[str, str]]) -> str:
+    """A name for what the tables are made from: run.json and every table bear it, so that none is read with another's.
+
+    A run that ends between writing the one and the other leaves them with two names.
+    """
+    return content_key([[entry["key"], entry["sha256"]] for entry in entries] + [list(failure) for failure in failed])
 
 
 def contents(chunk: Chunk, store: Store) -> dict[str, Any]:

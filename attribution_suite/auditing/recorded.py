@@ -54,13 +54,15 @@ class RecordedStore(Store):
 class Recorded:
     """What a run was made of.
 
-    `chunks` and their `entries` in run.json, in its order; `done`: how those that failed ended. `context`: with the
-    store, and of each data set an outline, which has its columns and no rows.
+    `chunks` and their `entries` in run.json, in its order; `done`: how those that failed ended; `failed`: all
+    that failed, as run.json has it. `context`: with the store, and of each data set an outline, which has its columns
+    and no rows.
     """
 
     chunks: Sequence[Chunk]
     entries: Sequence[Mapping[str, Any]]
     done: Sequence[Done]
+    failed: Sequence[tuple[str, str]]
     context: RunContext
 
     @property
@@ -90,7 +92,8 @@ def recorded(run: Path, record: Mapping[str, Any]) -> Recorded:
             if lost.get(failure["chunk"])]
     datasets = {(name, split): _outline(name, about, split) for name, about in record["datasets"].items()
                 for split in range(len(about["splits"]))}
-    return Recorded(chunks, entries, done, RunContext(store, datasets, CPU, 1, print))
+    failed = [(failure["chunk"], failure["error"]) for failure in record["failed"]]
+    return Recorded(chunks, entries, done, failed, RunContext(store, datasets, CPU, 1, print))
 
 
 def _made(work: type[Any], originals: TrainOriginals, entry: Mapping[str, Any]) -> Chunk:

@@ -10,7 +10,7 @@ from attribution_suite.conclusions.direct import KEYS, Tables, direct
 from attribution_suite.conclusions.information import information
 from attribution_suite.conclusions.judgements import COLUMNS, judgements
 from attribution_suite.files import write_atomically
-from attribution_suite.tables.column import schema, tidy
+from attribution_suite.tables.column import MADE_FROM, schema, tidy
 from attribution_suite.tables.verdicts import VERDICTS
 
 READ = ("outcomes", "shifts", "nulls", "information", "proxies", "attributions", "failures")
@@ -43,7 +43,7 @@ def write_verdicts(run: Path) -> pd.DataFrame:
     """Writes `verdicts.parquet` into a run's folder from its other tables; its rows."""
     rows = run_verdicts(run)
     metadata = pq.read_schema(run / "outcomes.parquet").metadata or {}
-    about = {"simulated": metadata.get(b"simulated", b"").decode()}
+    about = {name: metadata.get(name.encode(), b"").decode() for name in ("simulated", MADE_FROM)}
     buffer = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pandas(rows, schema(VERDICTS, about), preserve_index=False), buffer,
                    compression="zstd")

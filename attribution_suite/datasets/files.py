@@ -101,7 +101,7 @@ def _unpack(packed: bytes, path: Path) -> tuple[bytes, str]:
             return _bounded(file, len(packed), path), wanted[0]
 
 
-def _bounded(file: IO[bytes], packed: int, path: Path) -> bytes:
+def _bounded(file: IO[bytes] | gzip.GzipFile, packed: int, path: Path) -> bytes:
     """What an archive unpacks to. Raises InputError for far more than a table packs: it would fill the memory."""
     most = max(LEAST_LIMIT, MOST_PACKED * packed)
     content = file.read(most + 1)

@@ -24,6 +24,8 @@ def table_differences(path: Path, derived: Path, exact: bool) -> Iterator[str]:
         odd = sorted({*names[0]} ^ {*names[1]}) or names[0]
         yield f"{path.name}: its columns are not those derived: {', '.join(odd)}"
         return
+    if exact and pq.read_schema(path).metadata != pq.read_schema(derived).metadata:
+        yield f"{path.name}: its metadata are not those derived"
     for column in names[0]:  # one at a time: a large run's attributions would fill the memory
         there, again = (pd.read_parquet(one, columns=[column]) for one in (path, derived))
         yield from unlike(path.name, there, again, exact)

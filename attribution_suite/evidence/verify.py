@@ -11,6 +11,7 @@ import pandas as pd
 
 from attribution_suite.auditing.code_digest import VERSIONS, code_digest
 from attribution_suite.auditing.collate import collate
+from attribution_suite.auditing.record import tables_from
 from attribution_suite.auditing.recorded import Recorded, recorded
 from attribution_suite.auditing.store import damage
 from attribution_suite.auditing.subject import fingerprint
@@ -140,7 +141,7 @@ def _keys(again: Recorded) -> Iterator[str]:
 def _tables(run: Path, again: Recorded, exact: bool) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        collate(again.chunks, again.done, again.context, scratch)
+        collate(again.chunks, again.done, again.context, scratch, tables_from(again.entries, again.failed))
         for path in sorted(scratch.iterdir()):
             if (run / path.name).exists():
                 yield from table_differences(run / path.name, path, exact)

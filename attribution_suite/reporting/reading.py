@@ -20,6 +20,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables import NEURON_TABLES, TABLES
 from attribution_suite.tables.audit import ORIGINAL
+from attribution_suite.tables.column import check_made_from
 
 if TYPE_CHECKING:  # a report of a run without its rows needs no torch
     from torch import Tensor
@@ -185,6 +186,7 @@ class Run:
         """The rows of `name`.parquet that pass `filters` (pyarrow's), with exactly the documented columns."""
         file = self.path / f"{name}.parquet"
         try:
+            check_made_from(file, self.info)
             frame = pd.read_parquet(file, filters=filters)
         except FileNotFoundError:
             raise InputError(f"'{file}' does not exist: run the audit again to finish it") from None
