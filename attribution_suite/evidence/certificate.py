@@ -145,7 +145,8 @@ def _digest(arrays: Arrays, member: int) -> str | None:
 def _rows(networks: pd.DataFrame | None, outcomes: pd.DataFrame) -> Iterator[Any]:
     """One row a network; `named`: the unit's own name where networks lost units by their rank."""
     if networks is not None:
-        yield from networks.assign(named=outcomes.removed.loc[networks.index]).itertuples(index=False)
+        rows = networks[["seed", "split", *MEASURED]]
+        yield from rows.assign(named=outcomes.removed.loc[networks.index]).itertuples(index=False)
 
 
 def _subjects(name: str, edited: Sequence[Mapping[str, Any]], places: Sequence[Weights]) -> list[tuple[str, str]]:

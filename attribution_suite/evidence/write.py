@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,7 @@ def _of_paper(predicate: Mapping[str, Any]) -> dict[str, Any]:
     return {**predicate, "networks": rows[:PRINTED], "further": len(rows) - len(rows[:PRINTED])}
 
 
+@cache
 def _templates() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("attribution_suite.evidence"), autoescape=True, undefined=jinja2.StrictUndefined,
