@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -410,6 +411,13 @@ def test_keys_that_are_none_are_named(keys: dict[str, Path], tmp_path: Path) -> 
         path = keys.get(name, tmp_path / "gone.pem")
         with pytest.raises(InputError, match=f"{re.escape(str(path))}: .*{words}"):
             read(path)
+
+
+def test_signing_needs_a_package_and_says_which(keys: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
+    for read, name in ((private_key, "private"), (public_key, "public")):
+        with pytest.raises(InputError, match=r"pip install 'attribution_suite\[sign\]'"):
+            read(keys[name])
 
 
 def chunk_of(again: Recorded, work: str) -> tuple[Any, Stored, Any]:
