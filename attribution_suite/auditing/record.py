@@ -52,9 +52,11 @@ def made_by(chunks: Sequence[Chunk], context: RunContext) -> list[dict[str, Any]
 def tables_from(entries: Sequence[Mapping[str, Any]], failed: Sequence[tuple[str, str]]) -> str:
     """A name for what the tables are made from: run.json and every table bear it, so that none is read with another's.
 
-    A run that ends between writing the one and the other leaves them with two names.
+    A run that ends between writing the one and the other leaves them with two names. A chunk that is made again has the
+    same key and numbers, and other times: its tables keep their name.
     """
-    return content_key([[entry["key"], entry["sha256"]] for entry in entries] + [list(failure) for failure in failed])
+    finished = [[entry["key"], entry["sha256"] is not None] for entry in entries]
+    return content_key([finished, [list(failure) for failure in failed]])
 
 
 def contents(chunk: Chunk, store: Store) -> dict[str, Any]:
