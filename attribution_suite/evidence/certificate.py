@@ -12,13 +12,14 @@ import torch
 
 from attribution_suite.auditing.store import Arrays, Store
 from attribution_suite.conclusions.direct import BOUNDED, PROVED
-from attribution_suite.conclusions.summary import rank_name, unit_ranks
+from attribution_suite.conclusions.summary import unit_ranks
 from attribution_suite.conclusions.words import called, direct_text
 from attribution_suite.evidence.statement import CERTIFICATE, Statement, plain, statement
 from attribution_suite.files import file_sha256
 from attribution_suite.networks.exported import weights_digest
 from attribution_suite.tables import ALL_TABLES, VERDICTS
 from attribution_suite.tables.audit import ORIGINAL
+from attribution_suite.tables.verdicts import rank_name
 
 INFORMATION = ("information_output", "recovered_output", "information_hidden", "recovered_hidden", "recovered_metric",
                "ceiling", "power", "dependence", "proxies")

@@ -78,7 +78,7 @@ def scored_again(chunk: Chunk, stored: Stored, recorded: Recorded, dataset: Tabu
             if originals is None:
                 raise InputError("the originals' chunk is damaged")
             arrays = edits_scored(chunk.subject, dataset, CPU, originals.arrays, stored.arrays, chunk.removal,
-                                  chunk.features, chunk.proxies)
+                                  chunk.features, chunk.proxies, chunk.residual)
     yield from _far(stored.arrays, arrays)
 
 
