@@ -186,8 +186,8 @@ class Run:
         """The rows of `name`.parquet that pass `filters` (pyarrow's), with exactly the documented columns."""
         file = self.path / f"{name}.parquet"
         try:
-            check_made_from(file, self.info)
             frame = pd.read_parquet(file, filters=filters)
+            check_made_from(file, self.info)
         except FileNotFoundError:
             raise InputError(f"'{file}' does not exist: run the audit again to finish it") from None
         except pa.ArrowException as error:
