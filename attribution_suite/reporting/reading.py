@@ -187,7 +187,6 @@ class Run:
         file = self.path / f"{name}.parquet"
         try:
             frame = pd.read_parquet(file, filters=filters)
-            check_made_from(file, self.info)
         except FileNotFoundError:
             raise InputError(f"'{file}' does not exist: run the audit again to finish it") from None
         except pa.ArrowException as error:
@@ -196,6 +195,7 @@ class Run:
         missing = [column for column in columns if column not in frame]
         if missing:
             raise InputError(f"'{file}' lacks the column {', '.join(missing)}: run the audit again with this version")
+        check_made_from(file, self.info)
         return frame[list(columns)]
 
     def neurons(self, dataset: str) -> dict[str, pd.DataFrame] | None:
