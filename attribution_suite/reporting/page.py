@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex
 
 from attribution_suite.conclusions import baselines, checks, error_rates, inside, metrics, numbers, words
 from attribution_suite.conclusions.summary import edits, summary_table, unit_ranks
+from attribution_suite.evidence.write import FOLDER
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import figures
 from attribution_suite.reporting.figures.matrix import EFFECT, NORM, Matrix, shift_matrix, shift_text
@@ -187,7 +188,8 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     explained, drawn = (run.table(name) for name in ("metrics", "randomisation"))
     looks = any(part.subject.neurons for part in sections) and not removals
     return environment.get_template("report.html").render(
-        run=run.info, sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
+        run=run.info, certified=(run.path / FOLDER / "index.html").exists(),
+        sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
         kind_of=words.KINDS, rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
         coverage=error_rates.coverage_words(networks, splits), measured_on=error_rates.MEASURED,
         rates={name: error_rates.SCORERS.get(name) for name in scorers}, unlearned=unlearned, removals=removals,
