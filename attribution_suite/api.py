@@ -248,7 +248,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           index_columns: Sequence[str] = (), reference: str = "sample", baseline: str | None = None,
           metrics: bool = False, proxies: str = "keep",
           out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
-          say: Callable[[str], None] = print) -> "Audit":
+          sign_key: str | Path | None = None, say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
     `datasets`: names of the catalogue (default: the four of the main job), files or DataFrames of pandas, polars or
@@ -300,7 +300,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     sensitivity, before and after each removal), and names scorers that say the same when all weights are random: on 20
     rows of three networks. It is off if not asked for, since every scorer then explains some twenty times as often.
     `jobs`: worker processes, one a core if not given; `device`: 'cpu', 'cuda', or 'auto': a GPU if there is one.
-    `fresh`: repeats what `out` holds. `say` is told of the progress, line by line.
+    `fresh`: repeats what `out` holds. `sign_key`: a private key of Ed25519 (PEM) that signs the certificates.
+    `say` is told of the progress, line by line.
 
     Returns the tables. Raises InputError for anything that cannot be run.
     """
@@ -310,6 +311,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     from attribution_suite.conclusions.verdicts import write_verdicts
     from attribution_suite.datasets.load import as_frame
     from attribution_suite.datasets.request import TEST_FRAME, Frames
+    from attribution_suite.evidence.dsse import private_key
+    from attribution_suite.evidence.write import write_certificates, write_list
     from attribution_suite.networks.given import count_networks
     from attribution_suite.reporting.page import draw_report
     from attribution_suite.results import Audit
@@ -333,13 +336,15 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         delta_absolute=delta_absolute, information=information, information_margin=information_margin,
         conditional_on=conditional_on, favourable=favourable, splits=splits, index_columns=index_columns,
         reference=reference, baseline=baseline, metrics=metrics, proxies=proxies)
-    folder = _folder("out", out)
+    folder, key = _folder("out", out), None if sign_key is None else private_key(_folder("sign_key", sign_key))
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
                        outputs=outputs, output=output, fit=fit, say=say)
     with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:
         failed = run_audit(prepared, context, folder)
         judged = write_verdicts(folder)
+        write_certificates(folder, key)
         draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers), judged, say)
+        write_list(folder, key)
     return Audit(folder, failed, first_splits(prepared.datasets))
 
 

@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--favourable", metavar="CLASS", help="whose rates per group are told (default: class 1 of two)")
     run.add_argument("--splits", type=int, default=1, metavar="K",
                      help="repeat on K splits of the rows, for intervals over splits (1, or at least 3)")
+    run.add_argument("--sign-key", metavar="KEY.pem", help="sign the certificates: a private key of Ed25519")
     run.set_defaults(call=_run)
     score = commands.add_parser("attribute", help="scores and agreement alone, nothing removed")
     _data(score)
@@ -105,6 +106,17 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--dataset", metavar="NAME", help="which data set, where the run has several")
     export.add_argument("--to", metavar="FILE", help="ends in .safetensors or .onnx (default: RUN_DIR/exports/…)")
     export.set_defaults(call=_export)
+    verify = commands.add_parser("verify", help="derive a finished run again from its files; exit 0 if nothing "
+                                                "differs, else 1")
+    verify.add_argument("run_dir", metavar="RUN_DIR")
+    verify.add_argument("--replay", type=int, default=0, metavar="N",
+                        help="also compute N chunks again, drawn by chance (default: none)")
+    verify.add_argument("--public-key", metavar="PUBLIC.pem", help="the key that must have signed the certificates")
+    verify.set_defaults(call=_verify)
+    certify = commands.add_parser("certify", help="write the certificates of a finished run that holds, signed")
+    certify.add_argument("run_dir", metavar="RUN_DIR")
+    certify.add_argument("--sign-key", metavar="KEY.pem", help="a private key of Ed25519 (default: not signed)")
+    certify.set_defaults(call=_certify)
     checked = commands.add_parser("check", help="exit 0 if an exported network is proved or bounded not to move with a "
                                                 "feature, else 1")
     checked.add_argument("model", metavar="MODEL.safetensors")
@@ -207,7 +219,7 @@ WORDS = ("datasets", "target", "task", *OWN, "remove", "removals", "scorers", "p
          "real_only", "index_columns", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples",
          "tuning",
          "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "splits",
-         "reference", "baseline", "metrics", "proxies", "out", "jobs", "device", "fresh")
+         "reference", "baseline", "metrics", "proxies", "out", "jobs", "device", "fresh", "sign_key")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -287,6 +299,27 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _verify(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from attribution_suite.results import Audit
+
+    found = Audit(Path(arguments.run_dir)).verify(arguments.replay, public_key=arguments.public_key)
+    for word, lines in (("holds", found.held), ("not checked", found.unchecked), ("differs", found.differs)):
+        for line in lines:
+            print(f"{word}: {line}")
+    return 0 if found.passed else 1
+
+
+def _certify(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from attribution_suite.results import Audit
+
+    print(Audit(Path(arguments.run_dir)).certify(arguments.sign_key))
+    return 0
+
+
 def _check(arguments: argparse.Namespace) -> int:
     from attribution_suite.api import check
 
@@ -307,9 +340,10 @@ def _list(arguments: argparse.Namespace) -> int:
     meanings = {name: str(measure) for name, measure in MEASURES.items()} if arguments.family == "measures" else {
         name: family.describe(name) for family in [families[arguments.family]]
         for name in [*family.names, *family.patterns]}
+    loaded = REMOVALS.loaded() if arguments.family == "removals" else {}
     width = max(map(len, meanings))
     for name, meaning in meanings.items():
-        declared = f" {REMOVALS.load(name).traits}" if arguments.family == "removals" else ""
+        declared = f" {REMOVALS.load(name).traits}" if arguments.family == "removals" and name in loaded else ""
         print(f"{name:{width}}  {meaning}{declared}")
     return 0
 

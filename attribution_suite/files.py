@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,16 +19,16 @@ LEAST_SPACE = 2**20  # bytes that must fit on the disk for a run, or its report,
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes under a temporary name in the same folder, syncs, renames: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
+    name = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less the user's umask, as for any file
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)  # mkstemp makes private files; results are for everyone who may read the folder
-        Path(name).replace(path)
+        name.replace(path)
     except BaseException as error:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         if isinstance(error, OSError):
             error.filename = str(path)  # not the temporary name, which means nothing to a user; a full disk has none
         raise

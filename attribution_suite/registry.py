@@ -11,6 +11,7 @@ its options in alphabetical order is what tables, chunks and pages call it.
 """
 
 import ast
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -79,10 +80,21 @@ class Registry:
         module, _, attribute = self.places[name].partition(":")
         try:
             return getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except (Exception, SystemExit) as error:  # a stranger's module may fail in any way while it is imported
             if name in self.builtin:
                 raise
-            raise InputError(f"{self.kind} '{name}' of {self.version(name)} cannot be loaded: {error}") from error
+            raise InputError(f"{self.kind} '{name}' of {self.version(name)} cannot be loaded: {_reason(error)}"
+                             ) from error
+
+    def loaded(self) -> dict[str, Any]:
+        """The class of every name; what a broken package adds is left out, with a warning that names it."""
+        classes = {}
+        for name in self.names:
+            try:
+                classes[name] = self.load(name)
+            except InputError as error:
+                warnings.warn(f"{error}: it is left out", stacklevel=3)
+        return classes
 
     def make(self, name: str, **defaults: Any) -> Any:
         """The class of the name, made with the name's options; `defaults` where it gives none."""
@@ -99,14 +111,21 @@ class Registry:
         module, _, attribute = place.partition(":")
         try:
             module_spec = find_spec(module)
-        except ImportError as error:
-            return f"cannot be loaded: {error}"
-        if module_spec is None or module_spec.origin is None or not module_spec.origin.endswith(".py"):
-            return ""
-        for node in ast.parse(Path(module_spec.origin).read_text(encoding="utf-8")).body:
+            if module_spec is None or module_spec.origin is None or not module_spec.origin.endswith(".py"):
+                return ""
+            body = ast.parse(Path(module_spec.origin).read_text(encoding="utf-8")).body
+        except (Exception, SystemExit) as error:  # a stranger's package is imported to find its module, and may fail
+            return f"cannot be loaded: {_reason(error)}"
+        for node in body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
                 return (ast.get_docstring(node) or "").partition("\n")[0]
         return ""
+
+
+def _reason(error: BaseException) -> str:
+    """One line; the kind of what a missing module or name is needs no telling."""
+    text = str(error).partition("\n")[0]
+    return text if isinstance(error, ImportError | AttributeError) and text else f"{type(error).__name__}: {text}"
 
 
 def bare(name: str) -> str:

@@ -11,14 +11,17 @@ import pandas as pd
 
 from attribution_suite.conclusions.summary import summary_table
 from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.options import whole_number
 from attribution_suite.presented import Presented
 from attribution_suite.tables import ALL_TABLES, NEURON_TABLES
+from attribution_suite.tables.column import check_made_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attribution_suite.auditing.explain import Explanation
     from attribution_suite.datasets.table import TabularDataset
+    from attribution_suite.evidence.verify import Verification
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,17 @@ class Audit(Presented):
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables of `tables.TABLES`, 'verdicts', or of `tables.NEURON_TABLES` where the run looked inside.
 
-        Raises InputError for an unknown name, and for a table that the run did not write.
+        Raises InputError for an unknown name, for a table that the run did not write, and for one that was written with
+        another run.json.
         """
         if name not in ALL_TABLES:
             raise unknown_name("table", name, ALL_TABLES)
         path = self.path / f"{name}.parquet"
         if name in NEURON_TABLES and not path.exists():
             raise InputError(f"this run did not look inside its networks: inside='all' writes '{name}'")
+        if not path.exists():
+            raise InputError(f"{path}: is not there: run the same command again, which finishes the run")
+        check_made_from(path, self.record)
         return pd.read_parquet(path)
 
     @cached_property
@@ -53,7 +60,7 @@ class Audit(Presented):
             return dict(json.loads((self.path / "run.json").read_text()))
         except FileNotFoundError as error:
             raise InputError(f"{self.path} holds no run.json: name the output folder of a finished run") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{self.path}/run.json is not a run's record ({error}): run the audit again") from error
 
     @property
@@ -114,3 +121,32 @@ class Audit(Presented):
         record, tables = self.record, {table: self.table(table) for table in ("outcomes", "verdicts")}
         export_network(self.path, record, tables, removal, removed, seed, dataset, path)
         return path
+
+    def verify(self, replay: int = 0, *, public_key: str | Path | None = None,
+               tables: "Mapping[str, TabularDataset | pd.DataFrame] | None" = None) -> "Verification":
+        """Derives the run again from its files, and says what holds, what differs and what could not be checked.
+
+        Hashes of every file and chunk, tables from chunks, verdicts from tables, certificates, data sets that are found
+        (`tables`: those that were given as objects, by their names). `replay`: how many chunks, drawn by chance, are
+        computed again, bit for bit where processor, versions and code are those of the run; elsewhere the stored
+        networks are scored again. `public_key`: the PEM file of the key that must have signed every certificate.
+        Nothing in the folder is changed.
+
+        Raises InputError for a folder without a run, or whose run.json or list of files cannot be read.
+        """
+        from attribution_suite.evidence.dsse import public_key as read_key
+        from attribution_suite.evidence.verify import verify_run
+
+        key = None if public_key is None else read_key(public_key)
+        return verify_run(self.path, whole_number("replay", replay, 0), key, tables)
+
+    def certify(self, sign_key: str | Path | None = None) -> Path:
+        """Writes the certificates and the list of files anew, signed by the private key (PEM); returns their folder.
+
+        Raises InputError for a run that does not hold (`verify` says why), another run that writes there, or a key that
+        cannot be used.
+        """
+        from attribution_suite.evidence.certify import certify_run
+        from attribution_suite.evidence.dsse import private_key
+
+        return certify_run(self.path, None if sign_key is None else private_key(sign_key))

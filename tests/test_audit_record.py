@@ -58,7 +58,8 @@ def test_a_run_that_another_machine_resumed_names_both(tmp_path: Path, monkeypat
     made = {entry["cpu"]: entry["chunks"] for entry in both["made_by"]}
     # Here the originals, their examination and 'constant'; there the other two removals and the sham of one of them.
     assert made == {mine["made_by"][0]["cpu"]: 3, "another processor": 3}
-    assert all(set(entry) == {"cpu", "system", "python", "device", "chunks"} for entry in both["made_by"])
+    about = {"cpu", "instructions", "system", "python", "device", "chunks"}
+    assert all(set(entry) == about for entry in both["made_by"])
 
 
 @pytest.mark.no_cover

@@ -60,6 +60,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no JSON": lambda path: with_tensors(path, "a machine", share=torch.ones(3)),
     "no metadata": lambda path: safetensors.torch.save_file({"share": torch.ones(3)}, path),
 }
+UMASK = os.umask(0o022)
+os.umask(UMASK)
 
 
 def test_a_chunk_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -129,7 +131,13 @@ def test_a_chunk_under_the_name_of_another_is_damaged(tmp_path: Path) -> None:
 def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new folder" / "table"
     write_atomically(path, b"old")
-    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.stat().st_mode & 0o777 == 0o666 & ~UMASK
+    os.umask(0o027)
+    try:
+        write_atomically(path, b"old")
+    finally:
+        os.umask(UMASK)
+    assert path.stat().st_mode & 0o777 == 0o640
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -1,5 +1,6 @@
 """The command line: what it loads, what it lists, and one clear line for whatever a user gets wrong."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -357,6 +358,13 @@ def test_a_package_adds_a_scorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     family = Registry("scorer", {})
     with pytest.raises(InputError, match=r"scorer 'broken' of broken 1.0 cannot be loaded: No module named 'no_such"):
         family.load("broken")
+    for line, reason in (("1 / 0", "ZeroDivisionError: division by zero"), ("raise SystemExit(3)", "SystemExit: 3"),
+                         ("def", "SyntaxError: invalid syntax")):
+        (tmp_path / "more" / "broken_module.py").write_text(line)
+        importlib.invalidate_caches()
+        with pytest.warns(UserWarning, match=f"scorer 'broken' of broken 1.0 cannot be loaded: {reason}.* left out"):
+            assert list(family.loaded()) == ["even"]  # the others live
+    assert family.describe("broken").startswith("cannot be loaded: SyntaxError: ")
     with pytest.raises(InputError, match=r"scorer 'even' of an installed package .*: that name is taken"):
         Registry("scorer", {"even": "attribution_suite.scorers.lime:Lime"}).names  # noqa: B018
 

@@ -1,6 +1,7 @@
 """A table of the user's own: what it becomes, and one clear line for each way it can be wrong."""
 
 import gzip
+import io
 import string
 import zipfile
 from pathlib import Path
@@ -12,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attribution_suite import load_dataset
+from attribution_suite.datasets import files
+from attribution_suite.datasets.files import read_table_file
 from attribution_suite.errors import InputError
 
 ROWS = 60
@@ -188,6 +191,44 @@ def test_a_damaged_file_is_named(tmp_path, name):
     with pytest.raises(InputError, match=message) as caught:
         load_dataset(tmp_path / name, target="a")
     assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def zipped(text: bytes, flags: int = 0, method: int = 0) -> bytes:
+    """A zip file of one table; `flags` 1 says that it has a password, `method` how it is packed."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr("a.csv", text)
+    content = bytearray(held.getvalue())
+    for start in (6, content.index(b"PK\x01\x02") + 8):
+        content[start], content[start + 2] = flags, method
+    return bytes(content)
+
+
+@pytest.mark.parametrize(("flags", "method", "message"), [
+    (1, 0, "cannot be read: .*password required"), (0, 97, "cannot be read: .*compression method is not supported"),
+])
+def test_archives_that_cannot_be_opened_are_refused_in_one_line(tmp_path, flags, method, message):
+    path = tmp_path / "a.zip"
+    path.write_bytes(zipped(b"a,b\n" + ROW.encode(), flags, method))
+    with pytest.raises(InputError, match=message) as caught:
+        load_dataset(path, target="a")
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.zip"])
+def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch, name):
+    text = b"a,b\n" + b"1,2\n" * 50_000
+    packed = gzip.compress(text)
+    if name == "a.zip":
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.csv", text)
+    else:
+        (tmp_path / name).write_bytes(packed)
+    assert len(text) > 100 * len(packed)  # no table packs so well
+    assert len(read_table_file(tmp_path / name).frame) == 50_000  # it is small all the same
+    monkeypatch.setattr(files, "LEAST_LIMIT", 1000)
+    with pytest.raises(InputError, match=rf"{name}: unpacks to more than .*, 100 times its size"):
+        read_table_file(tmp_path / name)
 
 
 def test_files_that_are_not_there_or_not_files(tmp_path):

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from command import call_main
+from people_run import COLOURS, WORDS, people, people_run
 from plain_suite import plain_figures
 from safetensors.torch import load_file
 from torch import nn
@@ -27,32 +28,11 @@ from attribution_suite.networks.exported import read_network
 from attribution_suite.results import Audit
 
 SMALL = Preset("default", (6, 5), Training(6, 32, 0.02), tuning_epochs=1)
-WORDS: dict[str, Any] = {"scorers": ["weights"], "seeds": 2, "rows": 20, "background": 80, "jobs": 1,
-                         "information": "off", "say": lambda line: None}
-COLOURS = ("red", "green", "blue")
-
-
-def people(path: Path, rows: int = 120, seed: int = 3) -> Path:
-    """A file with gaps, three colours and two answers: y = age/10 + 2·(colour = red) − (member = yes)."""
-    generator = np.random.default_rng(seed)
-    age = generator.integers(20, 70, rows).astype(float)
-    colour, member = generator.choice(COLOURS, rows), generator.choice(["no", "yes"], rows)
-    income = generator.normal(50, 9, rows).round(2)
-    target = age / 10 + 2 * (colour == "red") - (member == "yes") + income / 25 + generator.normal(0, 0.1, rows)
-    frame = pd.DataFrame({"age": age, "colour": colour, "member": member, "income": income, "y": target.round(4)})
-    frame.loc[generator.choice(rows, 12, replace=False), "age"] = np.nan
-    frame.to_csv(path, index=False)
-    return path
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Audit, Path]:
-    folder = tmp_path_factory.mktemp("export")
-    file = people(folder / "people.csv")
-    with plain_figures():
-        found = audit(file, target="y", remove=["colour", "age", "age+member"], removals=["fold", "stochastic_tuning"],
-                      tuning=0.02, out=folder / "run", **WORDS)
-    return found, file
+def run() -> tuple[Audit, Path]:
+    return people_run()
 
 
 def by_hand(card: dict[str, Any], file: Path) -> np.ndarray:

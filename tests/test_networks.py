@@ -295,6 +295,8 @@ SHAPE = {"features": 5, "hidden": [7, 4], "outputs": 3, "activation": "relu"}
     ({"bias_2": torch.zeros(3, 3)}, "do not fit"),
     ({"weight_0": torch.zeros(4, 7, 5, dtype=torch.float64)}, "do not fit"),
     ({"weight_3": torch.zeros(4, 7, 5)}, "do not fit"),
+    ({"architecture": SHAPE | {"hidden": [7.0, 4]}}, "a whole number of units"),
+    ({"bias_1": torch.full((4, 4), torch.nan)}, "tensor 'bias.1' holds numbers that are not finite"),
 ], ids=str)
 def test_files_of_others_are_refused(changes: dict, message: str, tmp_path: Path) -> None:
     path = tmp_path / "foreign.safetensors"
@@ -302,6 +304,12 @@ def test_files_of_others_are_refused(changes: dict, message: str, tmp_path: Path
     with pytest.raises(InputError, match=message) as error:
         load_networks(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_json_that_is_too_deep_is_refused(tmp_path: Path) -> None:
+    write_foreign(tmp_path / "deep.safetensors", architecture="[" * 100_000)
+    with pytest.raises(InputError, match=r"deep.safetensors: its architecture cannot be read"):
+        load_networks(tmp_path / "deep.safetensors")
 
 
 @pytest.mark.parametrize("damage", [

@@ -127,7 +127,7 @@ def _card(model: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file: the card, which says how to prepare rows, lies beside the "
                          "network") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: is no card of a network ({type(error).__name__}): export it again") from error
     if found_format != CARD:
         raise InputError(f"{path}: is of the format '{found_format}', expected '{CARD}': export the network again")

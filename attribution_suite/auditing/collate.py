@@ -14,20 +14,21 @@ from attribution_suite.auditing.frames import failed
 from attribution_suite.auditing.pool import Done
 from attribution_suite.files import TEMPORARY
 from attribution_suite.tables import ALL_TABLES, NEURON_TABLES, TABLES
-from attribution_suite.tables.column import schema, tidy
+from attribution_suite.tables.column import MADE_FROM, schema, tidy
 
 
-def collate(chunks: Sequence[Chunk], done: Sequence[Done], context: RunContext, out: Path) -> None:
+def collate(chunks: Sequence[Chunk], done: Sequence[Done], context: RunContext, out: Path, made_from: str) -> None:
     """Writes every table of the finished chunks to `out`, each whole or not at all.
 
     The tables of a look inside are written where there was one, and removed where there was not. The files' metadata
-    name, under 'simulated', the data sets that are stand-ins.
+    name, under 'simulated', the data sets that are stand-ins, and hold `made_from`, the name that run.json has too.
     """
     looked = any(isinstance(chunk, LookInside) for chunk in chunks)
     tables = {**TABLES, **(NEURON_TABLES if looked else {})}
     stand_ins = ", ".join(name for (name, split), dataset in context.datasets.items()
                           if dataset.provenance.simulated and not split)
-    schemas = {table: schema(columns, {"simulated": stand_ins}) for table, columns in tables.items()}
+    about = {"simulated": stand_ins, MADE_FROM: made_from}
+    schemas = {table: schema(columns, about) for table, columns in tables.items()}
     temporary = {table: out / f".{table}.parquet{TEMPORARY}" for table in tables}
     try:
         with ExitStack() as stack:

@@ -11,9 +11,9 @@ from attribution_suite.devices import describe_device
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:
-    """Processor, system, Python and device."""
-    return {"cpu": cpu_name(), "system": platform.platform(), "python": platform.python_version(),
-            "device": describe_device(device)}
+    """Processor, the widest instructions of it that PyTorch uses, system, Python and device."""
+    return {"cpu": cpu_name(), "instructions": torch.backends.cpu.get_cpu_capability(),
+            "system": platform.platform(), "python": platform.python_version(), "device": describe_device(device)}
 
 
 def available_cores() -> int:

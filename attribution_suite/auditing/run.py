@@ -97,9 +97,10 @@ def run_audit(prepared: Prepared, context: RunContext, out: Path) -> list[str]:
     """Runs what the store does not hold yet, writes every table and run.json; returns what failed, a line each."""
     started, begun = time.perf_counter(), datetime.now(UTC)
     chunks, done = carry_out(prepared.spec, prepared.plan, context)
-    collate(chunks, done, context, out)
     failed = failures(chunks, done, context.store)
-    record = describe(prepared.spec, context, chunks, failed) | {
+    record = describe(prepared.spec, context, chunks, failed)
+    collate(chunks, done, context, out, record["tables_from"])
+    record |= {
         "started": begun.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "timings": {"seconds": round(time.perf_counter() - started, 2), "jobs": context.workers,

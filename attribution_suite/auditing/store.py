@@ -22,6 +22,15 @@ class DamagedChunkWarning(UserWarning):
     """A chunk's file could not be read; it was set aside and is made again."""
 
 
+class WrongDigest(Exception):
+    """A chunk's file can be read, and is not this chunk as it was written."""
+
+
+def damage(error: Exception) -> str:
+    """What is wrong with a chunk's file, in one line."""
+    return str(error) if isinstance(error, WrongDigest) else f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 @dataclass(frozen=True)
 class Stored:
     """A finished chunk: its `arrays`, and `made`: by which machine, on which device, in how many seconds."""
@@ -57,19 +66,23 @@ class Store:
         if not path.exists():
             return None
         try:
-            with safe_open(path, framework="numpy") as file:
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-                metadata = file.metadata() or {}
-            if metadata["digest"] == _digest(key, metadata["made"], arrays):
-                return Stored(arrays, json.loads(metadata["made"]))
-            reason = "its digest does not fit its name and content"
+            return self.read(key)
         except Exception as error:  # a stranger's bytes make the readers fail in many ways; each is damage
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = damage(error)
         aside = self._free_name(path)
         path.replace(aside)
         text = f"{path.name} was damaged ({reason}): set aside as {aside.name}, made again"
         warnings.warn(text, DamagedChunkWarning, stacklevel=2)
         return None
+
+    def read(self, key: str) -> Stored:
+        """A finished chunk, its file left as it is. Raises whatever keeps the file from being this chunk."""
+        with safe_open(self.path(key), framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            metadata = file.metadata() or {}
+        if metadata["digest"] != _digest(key, metadata["made"], arrays):
+            raise WrongDigest("its digest does not fit its name and content")
+        return Stored(arrays, json.loads(metadata["made"]))
 
     @staticmethod
     def _free_name(path: Path) -> Path:

@@ -3,10 +3,12 @@
 import gzip
 import hashlib
 import io
+import lzma
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,8 @@ from attribution_suite.datasets import COLUMNAR_ENDINGS, TEXT_ENDINGS
 from attribution_suite.datasets.dialect import Reading, parse
 from attribution_suite.errors import InputError
 
+MOST_PACKED = 100  # a table of text packs 5 to 20 times
+LEAST_LIMIT = 100_000_000  # bytes that anything may unpack to
 FLOAT32_LIMIT = float(np.finfo(np.float32).max)
 
 
@@ -44,7 +48,8 @@ def read_table_file(path: Path, reading: Reading | None = None) -> TableFile:
             frame, notes, _ = parse_frame(_columnar(content, name), str(path), reading or Reading())
         else:
             frame, notes = parse(content, str(path), reading or Reading())
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError) as error:
+        # RuntimeError: a zip file with a password, or packed in a way that Python does not know
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return TableFile(path, frame, hashlib.sha256(packed).hexdigest(), hashlib.sha256(content).hexdigest(), notes)
 
@@ -80,7 +85,8 @@ def _columnar(content: bytes, name: str) -> pd.DataFrame:
 def _unpack(packed: bytes, path: Path) -> tuple[bytes, str]:
     """What is in the file, and the name of it."""
     if packed.startswith(b"\x1f\x8b"):
-        return gzip.decompress(packed), path.name.removesuffix(".gz")
+        with gzip.open(io.BytesIO(packed)) as file:
+            return _bounded(file, len(packed), path), path.name.removesuffix(".gz")
     if not packed.startswith(b"PK\x03\x04"):
         return packed, path.name
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
@@ -91,7 +97,18 @@ def _unpack(packed: bytes, path: Path) -> tuple[bytes, str]:
         if len(wanted) != 1:
             listed = ", ".join(tables) or "none"
             raise InputError(f"{path}: a zip file must hold one table, found: {listed}; unpack it and name one")
-        return archive.read(wanted[0]), wanted[0]
+        with archive.open(wanted[0]) as file:
+            return _bounded(file, len(packed), path), wanted[0]
+
+
+def _bounded(file: IO[bytes] | gzip.GzipFile, packed: int, path: Path) -> bytes:
+    """What an archive unpacks to. Raises InputError for far more than a table packs: it would fill the memory."""
+    most = max(LEAST_LIMIT, MOST_PACKED * packed)
+    content = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"{path}: unpacks to more than {most / 1e6:.0f} MB, {MOST_PACKED} times its size: no table "
+                         "packs so well; unpack it yourself if it is one")
+    return content
 
 
 def is_text(column: pd.Series) -> bool:

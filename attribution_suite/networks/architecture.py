@@ -25,6 +25,8 @@ class Architecture:
     negative_slope: float = NEGATIVE_SLOPE
 
     def __post_init__(self) -> None:
+        if not all(type(width) is int for width in self.widths):
+            raise InputError(f"every layer has a whole number of units, got widths {self.widths}")
         if min(self.widths) < 1:
             raise InputError(f"every layer needs at least one unit, got widths {self.widths}")
         if self.activation not in ACTIVATIONS:

@@ -72,7 +72,11 @@ def read_tensors(path: Path, expected: str, writer: str) -> tuple[Architecture, 
     if metadata.get("format") != expected:
         raise InputError(f"{path}: holds no networks of this package (format '{metadata.get('format', '')}', "
                          f"expected '{expected}'); {writer}")
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"{path}: tensor '{name}' holds numbers that are not finite: save networks that have "
+                             "trained")
     try:
         return Architecture.from_json(json.loads(metadata["architecture"])), tensors
-    except (KeyError, TypeError, ValueError) as error:  # InputError and JSON's error are ValueErrors
+    except (KeyError, TypeError, ValueError, RecursionError) as error:  # InputError and JSON's error are ValueErrors
         raise InputError(f"{path}: its architecture cannot be read ({error}); save the networks again") from error

@@ -139,7 +139,7 @@ def asked(removals: object) -> tuple[str, ...]:
     named = ("all",) if everything else names("removals", removals)
     if named != ("all",):
         return tuple(dict.fromkeys(map(canonical, named)))
-    traits = {name: REMOVALS.load(name).traits for name in REMOVALS.names}
+    traits = {name: removal.traits for name, removal in REMOVALS.loaded().items()}
     return tuple(name for name, declared in traits.items()
                  if not declared.control and (declared.default or removals is not None))
 

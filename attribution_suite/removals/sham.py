@@ -25,7 +25,8 @@ class Sham:
     traits: ClassVar[RemovalTraits] = RemovalTraits(reads="at inference", exact=False, tuned=True, control=True)
 
     def __post_init__(self) -> None:
-        steps = [name for name in REMOVALS.names if name != self.name and REMOVALS.load(name).traits.step]
+        steps = [name for name in REMOVALS.names if name in REMOVALS.builtin or name == self.of
+                 if name != self.name and REMOVALS.load(name).traits.step]
         if self.of is not None and self.of not in steps:
             raise InputError(f"option 'of' of {self.name} must be one of {', '.join(steps)}, which take one step, got "
                              f"{self.of!r}: of any other method the plain sham is the control")

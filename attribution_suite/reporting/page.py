@@ -14,6 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from attribution_suite.conclusions import baselines, checks, error_rates, inside, metrics, numbers, words
+from attribution_suite.evidence.write import FOLDER
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import evidence, figures
 from attribution_suite.reporting.answer import Answer, answers, columns, findings, overview
@@ -121,7 +122,8 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     kept, more = evidence.networks(run)
     looks = any(part.subject.neurons for part in sections) and not removals
     return environment(beside).get_template("report.html").render(
-        run=run.info, sections=sections, kinds={**words.LABELS, **inside.LABELS},
+        run=run.info, certified=(run.path / FOLDER / "index.html").exists(), sections=sections,
+        kinds={**words.LABELS, **inside.LABELS},
         data=Markup(block({part.subject.slug: explored_part(part.subject, part.explorer, part.answers, part.folded)
                            for part in sections if part.explorer})),
         fixed=evidence.fixed(run.info["spec"]), command=evidence.command(run.info["spec"]),

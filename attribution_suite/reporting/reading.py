@@ -20,6 +20,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables import ALL_TABLES, NEURON_TABLES, TABLES
 from attribution_suite.tables.audit import ORIGINAL
+from attribution_suite.tables.column import check_made_from
 
 if TYPE_CHECKING:  # a report of a run without its rows needs no torch
     from torch import Tensor
@@ -179,7 +180,7 @@ class Run:
             info: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(f"'{file}' does not exist: give a directory that 'attribution-suite run' wrote") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"'{file}' is not JSON ({error}): run the audit again to write it") from None
         missing = CONTENTS - set(info)
         if missing:
@@ -199,6 +200,7 @@ class Run:
         missing = [column for column in columns if column not in frame]
         if missing:
             raise InputError(f"'{file}' lacks the column {', '.join(missing)}: run the audit again with this version")
+        check_made_from(file, self.info)
         return frame[list(columns)]
 
     def neurons(self, dataset: str) -> dict[str, pd.DataFrame] | None:

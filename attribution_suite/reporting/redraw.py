@@ -12,6 +12,7 @@ from attribution_suite.datasets.request import DatasetRequest, Frames
 from attribution_suite.datasets.sources import StandInWarning
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError
+from attribution_suite.evidence.write import LIST, relist_page
 from attribution_suite.files import LOCK, exclusive, prove_writable, writing
 from attribution_suite.reporting.page import draw_report
 
@@ -29,7 +30,11 @@ def redraw(run_dir: Path, say: Callable[[str], None]) -> Path:
             for folder in (run_dir, run_dir / "figures"):
                 folder.mkdir(exist_ok=True)
                 prove_writable(folder)
-        return draw_report(run_dir, datasets_of(run_dir), say=say)
+        page = draw_report(run_dir, datasets_of(run_dir), say=say)
+        if relist_page(run_dir):
+            warnings.warn(f"the page is another now, so {LIST} is not signed any more: `attribution-suite certify "
+                          f"{run_dir} --sign-key KEY.pem` signs it", stacklevel=2)
+        return page
 
 
 def datasets_of(run_dir: Path) -> dict[str, TabularDataset]:
@@ -40,7 +45,7 @@ def datasets_of(run_dir: Path) -> dict[str, TabularDataset]:
         known = {about["fingerprint"] for about in record["datasets"].values()}
     except FileNotFoundError as error:
         raise _no_record(run_dir) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{run_dir}/run.json is not a run's record ({error}): run the audit again") from error
     datasets = {}
     for request in requests:

@@ -181,10 +181,10 @@ def written(scorer: object) -> str:
 def asked(scorers: Sequence[object] | None) -> Sequence[object]:
     """What an audit asks: the scorers that are named, the default ones if none are, of ['all'] the whole catalogue."""
     if scorers is None:
-        return [name for name in SCORERS.names if traits_of(name).default]
+        return [name for name in SCORERS.loaded() if traits_of(name).default]
     if not isinstance(scorers, list | tuple):
         return scorers  # refused by who asks
-    return SCORERS.names if list(scorers) == ["all"] else list(map(written, scorers))
+    return list(SCORERS.loaded()) if list(scorers) == ["all"] else list(map(written, scorers))
 
 
 def inapplicable(names: Sequence[str], networks: Ensemble, layer: int = 0) -> dict[str, str]:

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from attribution_suite.errors import InputError
+
+MADE_FROM = "made_from"  # in a table's metadata: what run.json calls 'tables_from'
 
 Kind = Literal["str", "int64", "bool", "float64"]
 _PARQUET: Mapping[Kind, pa.DataType] = {
@@ -41,6 +45,14 @@ def number(meaning: str, unit: str = "") -> Column:
 def flag(meaning: str) -> Column:
     """A column of True and False."""
     return Column("bool", "", meaning)
+
+
+def check_made_from(path: Path, record: Mapping[str, Any]) -> None:
+    """Raises InputError for a table that was not written with run.json, `record`: one of the two is another run's."""
+    made_from = (pq.read_schema(path).metadata or {}).get(MADE_FROM.encode(), b"").decode()
+    if made_from and made_from != record.get("tables_from", made_from):
+        raise InputError(f"{path}: is not of the run that run.json beside it tells of: a run ended while it wrote "
+                         "them; run the same command again, which finishes it")
 
 
 def tidy(columns: Mapping[str, Column], rows: pd.DataFrame) -> pd.DataFrame:

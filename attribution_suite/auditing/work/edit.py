@@ -16,7 +16,14 @@ from attribution_suite.auditing.work.nulls import NULLS, null_scores
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES, measure, moves, require_measured
 from attribution_suite.auditing.work.performance import performed
 from attribution_suite.auditing.work.score import SCORED, score_all, with_replaced_background
-from attribution_suite.auditing.work.train import CURVES, curves, evaluation_of, stored_originals, weights
+from attribution_suite.auditing.work.train import (
+    CURVES,
+    curves,
+    evaluation_of,
+    networks_of,
+    stored_originals,
+    weights,
+)
 from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.measures.information.linear import dependence
@@ -91,16 +98,8 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     of the feature from networks of such rows. What is measured is the feature.
     """
     case = Case.of(subject, dataset, device, originals, features)
-    lost = [tuple(dict.fromkeys(group)) for group in case.nodes.index.tolist()]
-    with_each = [[column for name in names for column in dataset.columns(name)] for names in proxies * len(features)]
-    taken, setting, seen = case.nodes, case.setting, case.seen
-    residuals = ProxyResiduals.of(dataset, lost[0], with_each[0]) if residual and with_each[0] else None
-    if residuals is not None:
-        mapped = Case.of(subject, residuals.dataset(dataset), device, originals, features)
-        setting, seen = mapped.setting, replace(mapped.seen, explained=case.seen.explained)
-    elif any(proxies) and not residual:
-        taken = Nodes.of([(*group, *others) for group, others in zip(lost, with_each, strict=True)]).to(device)
-    method: Removal = REMOVALS.make(removal, **published_options(subject, removal))
+    method, taken, setting, seen, residuals = undertaken(subject, dataset, device, originals, case, removal, features,
+                                                         proxies, residual)
     trained = carried_out(method, case.before.tail(subject.layer), taken, setting)
     after = case.before.with_tail(trained.networks)
     if residuals is not None:
@@ -123,6 +122,34 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     arrays["frontier"] = np.stack([frontier[name].numpy(force=True) for name in FRONTIER]).astype(np.float64)
     arrays["goal"] = np.zeros(len(after), np.int64) if trained.goal is None else trained.goal.numpy(force=True)
     return arrays | told(subject, after, case.nodes, dataset) | weights(after)
+
+
+def edits_scored(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays, stored: Arrays,
+                 removal: str, features: Features, proxies: Features, residual: bool) -> Arrays:
+    """What scorers say of the edited networks in a finished chunk, `stored`, and how good they are, asked again."""
+    case = Case.of(subject, dataset, device, originals, features)
+    method, taken, _, seen, _ = undertaken(subject, dataset, device, originals, case, removal, features, proxies,
+                                           residual)
+    after = networks_of(stored, case.before.architecture).to(device)
+    labels = refitted(subject, seen, taken, method)
+    return performed(after, dataset, case.seen) | score_all(
+        subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows, subject.seeds)
+
+
+def undertaken(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays, case: Case,
+               removal: str, features: Features, proxies: Features, residual: bool
+               ) -> tuple[Removal, Nodes, Setting, Evaluation, ProxyResiduals | None]:
+    """The method, the columns that it takes out, on which rows it trains and explains, and what proxies are less."""
+    lost = [tuple(dict.fromkeys(group)) for group in case.nodes.index.tolist()]
+    with_each = [[column for name in names for column in dataset.columns(name)] for names in proxies * len(features)]
+    taken, setting, seen = case.nodes, case.setting, case.seen
+    residuals = ProxyResiduals.of(dataset, lost[0], with_each[0]) if residual and with_each[0] else None
+    if residuals is not None:
+        mapped = Case.of(subject, residuals.dataset(dataset), device, originals, features)
+        setting, seen = mapped.setting, replace(mapped.seen, explained=case.seen.explained)
+    elif any(proxies) and not residual:
+        taken = Nodes.of([(*group, *others) for group, others in zip(lost, with_each, strict=True)]).to(device)
+    return REMOVALS.make(removal, **published_options(subject, removal)), taken, setting, seen, residuals
 
 
 def told(subject: Subject, networks: Ensemble, nodes: Nodes, dataset: TabularDataset,

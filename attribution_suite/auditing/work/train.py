@@ -13,7 +13,7 @@ from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.metrics import METRICS, RANDOMISED, explanation_metrics, randomised
 from attribution_suite.auditing.work.outcomes import each_effect
-from attribution_suite.auditing.work.performance import ORIGINAL_OUTCOMES, original_outcomes
+from attribution_suite.auditing.work.performance import ORIGINAL_OUTCOMES, original_outcomes, performed
 from attribution_suite.auditing.work.score import SCORED, score_all
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.networks.architecture import Architecture
@@ -59,6 +59,14 @@ def score_originals(subject: Subject, dataset: TabularDataset, device: torch.dev
     if trained.history is not None:
         arrays["history"] = trained.history.numpy(force=True)
     return arrays | weights(networks)
+
+
+def originals_scored(subject: Subject, dataset: TabularDataset, device: torch.device, stored: Arrays) -> Arrays:
+    """What scorers say of the originals in a finished chunk, and how good they are, asked again."""
+    networks = stored_originals(subject, dataset, stored, device)
+    evaluation = evaluation_of(subject, dataset, networks)
+    return performed(networks, dataset, evaluation) | score_all(
+        subject.choices, networks, evaluation, subject.layer, evaluation, subject.profile.lime_rows, subject.seeds)
 
 
 def stored_names(subject: Subject, record_every: int | None) -> Iterator[str]:
