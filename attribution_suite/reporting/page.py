@@ -1,6 +1,5 @@
 """The report: summarise, draw, render, and only then write, so that a failure leaves the last report as it was."""
 
-import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +18,15 @@ from attribution_suite.evidence.write import FOLDER
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import figures
 from attribution_suite.reporting.figures.matrix import EFFECT, NORM, Matrix, shift_matrix, shift_text
-from attribution_suite.reporting.figures.style import PALETTE, SHIFT_COLOURS, LeftOut, Picture, ink_on
+from attribution_suite.reporting.figures.shades import DARK, PALETTE, SHIFT_COLOURS, ink_on
+from attribution_suite.reporting.figures.style import LeftOut, Picture, cell_text
+from attribution_suite.reporting.figures.svg import inline
 from attribution_suite.reporting.reading import Run, Subject
 from attribution_suite.scorers import CONTROL
 
 if TYPE_CHECKING:
     from attribution_suite.datasets.table import TabularDataset
 
-LARGEST = 2_000_000  # characters of a page with its animations inside; of a longer one they lie beside it
 OPEN = 3  # removed features whose answer is open; those of a longer list fold
 
 
@@ -73,7 +73,7 @@ class FeatureTable:
 def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" = None,
                 each: "Callable[[Callable[[Subject], Section], list[Subject]], Iterable[Section]]" = map,
                 judged: pd.DataFrame | None = None) -> Path:
-    """Writes `figures/*.png`, `*.gif` and `report.html` into `run_dir` from its tables and `run.json`; its path.
+    """Writes `figures/` (PNG, SVG, GIF) and `report.html` into `run_dir` from its tables and `run.json`; its path.
 
     `datasets` gives the rows for the figures that show them (each feature against the target; the components); for a
     data set that is not in it the page says what was left out. Figures of an earlier report that are not drawn any
@@ -85,16 +85,14 @@ def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" =
     run = Run(Path(run_dir))
     sections = list(each(section, run.subjects(datasets, judged)))
     page = render(run, sections)
-    if len(page) > LARGEST:
-        page = render(run, sections, beside=True)
-    pictures = {picture.file: picture.png for part in sections for chapter in part.chapters.values()
-                for picture in chapter if isinstance(picture, Picture)}
+    pictures = {name: content for part in sections for chapter in part.chapters.values()
+                for picture in chapter if isinstance(picture, Picture) for name, content in picture.files.items()}
     folder = run.path / "figures"
     folder.mkdir(exist_ok=True)
     for name, content in pictures.items():
         write_atomically(folder / name, content)
-    for stale in (*folder.glob("*.png"), *folder.glob("*.gif")):
-        if stale.name not in pictures:
+    for stale in folder.iterdir():
+        if stale.suffix in {".png", ".svg", ".gif"} and stale.name not in pictures:
             stale.unlink()
     write_atomically(run.path / "report.html", page.encode())
     return run.path / "report.html"
@@ -162,8 +160,8 @@ def _cell(value: float, missing: bool, coloured: bool) -> Cell:
     return Cell(shift_text(value), to_hex(colour), ink_on(colour))
 
 
-def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
-    """The page, with figures and style inside; every name in it is escaped. `beside`: animations are linked."""
+def render(run: Run, sections: Sequence[Section]) -> str:
+    """The page, with figures and style inside; every name in it is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("attribution_suite.reporting"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True)
@@ -173,7 +171,7 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         count=lambda names: len([name for name in names.split(", ") if name]),
         unbroken=lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
         foldable=lambda name: Markup("_<wbr>").join(name.split("_")),
-        source=lambda figure: f"figures/{figure.file}" if figure.moving and beside else data_uri(figure),
+        inline=lambda figure: Markup(inline(figure.svg, f"figure-{figure.name}", figure.alt)), cell=cell_text,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
     environment.globals["infinite"] = float("inf")
     environment.tests["left_out"] = lambda figure: isinstance(figure, LeftOut)
@@ -189,7 +187,7 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     looks = any(part.subject.neurons for part in sections) and not removals
     return environment.get_template("report.html").render(
         run=run.info, certified=(run.path / FOLDER / "index.html").exists(),
-        sections=sections, palette=PALETTE, kinds={**words.LABELS, **inside.LABELS},
+        sections=sections, palette=PALETTE, dark=DARK, kinds={**words.LABELS, **inside.LABELS},
         kind_of=words.KINDS, rules=run.info["spec"]["rules"], arrow=numbers.arrow, open=OPEN, failures=failures,
         coverage=error_rates.coverage_words(networks, splits), measured_on=error_rates.MEASURED,
         rates={name: error_rates.SCORERS.get(name) for name in scorers}, unlearned=unlearned, removals=removals,
@@ -199,8 +197,3 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         held=checks.reference_table(held), baseline=baselines.baseline_sentence(
             {name: kind for part in sections for name, kind in part.subject.baselines.items()}),
         randomised=metrics.randomisation_sentences(drawn), metrics=metrics.metrics_table(explained, drawn))
-
-
-def data_uri(picture: Picture) -> str:
-    """The picture inside a page."""
-    return f"data:image/{'gif' if picture.moving else 'png'};base64,{base64.b64encode(picture.png).decode()}"
