@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from attribution_suite.conclusions.numbers import MINUS
 from attribution_suite.reporting.figures.shades import PALETTE
-from attribution_suite.reporting.figures.style import WIDTH, canvas, family_place, label, scorer_colour
+from attribution_suite.reporting.figures.style import WIDTH, below, canvas, family_place, label, scorer_colour
 from attribution_suite.reporting.figures.svg import tell
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.scorers import CONTROL
@@ -52,7 +52,7 @@ def bar_tables(panels: Mapping[str, pd.DataFrame], quantity: str) -> Figure:
     values = pd.concat(list(panels.values())).to_numpy()
     low, high = min(0.0, float(np.nanmin(values))), max(0.0, float(np.nanmax(values)))
     for place, (axes, (name, panel)) in enumerate(zip(grid, panels.items(), strict=True)):
-        _bar_table(axes, panel, (low, high), quantity)
+        _bar_table(axes, panel, (low, high))
         if place == 0:
             _name_columns(axes, list(panel.columns))
         if name:
@@ -61,7 +61,7 @@ def bar_tables(panels: Mapping[str, pd.DataFrame], quantity: str) -> Figure:
     return figure
 
 
-def _bar_table(axes: Any, table: pd.DataFrame, scale: tuple[float, float], quantity: str) -> None:
+def _bar_table(axes: Any, table: pd.DataFrame, scale: tuple[float, float]) -> None:
     rows, columns = table.shape
     low, high = scale
     spread = (high - low) or 1.0
@@ -73,7 +73,7 @@ def _bar_table(axes: Any, table: pd.DataFrame, scale: tuple[float, float], quant
     known = np.isfinite(ends).T  # column by column: bars of one colour follow each other
     drawn = PolyCollection(list(corners.transpose(1, 0, 2, 3)[known]), linewidths=0,
                            facecolors=np.repeat([scorer_colour(name) for name in table], known.sum(1)).tolist())
-    tell(drawn, *[f"{feature}, {scorer}: {quantity} {percent_text(value)}" for scorer, column in table.items()
+    tell(drawn, *[f"{label(feature, 40)}, {scorer}: {percent_text(value)}" for scorer, column in table.items()
                   for feature, value in column.items() if np.isfinite(value)])
     axes.add_collection(drawn)
     axes.vlines(zero, -0.5, rows - 0.5, colors=PALETTE["line"], linewidth=0.8, zorder=0)
@@ -81,21 +81,17 @@ def _bar_table(axes: Any, table: pd.DataFrame, scale: tuple[float, float], quant
     axes.set_yticks(range(rows), [label(name, 22) for name in table.index])
     ticks = [tick for tick in MaxNLocator(2, steps=[1, 2, 5, 10]).tick_values(low, high) if tick > 0.35 * high
              and tick <= high]
-    marked = [zero + 0.88 * tick / spread for tick in ticks[-1:]]
-    axes.set_xticks(np.concatenate(marked) if marked else [], [f"{ticks[-1]:g}"] * columns if marked else [],
-                    fontsize=7, color=PALETTE["muted"])
-    for places in marked:
+    for tick in ticks[-1:]:
+        places = zero + 0.88 * tick / spread
+        below(axes, places.tolist(), [f"{tick:g}"] * columns, fontsize=7)
         axes.vlines(places, -0.5, rows - 0.5, colors=PALETTE["panel"], linewidth=0.8, zorder=-1)
     axes.spines[:].set_visible(False)
 
 
 def _name_columns(axes: Any, names: list[str]) -> None:
-    above = axes.secondary_xaxis("top")
-    above.set_xticks(np.arange(len(names)) + 0.3, [label(name, 28) for name in names], rotation=38, ha="left",
-                     rotation_mode="anchor")
-    above.spines[:].set_visible(False)
-    for tick, name in zip(above.get_xticklabels(), names, strict=True):
-        tick.set_color(scorer_colour(name))
+    for place, name in enumerate(names):
+        axes.text(place + 0.3, -0.7, label(name, 28), rotation=38, ha="left", va="bottom", rotation_mode="anchor",
+                  fontsize=8.5, color=scorer_colour(name))
 
 
 def grouped(axes: Any, mean: pd.DataFrame, colour: Mapping[str, str], quantity: str) -> None:

@@ -93,7 +93,8 @@ def matrix(subject: Subject) -> Picture | None:
     for block in blocks:
         places.update({name: left + i + 0.5 for i, name in enumerate(block)})
         for place, values in enumerate(found.values()):
-            _cells(axes, Matrix(*(part[block] for part in values)), left, place * (count + GAP) + GAP)
+            _cells(axes, Matrix(*(part[block] for part in values)), left, place * (count + GAP) + GAP,
+                   written=cell > 0.4)
         left += len(block) + 0.3
     rows: dict[float, str] = {}
     for place, feature in enumerate(found):
@@ -117,7 +118,7 @@ def matrix(subject: Subject) -> Picture | None:
                    on_page=False)
 
 
-def _cells(axes: Any, block: Matrix, left: float, top: float) -> None:
+def _cells(axes: Any, block: Matrix, left: float, top: float, written: bool) -> None:
     """One block of the matrix."""
     cells, backs = [], []
     for (row, column), value in np.ndenumerate(block.mean.to_numpy()):
@@ -128,6 +129,8 @@ def _cells(axes: Any, block: Matrix, left: float, top: float) -> None:
         cells.append(Rectangle(corner, 1, 1))
         backs.append(back)
         x, y, noted = corner[0] + 0.5, corner[1] + 0.5, spread >= 0.005
+        if not written:
+            continue
         text = "?" if block.missing.to_numpy()[row, column] else shift_text(value)
         inside(axes, x, y - 0.11 * noted, text, fontsize=9 if known else 8.5,
                fontweight="bold" if known else "normal", color=ink)

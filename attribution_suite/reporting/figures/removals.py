@@ -17,6 +17,7 @@ from attribution_suite.reporting.figures.style import (
     GREY,
     WIDTH,
     Picture,
+    below,
     canvas,
     label,
     picture,
@@ -151,7 +152,7 @@ def _dumbbell_row(axes: Any, changes: Changes) -> None:
         _dumbbells(axes, 100 * changes.before[removal], 100 * changes.after[removal], column * SPAN * widest, widest)
     starts = np.arange(len(removals))[:, None] * SPAN * widest
     axes.vlines((starts + ticks).ravel(), -0.6, len(features) - 0.4, colors=PALETTE["line"], linewidth=0.6, zorder=1)
-    axes.set_xticks((starts + ticks).ravel(), [f"{tick:g}" for tick in ticks] * len(removals), fontsize=7.5)
+    below(axes, (starts + ticks).ravel().tolist(), [f"{tick:g}" for tick in ticks] * len(removals), fontsize=7.5)
     axes.set_xlim(-0.06 * widest, (len(removals) * SPAN - 0.04) * widest)
     axes.set_ylim(len(features) - 0.4, -0.6)
     axes.set_yticks(range(len(features)), [label(name, 18) for name in features])

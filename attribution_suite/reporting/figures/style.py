@@ -140,13 +140,20 @@ def pixels_and_svg(figure: Figure, subject: Subject) -> tuple[bytes, str]:
         figure.text(1 - 0.06 / figure.get_figwidth(), 1 - 0.05 / figure.get_figheight(), "simulated data",
                     ha="right", va="top", color=PALETTE["warn"], fontsize=8.5, fontweight="bold")
     painter = FigureCanvasAgg(figure)
-    painter.draw()  # one pass; savefig would lay the figure out and draw it twice
+    if layout is not None:
+        layout.execute(figure)  # for both; each would lay it out again
     figure.set_layout_engine("none")
     drawing = SVGRenderer(painter.get_renderer())
     figure.draw(drawing)
+    return png(painter), drawing.text()
+
+
+def png(painter: FigureCanvasAgg) -> bytes:
+    """A laid-out figure's pixels."""
+    painter.draw()
     pixels = io.BytesIO()
-    Image.fromarray(np.asarray(painter.buffer_rgba())[..., :3]).save(pixels, "PNG")
-    return pixels.getvalue(), drawing.text()
+    Image.fromarray(np.asarray(painter.buffer_rgba())[..., :3]).save(pixels, "PNG", compress_level=4)
+    return pixels.getvalue()
 
 
 def picture(figure: Figure, subject: Subject, name: str, title: str, caption: str, alt: str,
@@ -213,6 +220,14 @@ def spread(places: Sequence[float], gap: float, low: float = 0.0, high: float = 
 def inside(axes: Any, x: float, y: float, text: str, **how: Any) -> None:
     """A text centred within the axes, which the layout need not measure: a matrix has hundreds."""
     axes.text(x, y, text, ha="center", va="center", **how).set_in_layout(False)
+
+
+def below(axes: Any, places: Sequence[float], texts: Sequence[str], **how: Any) -> None:
+    """Texts under an axes as its ticks have them; a tick itself takes a hundred times as long to lay out and draw."""
+    axes.set_xticks(places[:1], texts[:1], color="none", **how)  # the layout keeps room for it
+    for place, text in zip(places, texts, strict=True):
+        axes.annotate(text, (place, 0), (0, -3.5), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+                      ha="center", va="top", **{"color": PALETTE["ink"], **how}).set_in_layout(False)
 
 
 def blank(axes: Any) -> None:

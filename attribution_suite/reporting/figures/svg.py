@@ -6,6 +6,7 @@ one look share a group; a text keeps the width it was laid out with, whatever fo
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from html import escape
@@ -25,7 +26,8 @@ from attribution_suite.reporting.figures.shades import FIXED, PAGE, dark
 UNIT = 10  # a pixel
 CIRCLE = Path.unit_circle()
 ANCHORS = {"left": "start", "right": "end", "center": "middle"}
-FONT = "'DejaVu Sans',Verdana,sans-serif"  # Verdana is as wide; of another font the widths are set
+# Verdana is as wide; of another font the widths are set.
+ROOT = """fill="none" font-family="'DejaVu Sans',Verdana,sans-serif" xml:space="preserve\""""
 COLOUR = re.compile(r'="(#[0-9a-f]{6})"')
 READABLE = 0.72  # of the size it was laid out in; on a narrower screen it is moved sideways
 OUTSIDE = 0.6  # pixels that a mark may stand beyond its axes
@@ -43,6 +45,7 @@ class SVGRenderer(RendererBase):
         super().__init__()
         self.metrics = metrics
         self.width, self.height, self.dpi = metrics.width, metrics.height, metrics.dpi
+        self._sizes: dict[tuple[Any, ...], tuple[float, float, float]] = {}
         self._marks: list[tuple[str, str, str]] = []  # look, element without its end, title
         self._groups: list[tuple[str, list[str], int]] = []  # what is being drawn, values left to tell, marks before
 
@@ -50,7 +53,7 @@ class SVGRenderer(RendererBase):
         """The whole file, colours as numbers."""
         size = f'width="{self.width:.0f}" height="{self.height:.0f}"'
         return (f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {UNIT * self.width:.0f} '
-                f'{UNIT * self.height:.0f}" fill="none" font-family="{FONT}">{"".join(self._body())}</svg>')
+                f'{UNIT * self.height:.0f}" {ROOT}>{"".join(self._body())}</svg>')
 
     def _body(self) -> Iterator[str]:
         for look, marks in groupby(self._marks, lambda mark: mark[0]):
@@ -106,8 +109,10 @@ class SVGRenderer(RendererBase):
     def _cloud(self, look: str, radius: int, points: np.ndarray, clip: Bbox | None) -> None:
         """Dots without values of their own as one path, those of one pixel once: a dot is a line of no length."""
         known = points[np.isfinite(points).all(1)]
-        places = np.unique(np.rint([[x, self.height - y] for x, y in known if clip is None or _within(clip, x, y)]
-                                   ).astype(int).reshape(-1, 2), axis=0)
+        if clip is not None:
+            low, high = np.array([clip.p0, clip.p1]) + [[-OUTSIDE], [OUTSIDE]]
+            known = known[((known >= low) & (known <= high)).all(1)]
+        places = np.unique(np.rint(known * [1, -1] + [0, self.height]).astype(int), axis=0)
         if len(places):
             moves = np.diff(UNIT * places, axis=0, prepend=0).tolist()
             dots = "".join(f"m{_pair(x, y)}h0" for x, y in moves)
@@ -117,12 +122,15 @@ class SVGRenderer(RendererBase):
     def draw_text(self, gc: GraphicsContextBase, x: float, y: float, s: str, prop: Any, angle: float,
                   ismath: Any = False, mtext: Any = None) -> None:
         """A text at its anchor, as wide as it was laid out."""
-        width, anchor = self.metrics.get_text_width_height_descent(s, prop, False)[0], "start"
+        if not s.strip() or gc.get_rgb()[3] == 0:
+            return
+        width, anchor = self.get_text_width_height_descent(s, prop, ismath)[0], "start"
         if mtext is not None and (angle == 0 or mtext.get_rotation_mode() == "anchor"):
             over = mtext.get_transform().transform(mtext.get_unitless_position())
-            down = np.array([np.sin(np.deg2rad(angle)), np.cos(np.deg2rad(angle))])
-            x, y = np.array([over[0], self.height - over[1]]) + (
-                down @ [x - over[0], y - (self.height - over[1])]) * down
+            across, along = math.sin(math.radians(angle)), math.cos(math.radians(angle))  # down, of the text
+            left, top = float(over[0]), self.height - float(over[1])
+            moved = across * (x - left) + along * (y - top)
+            x, y = left + moved * across, top + moved * along
             anchor = ANCHORS[mtext.get_ha()]
         look = f'font-size="{self._pixels(prop.get_size_in_points())}" fill="{to_hex(gc.get_rgb()[:3])}"'
         look += ' font-weight="bold"' * (prop.get_weight() in ("bold", 700))
@@ -130,8 +138,7 @@ class SVGRenderer(RendererBase):
         place = f'x="{UNIT * x:.0f}" y="{UNIT * y:.0f}"'
         turned = f' transform="rotate({-angle:.4g} {UNIT * x:.0f} {UNIT * y:.0f})"' if angle else ""
         held = f' textLength="{UNIT * width:.0f}"' if len(s) > 3 else ""
-        if s.strip():
-            self._marks.append((look, f"<text {place}{held}{turned}>{escape(s, quote=False)}", self._value()))
+        self._marks.append((look, f"<text {place}{held}{turned}>{escape(s, quote=False)}", self._value()))
 
     def _pixels(self, points: float) -> str:
         return f"{UNIT * self.points_to_pixels(points):.0f}"
@@ -141,8 +148,11 @@ class SVGRenderer(RendererBase):
         return points * self.dpi / 72
 
     def get_text_width_height_descent(self, s: str, prop: Any, ismath: Any) -> tuple[float, float, float]:
-        """As it was laid out."""
-        return self.metrics.get_text_width_height_descent(s, prop, ismath)
+        """As it was laid out; a matrix has the same text a hundred times."""
+        key = s, prop.get_size_in_points(), prop.get_weight()
+        if key not in self._sizes:
+            self._sizes[key] = self.metrics.get_text_width_height_descent(s, prop, ismath)
+        return self._sizes[key]
 
     def get_canvas_width_height(self) -> tuple[float, float]:
         """In pixels."""
@@ -266,5 +276,5 @@ def inline(svg: str, name: str, alt: str) -> str:
              if others else "")
     body = COLOUR.sub(lambda colour: f'="var({names[colour[1]]})"' if colour[1] in names else colour[0], body)
     return (f'<svg id="{name}" role="img" tabindex="0" aria-label="{escape(alt)}" viewBox="0 0 {UNIT * width} '
-            f'{UNIT * height}" style="max-width:{width}px;min-width:{READABLE * width:.0f}px" fill="none" '
-            f'font-family="{FONT}">{style}{body}')
+            f'{UNIT * height}" style="max-width:{width}px;min-width:{READABLE * width:.0f}px" {ROOT}>'
+            f"{style}{body}")
