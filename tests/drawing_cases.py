@@ -32,7 +32,8 @@ def grid(**axes: list[Any]) -> dict[str, np.ndarray]:
 def scorer_names(count: int) -> list[str]:
     """The suite's own, then Captum's with options; the control among them."""
     own = [name for name in SCORERS.names if name != CONTROL]
-    return [*[*own, *[f"captum:NoiseTunnel(DeepLift)?nt_samples={place}" for place in range(count)]][:count - 1], CONTROL]
+    more = [f"captum:NoiseTunnel(DeepLift)?nt_samples={place}" for place in range(count)]
+    return [*[*own, *more][:count - 1], CONTROL]
 
 
 def sized(scorers: int, features: int, long: bool = False, removed: int = 2) -> Subject:
@@ -68,7 +69,7 @@ def sized(scorers: int, features: int, long: bool = False, removed: int = 2) -> 
     training = table(dict(TABLES["training"]), **key, **grid(removal=["original", "retrain"], seed=[0, 1],
                                                              epoch=list(range(1, 30))), training_loss=1.0,
                      validation_loss=1.1)
-    verdicts = table(dict(VERDICTS), **{k: v for k, v in key.items() if k in VERDICTS}, **grid(removed=gone, removal=METHODS))
+    verdicts = table(dict(VERDICTS), dataset="sized", **grid(removed=gone, removal=METHODS))
     tables = {name: table(dict(columns), dataset=[]) for name, columns in TABLES.items()} | {
         "attributions": pd.concat([original, edited]), "shifts": shifts, "outcomes": outcomes, "agreement": agreement,
         "training": training}

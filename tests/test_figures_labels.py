@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from drawing_cases import sized
@@ -22,20 +23,23 @@ CHAPTERS = ("matrix", "redistribution", "cost", "scorers", "data")
 PROBE = """
 addEventListener("load", () => {
   const corners = text => {
-    const box = text.getBBox(), to = text.getCTM(), cut = box.height * 0.22;
-    return [[box.x, box.y + cut], [box.x + box.width, box.y + cut], [box.x + box.width, box.y + box.height - cut],
-            [box.x, box.y + box.height - cut]].map(([x, y]) => [to.a * x + to.c * y + to.e, to.b * x + to.d * y + to.f]);
+    const {x, y, width, height} = text.getBBox(), to = text.getCTM(), cut = height * 0.22;
+    return [[x, y + cut], [x + width, y + cut], [x + width, y + height - cut], [x, y + height - cut]].map(
+      ([u, v]) => [to.a * u + to.c * v + to.e, to.b * u + to.d * v + to.f]);
   };
   const apart = (a, b) => [a, b].some(shape => shape.some((p, i) => {
-    const q = shape[(i + 1) % 4], axis = [p[1] - q[1], q[0] - p[0]], on = s => s.map(c => c[0] * axis[0] + c[1] * axis[1]);
+    const q = shape[(i + 1) % 4], axis = [p[1] - q[1], q[0] - p[0]];
+    const on = s => s.map(c => c[0] * axis[0] + c[1] * axis[1]);
     const [u, v] = [on(a), on(b)], slack = 0.5 * Math.hypot(...axis);
     return Math.max(...u) <= Math.min(...v) + slack || Math.max(...v) <= Math.min(...u) + slack;
   }));
   const bad = [];
   for (const svg of document.querySelectorAll("svg")) {
-    const size = svg.getBoundingClientRect(), boxes = [...svg.querySelectorAll("text")].map(t => [t.textContent, corners(t)]);
+    const {width, height} = svg.getBoundingClientRect();
+    const out = (x, y) => x < -1 || y < -1 || x > width + 1 || y > height + 1;
+    const boxes = [...svg.querySelectorAll("text")].map(text => [text.textContent, corners(text)]);
     boxes.forEach(([name, box], i) => {
-      if (box.some(([x, y]) => x < -1 || y < -1 || x > size.width + 1 || y > size.height + 1)) bad.push([svg.id, "cut", name]);
+      if (box.some(([x, y]) => out(x, y))) bad.push([svg.id, "cut", name]);
       for (const [other, next] of boxes.slice(i + 1)) if (!apart(box, next)) bad.push([svg.id, name, other]);
     });
   }
@@ -48,21 +52,23 @@ addEventListener("load", () => {
 @cache
 def pictures() -> dict[str, Picture]:
     """Every figure of an audit, of every size."""
-    drawn = [one for size in SIZES for subject in [sized(*size)] for name in CHAPTERS
-             for draw in figures.CHAPTERS[name] for one in figures._listed(draw(subject))]
+    with patch("attribution_suite.reporting.figures.style.png", lambda painter: b"png"):  # they are as the SVGs
+        drawn = [one for size in SIZES for subject in [sized(*size)] for name in CHAPTERS
+                 for draw in figures.CHAPTERS[name] for one in figures._listed(draw(subject))]
     return {one.name: one for one in drawn if isinstance(one, Picture)}
 
 
 def bad_labels(drawings: dict[str, str], folder: Path) -> list[list[str]]:
     """Which texts of SVGs a browser finds cut, or over each other."""
     page = folder / "labels.html"
-    page.write_text(f"<meta charset=utf-8><style>svg{{display:block;width:100%}}</style><body>{''.join(drawings.values())}"
-                    f"<script>{PROBE}</script>", encoding="utf-8")
+    style = "<meta charset=utf-8><style>svg{display:block;width:100%}</style>"
+    page.write_text(f"{style}<body>{''.join(drawings.values())}<script>{PROBE}</script>", encoding="utf-8")
     done = subprocess.run([str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
                            "--disable-background-networking", "--window-size=1280,900", "--proxy-server=127.0.0.1:9",
                            f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000", "--dump-dom",
                            page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
-    return json.loads(html.unescape(re.findall("<pre>(.*?)</pre>", done.stdout)[0]))
+    bad: list[list[str]] = json.loads(html.unescape(re.findall("<pre>(.*?)</pre>", done.stdout)[0]))
+    return bad
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")

@@ -43,7 +43,7 @@ def bar_tables(panels: Mapping[str, pd.DataFrame], quantity: str) -> Figure:
 
     Bars of values below zero go to the left.
     """
-    panels = {name: panel[sorted(panel, key=family_place)] for name, panel in panels.items()}
+    panels = {name: panel[sorted(panel, key=lambda scorer: family_place(str(scorer)))] for name, panel in panels.items()}
     columns = len(next(iter(panels.values())).columns)
     cell = float(np.clip(ROOM / columns, NARROWEST, WIDEST))
     rows = [len(panel) for panel in panels.values()]
@@ -72,8 +72,8 @@ def _bar_table(axes: Any, table: pd.DataFrame, scale: tuple[float, float]) -> No
                         np.stack([ends, top + 0.72], -1), np.stack([zero + 0 * ends, top + 0.72], -1)], -2)
     known = np.isfinite(ends).T  # column by column: bars of one colour follow each other
     drawn = PolyCollection(list(corners.transpose(1, 0, 2, 3)[known]), linewidths=0,
-                           facecolors=np.repeat([scorer_colour(name) for name in table], known.sum(1)).tolist())
-    tell(drawn, *[f"{label(feature, 40)}, {scorer}: {percent_text(value)}" for scorer, column in table.items()
+                           facecolors=np.repeat([scorer_colour(str(name)) for name in table], known.sum(1)).tolist())
+    tell(drawn, *[f"{label(str(feature), 40)}, {scorer}: {percent_text(value)}" for scorer, column in table.items()
                   for feature, value in column.items() if np.isfinite(value)])
     axes.add_collection(drawn)
     axes.vlines(zero, -0.5, rows - 0.5, colors=PALETTE["line"], linewidth=0.8, zorder=0)

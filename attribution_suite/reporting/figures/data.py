@@ -71,7 +71,7 @@ def _curve(axes: Any, rows: pd.DataFrame, column: str, colour: str) -> pd.DataFr
     (line,) = axes.plot(stats.index, stats["mean"], color=colour, linewidth=1.8)
     tell(line, f"{column.replace('_', ' ')}: {rounded(stats['mean'].iloc[0])} in the first epoch, "
                f"{rounded(stats['mean'].min())} at its least")
-    return stats[["mean", "min", "max"]]
+    return pd.DataFrame(stats[["mean", "min", "max"]])
 
 
 @styled

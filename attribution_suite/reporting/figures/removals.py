@@ -187,7 +187,7 @@ def _name_columns(axes: Any, removals: list[str]) -> None:
 
 @styled
 def cost(subject: Subject) -> Picture | None:
-    """Test loss against the direct effect left: a panel a removed feature, a point a method; a strip of what is gone."""
+    """Test loss against the direct effect left: a panel a removed feature, a point a method, a strip for 'gone'."""
     if not subject.removals:
         return None
     points = _cost_points(subject)
@@ -283,13 +283,13 @@ def _cost_labels(axes: Any, rows: pd.DataFrame, gap: float) -> None:
     scale, (low, high) = axes.transScale, axes.get_ylim()
     bottom, top = (scale.transform((0, value))[1] for value in (low, high))
     left, price = rows.left.where(rows.left >= GONE, 0.0).to_numpy(), rows.cost.to_numpy()
-    beaten = ((left[:, None] >= left) & (price[:, None] >= price) & (
+    beaten: Any = ((left[:, None] >= left) & (price[:, None] >= price) & (
         (left[:, None] > left) | (price[:, None] > price))).any(1)
     x = _across(rows.left)
     for strip in (True, False):
         group = np.flatnonzero((rows.left.to_numpy() < GONE) == strip)
         heights = np.array([(scale.transform((0, price[place]))[1] - bottom) / (top - bottom) for place in group])
-        for place, height, moved in zip(group, heights, spread(heights, gap, gap / 2, 1 - gap / 2), strict=True):
+        for place, height, moved in zip(group, heights, spread(list(heights), gap, gap / 2, 1 - gap / 2), strict=True):
             to_left = not strip and x[place] > STRIP + 1.1
             end = x[place] + (-0.1 if to_left else 0.1)
             y = scale.inverted().transform((0, bottom + moved * (top - bottom)))[1]

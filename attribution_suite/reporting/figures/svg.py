@@ -94,9 +94,9 @@ class SVGRenderer(RendererBase):
         round_, shape = _is_circle(marker_path), marker_trans.transform_path(marker_path)
         radius = round(UNIT * shape.get_extents().width / 2)
         if round_ and not self._groups[-1][1] and look.startswith("fill") and "stroke" not in look:
-            self._cloud(look, radius, trans.transform(path.vertices), clip)
+            self._cloud(look, radius, trans.transform(_points(path)), clip)
             return
-        for x, y in trans.transform(path.vertices):
+        for x, y in trans.transform(_points(path)):
             value = self._value(marker=True)
             if not look or not np.isfinite([x, y]).all():
                 continue
@@ -104,13 +104,13 @@ class SVGRenderer(RendererBase):
                 place = f'cx="{UNIT * x:.0f}" cy="{UNIT * (self.height - y):.0f}"'
                 self._marks.append((look, f'<circle {place} r="{radius}"', value))
             elif not round_:  # a collection of a single shape comes as a marker too
-                self._shape(look, Path(np.add(shape.vertices, [x, y]), shape.codes), IdentityTransform(), clip, value)
+                self._shape(look, Path(np.add(_points(shape), [x, y]), _codes(shape)), IdentityTransform(), clip, value)
 
     def _cloud(self, look: str, radius: int, points: np.ndarray, clip: Bbox | None) -> None:
         """Dots without values of their own as one path, those of one pixel once: a dot is a line of no length."""
         known = points[np.isfinite(points).all(1)]
         if clip is not None:
-            low, high = np.array([clip.p0, clip.p1]) + [[-OUTSIDE], [OUTSIDE]]
+            low, high = np.add([clip.p0, clip.p1], [[-OUTSIDE], [OUTSIDE]])
             known = known[((known >= low) & (known <= high)).all(1)]
         places = np.unique(np.rint(known * [1, -1] + [0, self.height]).astype(int), axis=0)
         if len(places):
@@ -176,7 +176,7 @@ def _elements(marks: list[tuple[str, str, str]], look: str) -> Iterator[str]:
         yield f'<path d="{"".join(joined)}"/>'
 
 
-def _look(gc: GraphicsContextBase, face: Any, dpi: float) -> str:
+def _look(gc: Any, face: Any, dpi: float) -> str:
     """Fill and line as attributes; '' for what cannot be seen."""
     parts, forced = [], gc.get_alpha() if gc.get_forced_alpha() else None
     for name, colour, seen in (("fill", face, True), ("stroke", gc.get_rgb(), gc.get_linewidth() > 0)):
@@ -208,22 +208,30 @@ def _cut_line(path: Path, transform: Transform, clip: Bbox | None) -> Path:
 def _cut_shape(path: Path, transform: Transform, clip: Bbox | None) -> Path:
     """A filled shape; only one of straight lines is cut."""
     shape = path.cleaned(transform, remove_nans=True, curves=True)
-    if clip is None or not len(shape.vertices) or np.isin(shape.codes, (Path.CURVE3, Path.CURVE4)).any():
+    if clip is None or not len(_points(shape)) or np.isin(_codes(shape), (Path.CURVE3, Path.CURVE4)).any():
         return shape
-    drawn = shape.vertices[shape.codes != Path.STOP]
+    drawn = _points(shape)[_codes(shape) != Path.STOP]
     if len(drawn) and not all(_within(clip, x, y) for x, y in (drawn.min(0), drawn.max(0))):
         return transform.transform_path(path).clip_to_bbox(clip)
     return shape
 
 
 def _is_circle(path: Path) -> bool:
-    return path is CIRCLE or (path.codes is not None and np.array_equal(path.codes, CIRCLE.codes))
+    return path is CIRCLE or (_codes(path) is not None and np.array_equal(_codes(path), _codes(CIRCLE)))
+
+
+def _points(path: Path) -> Any:
+    return np.asarray(path.vertices, float)
+
+
+def _codes(path: Path) -> Any:
+    return path.codes
 
 
 def _data(path: Path, height: float) -> str:
     """A path's `d`: whole units, relative to the point before."""
-    points: list[list[int]] = np.rint(UNIT * (path.vertices * [1, -1] + [0, height])).astype(int).tolist()
-    codes = path.codes.tolist() if path.codes is not None else [Path.MOVETO, *[Path.LINETO] * (len(points) - 1)]
+    points: list[list[int]] = np.rint(UNIT * (_points(path) * [1, -1] + [0, height])).astype(int).tolist()
+    codes = _codes(path).tolist() if _codes(path) is not None else [Path.MOVETO, *[Path.LINETO] * (len(points) - 1)]
     parts, place = [], 0
     start, at = [0, 0], [0, 0]
     while place < len(points):
