@@ -43,7 +43,8 @@ def bar_tables(panels: Mapping[str, pd.DataFrame], quantity: str) -> Figure:
 
     Bars of values below zero go to the left.
     """
-    panels = {name: panel[sorted(panel, key=lambda scorer: family_place(str(scorer)))] for name, panel in panels.items()}
+    panels = {name: panel[sorted(panel, key=lambda scorer: family_place(str(scorer)))]
+              for name, panel in panels.items()}
     columns = len(next(iter(panels.values())).columns)
     cell = float(np.clip(ROOM / columns, NARROWEST, WIDEST))
     rows = [len(panel) for panel in panels.values()]

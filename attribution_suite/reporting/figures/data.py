@@ -87,7 +87,7 @@ def fits(subject: Subject) -> Picture | LeftOut | None:
     down = -(-len(names) // across)
     figure = canvas(WIDTH, 0.3 + 2.0 * down)
     grid = list(figure.subplots(down, across, sharey=True, squeeze=False).flat)
-    rows, lines = _sample(len(inputs)), []
+    rows, lines = sample(len(inputs)), []
     for axes, name, column in zip(grid, names, inputs.T.astype(np.float64), strict=False):
         lines.append([name, *_fit(axes, column, targets.astype(np.float64), rows)])
         axes.set_title(label(name, 20), fontsize=9)
@@ -127,7 +127,7 @@ def components(subject: Subject) -> Picture | LeftOut | None:
         return None
     if subject.data is None:
         return LeftOut(COMPONENTS, f"left out: it needs the rows of {subject.name}, which were not found here")
-    data, rows = subject.data, _sample(len(subject.data.inputs))
+    data, rows = subject.data, sample(len(subject.data.inputs))
     figure = canvas(7.6, 5.6)
     axes = figure.add_subplot(projection="3d")
     axes.set_box_aspect((4, 4, 3), zoom=1.05)
@@ -154,7 +154,7 @@ def _classes(axes: Any, points: np.ndarray, targets: np.ndarray, classes: tuple[
     axes.figure.legend(handles, [label(name) for name in classes], loc="outside right center")
 
 
-def _sample(rows: int) -> np.ndarray:
+def sample(rows: int) -> np.ndarray:
     """At most MOST_ROWS row numbers, always the same ones."""
     return np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
 

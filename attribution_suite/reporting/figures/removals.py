@@ -297,5 +297,7 @@ def _cost_labels(axes: Any, rows: pd.DataFrame, gap: float) -> None:
                 axes.plot([x[place], end], [price[place], y], color=PALETTE["muted"], linewidth=0.6, zorder=1)
             name = axes.text(end + (-0.02 if to_left else 0.02), y, label(str(rows.method.iloc[place]), 24),
                              ha="right" if to_left else "left", va="center", fontsize=8,
-                             fontweight="normal" if beaten[place] else "bold")
+                             fontweight="normal" if beaten[place] else "bold", zorder=5, bbox={
+                                 "facecolor": PALETTE["gone-soft" if strip else "paper"], "edgecolor": "none",
+                                 "alpha": 0.8, "pad": 0.4})
             name.set_in_layout(False)

@@ -70,7 +70,8 @@ def dark(colour: str) -> str:
     light, *hue = _TO_LAB @ np.cbrt(_TO_LMS @ linear)
     light = 1.2 - light if light > 0.86 else max(light, 0.66 + 0.15 * light)
     linear = np.linalg.solve(_TO_LMS, np.linalg.solve(_TO_LAB, np.array([light, *hue])) ** 3).clip(0, 1)
-    return to_hex(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).clip(0, 1))
+    red, green, blue = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).clip(0, 1)
+    return to_hex((float(red), float(green), float(blue)))
 
 
 def ink_on(colour: Any) -> str:
