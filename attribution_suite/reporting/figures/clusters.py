@@ -11,9 +11,8 @@ from scipy.stats import rankdata
 
 from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import TabularDataset
-from attribution_suite.reporting.figures.data import sample
 from attribution_suite.reporting.figures.shades import PALETTE
-from attribution_suite.reporting.figures.style import WIDTH, LeftOut, Picture, canvas, label, picture, styled
+from attribution_suite.reporting.figures.style import WIDTH, LeftOut, Picture, canvas, label, picture, sample, styled
 from attribution_suite.reporting.figures.svg import tell
 from attribution_suite.reporting.reading import Subject
 

@@ -13,12 +13,14 @@ from attribution_suite.removals import REFERENCE
 from attribution_suite.reporting.figures.shades import PALETTE, TARGET_COLOURS
 from attribution_suite.reporting.figures.style import (
     CLASS_COLOURS,
+    MOST_ROWS,
     WIDTH,
     LeftOut,
     Picture,
     canvas,
     label,
     picture,
+    sample,
     styled,
 )
 from attribution_suite.reporting.figures.svg import tell
@@ -26,7 +28,7 @@ from attribution_suite.reporting.reading import Subject
 from attribution_suite.tables.audit import ORIGINAL
 
 MOST_EPOCHS = 60  # of the table behind the curves
-MOST_PANELS, MOST_ROWS = 20, 600
+MOST_PANELS = 20
 COMPONENT = re.compile(r"PC \d+")  # as datasets/pca.py names its columns
 FITS, COMPONENTS = "Each feature against the target", "The first three components"
 
@@ -152,11 +154,6 @@ def _classes(axes: Any, points: np.ndarray, targets: np.ndarray, classes: tuple[
         axes.scatter(*points[:, targets == place], s=10, alpha=0.75, color=shade, linewidths=0, depthshade=False)
     handles = [Line2D([], [], color=shade, marker="o", linestyle="") for shade in colour]
     axes.figure.legend(handles, [label(name) for name in classes], loc="outside right center")
-
-
-def sample(rows: int) -> np.ndarray:
-    """At most MOST_ROWS row numbers, always the same ones."""
-    return np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
 
 
 def _sampled(inputs: np.ndarray) -> str:

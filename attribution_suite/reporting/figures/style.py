@@ -26,6 +26,7 @@ from attribution_suite.scorers import CONTROL
 P = ParamSpec("P")
 T = TypeVar("T")
 DPI = 110
+MOST_ROWS = 600  # drawn as points, or ranked for a figure
 WIDTH = 11.6  # inches; the page shows figures at most this wide
 
 UP, DOWN = PALETTE["accent"], PALETTE["still"]  # raises, lowers
@@ -228,6 +229,11 @@ def below(axes: Any, places: Sequence[float], texts: Sequence[str], **how: Any) 
     for place, text in zip(places, texts, strict=True):
         axes.annotate(text, (place, 0), (0, -3.5), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
                       ha="center", va="top", **{"color": PALETTE["ink"], **how}).set_in_layout(False)
+
+
+def sample(rows: int) -> np.ndarray:
+    """At most MOST_ROWS row numbers, always the same ones."""
+    return np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
 
 
 def blank(axes: Any) -> None:
