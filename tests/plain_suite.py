@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+SVG = '<svg width="9" height="9"></svg>'
+
 
 @contextmanager
 def plain_figures() -> Iterator[None]:
@@ -15,7 +17,7 @@ def plain_figures() -> Iterator[None]:
 
     def draw(subject: Any) -> dict[str, list[Picture]]:
         chapters: dict[str, list[Picture]] = {name: [] for name in figures.CHAPTERS}
-        return {**chapters, "matrix": [Picture(f"{subject.slug}-matrix", "m", "m", "m", b"png")]}
+        return {**chapters, "matrix": [Picture(f"{subject.slug}-matrix", "m", "m", "m", b"png", SVG)]}
 
     with patch.object(figures, "draw", draw):
         yield

@@ -187,10 +187,10 @@ def drawn_by(draw: Callable[[Subject], Any], one: Subject) -> tuple[list[Any], l
     """The matplotlib figures that a figure function of the report makes of a subject, and what it returns of each."""
     figures: list[Any] = []
 
-    def keep(figure: Any, subject: Subject) -> bytes:
+    def keep(figure: Any, subject: Subject) -> tuple[bytes, str]:
         figures.append(figure)
-        return b"png"
+        return b"png", "<svg></svg>"
 
-    with patch("attribution_suite.reporting.figures.style.png", keep):
+    with patch("attribution_suite.reporting.figures.style.pixels_and_svg", keep):
         found = draw(one)
     return figures, found if isinstance(found, list) else [found]

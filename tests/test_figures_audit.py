@@ -1,5 +1,6 @@
 """The figures of an audit: what their artists hold, against the tables."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Annotation
 from report_fixture import (
     DATA_REMOVALS,
     LOCAL,
@@ -26,13 +28,13 @@ from report_fixture import (
 )
 
 from attribution_suite.reporting.figures import data, matrix, removals, scorers, signs
+from attribution_suite.reporting.figures.shades import AGREEMENT_COLOURS, PALETTE, SHIFT_COLOURS
 from attribution_suite.reporting.figures.style import (
     CLASS_COLOURS,
-    GREY,
-    PALETTE,
-    REMOVAL_COLOURS,
-    SCORER_COLOURS,
     LeftOut,
+    family_place,
+    scorer_colour,
+    spread,
 )
 from attribution_suite.reporting.reading import Subject
 
@@ -100,19 +102,17 @@ def test_every_cell_of_the_matrix(one: Subject) -> None:
         spread = (high - low) / 2
         assert inside == [shown, *([f"±{100 * spread:.0f}"] if spread >= 0.005 else [])], (feature, removal, column)
         back = colour[:3]
-        if column == "random":
-            assert close(back, "panel")
-        elif number == -100:
+        if number == -100:
             assert close(back, "gone")
         elif abs(number) > 30:
             to_gone, to_still = (np.abs(back - to_rgb(PALETTE[name])).sum() for name in ("gone", "still"))
             assert (to_gone < to_still) == (number < 0)
     assert seen == {(feature, removal, column) for feature in removed(one.name) for removal in REMOVALS
-                    for column in ("direct effect", *SCORERS)}
+                    for column in ("direct effect", *VOTERS)}
     assert words(figure.axes[0].get_yticklabels()) == REMOVALS * 3
-    assert words(figure.axes[0].get_xticklabels()) == ["direct effect", *SCORERS]
+    assert words(figure.axes[0].get_xticklabels()) == ["direct effect", *VOTERS] and not picture.on_page
     assert f"Mean over {SEEDS} networks (one a seed)" in picture.caption and "not drawn" not in picture.caption
-    assert picture.alt.startswith("Matrix of 5 removal methods by 9 readings for " + ", ".join(removed(one.name)))
+    assert picture.alt.startswith("Matrix of 5 removal methods by 8 readings for " + ", ".join(removed(one.name)))
 
 
 def test_the_scale_of_the_matrix_runs_from_gone_to_doubled(one: Subject) -> None:
@@ -121,7 +121,7 @@ def test_the_scale_of_the_matrix_runs_from_gone_to_doubled(one: Subject) -> None
     assert words(bar.get_xticklabels()) == [f"{MINUS}100 % gone", f"{MINUS}50 %", "0 unchanged", "+50 %",
                                             "+100 % or more"]
     assert bar.get_xlim() == (-1, 1)
-    assert close(matrix.SHIFT_COLOURS(matrix.NORM(-1)), "gone") and close(matrix.SHIFT_COLOURS(matrix.NORM(1)), "still")
+    assert close(SHIFT_COLOURS(matrix.NORM(-1)), "gone") and close(SHIFT_COLOURS(matrix.NORM(1)), "still")
 
 
 def test_a_cell_that_was_not_measured_is_a_question(one: Subject) -> None:
@@ -148,20 +148,22 @@ def hand_shares(one: Subject, feature: str, removal: str) -> dict[str, tuple[flo
 
 
 def test_every_dumbbell(one: Subject) -> None:
-    (figure,), (picture,) = drawn_by(removals.redistribution, one)
-    assert len(figure.axes) == 3
-    assert [text.get_text().replace("\n", "") for text in figure.axes[0].texts if text.get_weight() == "bold"
-            ] == REMOVALS
+    figures, pictures = drawn_by(removals.redistribution, one)
     count = min(8, len(one.info["groups"]))
-    assert f"then the {count - 1} features whose share changed most" in picture.caption
-    for feature, axes in zip(removed(one.name), figure.axes, strict=True):
+    assert [picture.on_page for picture in pictures] == [True, False, False]
+    assert [picture.title for picture in pictures] == [f"Where the influence went: {feature} removed"
+                                                       for feature in removed(one.name)]
+    for feature, figure, picture in zip(removed(one.name), figures, pictures, strict=True):
+        (axes,) = figure.axes
+        assert f"then the {count - 1} features whose share changed most" in picture.caption
+        assert [text.get_text().replace("\n", "") for text in axes.texts if text.get_weight() == "bold"] == REMOVALS
         shares = {removal: hand_shares(one, feature, removal) for removal in REMOVALS}
         moved = {name: max(abs(after - before) for before, after in (shares[removal][name] for removal in REMOVALS))
                  for name in shares["retrain"] if name != feature}
         order = [feature, *sorted(moved, key=lambda name: -moved[name])[:7]]
         assert words(axes.get_yticklabels()) == order
         assert [label.get_weight() == "bold" for label in axes.get_yticklabels()] == [True] + [False] * (count - 1)
-        starts = [x for x, text in zip(axes.get_xticks(), words(axes.get_xticklabels()), strict=True) if text == "0"]
+        starts = [text.xy[0] for text in axes.texts if isinstance(text, Annotation) and text.get_text() == "0"]
         dots = [part for part in axes.collections if type(part).__name__ == "PathCollection"]
         for place, removal in enumerate(REMOVALS):
             before, after = np.array([shares[removal][name] for name in order]).T
@@ -175,7 +177,7 @@ def test_every_dumbbell(one: Subject) -> None:
                     assert close(colour, "still" if change > 0 else "gone")
             inside = {round(text.get_position()[1]): text.get_text() for text in axes.texts if
                       starts[place] < text.get_position()[0] < [*starts, np.inf][place + 1] and
-                      text.get_weight() != "bold"}
+                      text.get_weight() != "bold" and not isinstance(text, Annotation)}
             assert inside == {i: f"{change:+.1f}".replace("-", MINUS) for i, change in enumerate(after - before)
                               if abs(change) >= 0.05}
         assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the removed feature at the top
@@ -194,29 +196,36 @@ def test_dumbbells_of_hidden_units_are_each_networks_own() -> None:
 # Cost.
 
 def test_every_point_of_cost(one: Subject) -> None:
-    (figure,), _ = drawn_by(removals.cost, one)
-    axes = figure.axes[0]
-    legend = figure.legends[0]
-    names = words(legend.get_texts())
-    assert names == ["method", *REMOVALS, "", "removed", *removed(one.name)]
-    handles = dict(zip(names, legend.legend_handles, strict=True))
-    assert [to_hex(handles[name].get_color()) for name in REMOVALS] == list(REMOVAL_COLOURS[:5])
-    assert [handles[name].get_marker() for name in removed(one.name)] == ["o", "s", "D"]
-    points = {(to_hex(bar[0].get_color()), bar[0].get_marker()): bar for bar in axes.containers}
-    assert len(points) == len(axes.containers) == 15
-    for removal in REMOVALS:
-        for feature in removed(one.name):
-            bar = points[to_hex(handles[removal].get_color()), handles[feature].get_marker()]
+    """A panel a feature: what is gone in the strip at 0, the rest by the logarithm; each named beside it."""
+    (figure,), (picture,) = drawn_by(removals.cost, one)
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in panels] == [f"{name} removed" for name in removed(one.name)]
+    table = picture.table.set_index(["removed", "method"])
+    for feature, axes in zip(removed(one.name), panels, strict=True):
+        dots = {json.loads(line.get_gid())[0].split(",")[0]: line for line in axes.lines if line.get_gid()}
+        assert set(dots) == set(REMOVALS) and {text.get_text() for text in axes.texts} == set(REMOVALS)
+        points = {}
+        for removal, dot in dots.items():
             own = rows(one, "outcomes", removal=removal, removed=feature)
-            x, y = (100 * np.array(hand_mean(values)) for values in (
+            left, loss = (100 * np.array(hand_mean(values)) for values in (
                 own.direct_effect / own.direct_effect_before, own.loss_native / own.loss_before - 1))
-            assert (bar[0].get_xdata()[0], bar[0].get_ydata()[0]) == pytest.approx((x[0], y[0]))
-            (across,), (up,) = (lines.get_segments() for lines in bar[2])
-            assert across[:, 0] == pytest.approx(x[1:], rel=1e-8, abs=1e-9) and up[:, 1] == pytest.approx(
-                y[1:], rel=1e-8, abs=1e-9)
-    assert axes.get_xlabel().startswith("direct effect left") and axes.get_ylabel() == "change of test loss"
-    shaded = axes.patches[0]
-    assert (shaded.get_x(), shaded.get_x() + shaded.get_width()) == pytest.approx((-0.12, 1.0))
+            x = 0.0 if left[0] < 1 else removals.STRIP + np.log10(left[0])
+            assert (dot.get_xdata()[0], dot.get_ydata()[0]) == pytest.approx((x, loss[0]), abs=1e-9)
+            assert close(dot.get_color(), "gone" if left[0] < 1 else "still")
+            assert list(table.loc[(feature, removal)]) == pytest.approx([*left, *loss], abs=1e-9)
+            points[removal] = (left[0] if left[0] >= 1 else 0.0, loss[0])
+        best = {name for name, (left, loss) in points.items() if not any(
+            (a <= left and b <= loss) and (a < left or b < loss) for a, b in points.values())}
+        assert {text.get_text() for text in axes.texts if text.get_weight() == "bold"} == best
+    assert panels[-1].get_xlabel().startswith("direct effect left")
+    assert panels[0].get_ylabel() == "change of test loss"
+
+
+def test_labels_are_spread_as_little_as_can_be() -> None:
+    assert spread([0.5, 0.1, 0.9], 0.1).tolist() == pytest.approx([0.5, 0.1, 0.9])
+    assert spread([0.5, 0.5, 0.5], 0.1).tolist() == pytest.approx([0.4, 0.5, 0.6])
+    crowded = spread([0.99, 1.0, 0.0], 0.2)
+    assert crowded.tolist() == pytest.approx([0.8, 1.0, 0.0])
 
 
 # What the scorers say.
@@ -231,61 +240,78 @@ def hand_mean_shares(one: Subject) -> pd.DataFrame:
 
 
 def drawn_bars(axes: Any) -> Iterator[tuple[list[float], list[float], set[str]]]:
-    """Of every scorer in a panel: the height of each bar, its middle, and its colour."""
+    """Of every scorer in a group of bars: the height of each bar, its middle, and its colour."""
     for part in axes.collections:
         corners = [path.vertices[:4] for path in part.get_paths()]
         colours = {to_hex(colour) for colour in part.get_facecolor()}
         yield [bar[1, 1] for bar in corners], [bar[:, 0].mean() for bar in corners], colours
 
 
+def in_table(axes: Any, names: list[str]) -> dict[str, tuple[list[float], list[float], set[str]]]:
+    """Of every column of a table of bars: how long each bar is, with its sign, its row, and the colours."""
+    part = axes.collections[0]
+    corners = np.array([path.vertices[:4] for path in part.get_paths()]).reshape(len(names), -1, 4, 2)
+    shades = part.get_facecolor().reshape(len(names), -1, 4)
+    return {name: (list(bars[:, 1, 0] - bars[:, 0, 0]), list(bars[:, :, 1].mean(1)), {to_hex(one) for one in shade})
+            for name, bars, shade in zip(names, corners, shades, strict=True)}
+
+
 def test_every_bar_of_the_shares(one: Subject) -> None:
+    """A row a feature, a column a scorer, those of a family together and in its colour; every value told."""
     (figure,), (picture,) = drawn_by(scorers.shares, one)
+    (axes,) = figure.axes
     mean = hand_mean_shares(one)
-    assert [name for axes in figure.axes for name in words(axes.get_xticklabels())] == list(mean.index)
-    colours = [*SCORER_COLOURS[:7], GREY]
-    handles = figure.legends[0]
-    assert words(handles.get_texts()) == SCORERS
-    assert [to_hex(patch.get_facecolor()) for patch in handles.legend_handles] == colours
-    for axes in figure.axes:
-        shown = words(axes.get_xticklabels())
-        for place, (name, (heights, middles, colour)) in enumerate(zip(SCORERS, drawn_bars(axes), strict=True)):
-            assert heights == pytest.approx(list(100 * mean.loc[shown, name]))
-            assert middles == pytest.approx([i - 0.42 + 0.84 * (place + 0.5) / 8 for i in range(len(shown))])
-            assert colour == {colours[place]}
-        assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] >= 100 * mean.max(axis=None)
+    order = sorted(SCORERS, key=family_place)
+    assert order[-1] == "random" and words(axes.get_yticklabels()) == list(mean.index)
+    assert [text.get_text() for text in axes.texts if text.get_rotation() == 38] == order
+    found = in_table(axes, order)
+    longest = mean.max(axis=None)
+    for name, (lengths, places, colours) in found.items():
+        assert lengths == pytest.approx(list(0.88 * mean[name] / longest)) and colours == {scorer_colour(name)}
+        assert places == pytest.approx(list(range(len(mean))))
+    told = json.loads(axes.collections[0].get_gid())
+    assert told[0] == f"{mean.index[0]}, {order[0]}: {100 * mean[order[0]].iloc[0]:.1f} %" and len(told) == mean.size
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]
+    np.testing.assert_allclose(picture.table.set_index("feature")[SCORERS], mean[SCORERS])
     assert picture.alt.startswith(f"Bars of 8 scorers; the largest is {mean.index[0]}.")
 
 
 def test_bars_of_hidden_units_are_each_networks_own() -> None:
     units = subject("iris", units_run())
     (figure,), _ = drawn_by(scorers.shares, units)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["network 0", "network 1", "network 2"]
-    for seed, axes in enumerate(figure.axes):
+    assert [axes.get_ylabel() for axes in figure.axes] == ["network 0", "network 1", "network 2"]
+    tables = []
+    for seed in range(3):
         frame = rows(units, "attributions", removal="original", seed=seed)
         table = frame.pivot(index="feature", columns="scorer", values="share")
-        order = table.drop(columns="random").mean(axis=1).sort_values(ascending=False).index[:7]
-        assert words(axes.get_xticklabels()) == list(order)
-        for name, (heights, _, _) in zip(units.scorers, drawn_bars(axes), strict=True):
-            assert heights == pytest.approx(list(100 * table.loc[order, name]))
+        tables.append(table.loc[table.drop(columns="random").mean(axis=1).sort_values(ascending=False).index[:7]])
+    longest = max(table.max(axis=None) for table in tables)
+    for table, axes in zip(tables, figure.axes, strict=True):
+        assert words(axes.get_yticklabels()) == list(table.index)
+        for name, (lengths, _, _) in in_table(axes, sorted(units.scorers, key=family_place)).items():
+            assert lengths == pytest.approx(list(0.88 * table[name] / longest))
 
 
 def test_every_signed_bar(one: Subject) -> None:
-    """Not of gradient_weight and xgboost_gain, the control, nor what says magnitudes alone; learned weights last."""
+    """Not of gradient_weight and xgboost_gain, the control, nor what says magnitudes alone; below zero to the left."""
     frame = changed(one.tables["attributions"], {"scorer": "permutation", "removal": "original"},
                     mean_abs=lambda own: own.signed_mean.abs() + (own.feature == "decoy"))
     (figure,), (picture,) = drawn_by(signs.signed, replace(one, tables={**one.tables, "attributions": frame}))
     names = ["integrated_gradients", "deep_lift", "permutation", "lime", "weights"]
-    assert words(figure.legends[0].get_texts()) == [*names[:4], "weights (learned)"]
-    shown = [name for axes in figure.axes for name in words(axes.get_xticklabels())]
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts if text.get_rotation() == 38] == names
+    shown = words(axes.get_yticklabels())
     assert shown == list(hand_mean_shares(one).index)
-    found = [list(drawn_bars(axes)) for axes in figure.axes]
     original = frame[frame.removal == "original"]
-    for place, name in enumerate(names):
-        heights = np.concatenate([panel[place][0] for panel in found])
+    expected = {}
+    for name in names:
         total = original[original.scorer == name].pivot(index="seed", columns="feature", values="signed_mean")
-        expected = total.div(total.abs().sum(axis=1), axis=0).mean()[shown]
-        np.testing.assert_allclose(heights, 100 * expected, rtol=1e-4, atol=1e-4)
-    assert min(min(heights) for panel in found for heights, _, _ in panel) < 0
+        expected[name] = total.div(total.abs().sum(axis=1), axis=0).mean()[shown].to_numpy()
+    every = np.concatenate(list(expected.values()))
+    spread_ = max(every.max(), 0) - min(every.min(), 0)
+    for name, (lengths, _, _) in in_table(axes, names).items():
+        np.testing.assert_allclose(lengths, 0.88 * expected[name] / spread_, rtol=1e-4, atol=1e-4)
+    assert every.min() < 0
     assert "(of permutation: the loss" in picture.caption and picture.name == f"{one.name}-signed"
     plain = changed(frame, {"scorer": names}, mean_abs=lambda own: own.signed_mean.abs(),
                     signed_mean=lambda own: own.signed_mean.abs())
@@ -318,21 +344,21 @@ def test_both_matrices_of_agreement(one: Subject) -> None:
     assert [picture.name for picture in pictures] == [f"{one.name}-agreement-row", f"{one.name}-agreement-global"]
     for reading, names, figure, picture in zip(("row", "global"), ([*LOCAL, "random"], SCORERS), figures, pictures,
                                                strict=True):
-        axes, count = figure.axes[0], len(names)
-        shown = words(axes.get_xticklabels())
-        assert words(axes.get_yticklabels()) == shown == [name for name in SCORERS if name in names]
-        assert axes.get_ylim() == (count, 0)
-        mesh = axes.collections[0]
-        assert mesh.get_clim() == (-1, 1)
-        assert close(mesh.cmap(0.0), "still") and to_hex(mesh.cmap(1.0)) == "#14466e"
-        values = np.asarray(mesh.get_array()).reshape(count, count)
+        axes = figure.axes[0]
+        across, down = words(axes.get_xticklabels()), words(axes.get_yticklabels())
+        ordered = [name for name in SCORERS if name in names]
+        assert (across, down) == (ordered[:-1], ordered[1:]) and axes.get_ylim() == (len(down), 0)
         texts = {text.get_position(): text.get_text() for text in axes.texts}
-        for i, a in enumerate(shown):
-            for j, b in enumerate(shown):
+        assert len(texts) == len(names) * (len(names) - 1) // 2  # a triangle
+        shades = {tuple(np.round(path.get_extents().get_points().mean(0), 6).tolist()): colour for path, colour in zip(
+            axes.collections[0].get_paths(), axes.collections[0].get_facecolor(), strict=True)}
+        for i, a in enumerate(down):
+            for j, b in enumerate(across[:i + 1]):
                 own = found[(found.reading == reading) & found.scorer_a.isin([a, b]) & found.scorer_b.isin([a, b])]
-                wanted = 1.0 if i == j else own.value.mean()
-                assert values[i, j] == pytest.approx(wanted, abs=1e-12)
+                wanted = own.value.mean()
                 assert sign(texts[j + 0.5, i + 0.5].replace("–", "nan")) == pytest.approx(wanted, abs=0.0051)
+                assert np.allclose(shades[j + 0.5, i + 0.5], AGREEMENT_COLOURS((wanted + 1) / 2), atol=0.09)
+                assert picture.table.set_index("scorer").loc[a, b] == pytest.approx(wanted)
         assert ("per row" in picture.caption) == (reading == "row")
 
 
@@ -353,7 +379,7 @@ def test_xgboosts_features_in_order(one: Subject) -> None:
     assert axes.get_ylim()[0] > axes.get_ylim()[1] and axes.get_title(loc="left") == "xgboost_gain"
     for name, segment in zip(shown, axes.collections[0].get_segments(), strict=True):
         assert segment[:, 0] == pytest.approx(100 * np.array(hand_mean(frame[frame.feature == name].share)[1:]))
-    assert {to_hex(bar.get_facecolor()) for bar in bars} == {SCORER_COLOURS[6]}
+    assert {to_hex(bar.get_facecolor()) for bar in bars} == {scorer_colour("xgboost_gain")}
 
 
 # Training and the rows.

@@ -1,6 +1,7 @@
 """The figures of a look inside: what their artists hold, against the tables, of the right layer and network."""
 
 import io
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -13,9 +14,11 @@ from PIL import Image
 from report_fixture import SEEDS, VOTERS, drawn_by, hand_mean, subject
 from scipy.stats import gaussian_kde, norm
 
+from attribution_suite.conclusions.numbers import rounded
 from attribution_suite.reporting.figures import animation, history, masking, paths, units
 from attribution_suite.reporting.figures.masking import POOLS
-from attribution_suite.reporting.figures.style import DOWN, PALETTE, SCORER_COLOURS, UP, Picture
+from attribution_suite.reporting.figures.shades import PALETTE, RATE_COLOURS
+from attribution_suite.reporting.figures.style import CLASS_COLOURS, DOWN, GREY, UP, Picture
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.units.masking import RANDOM
 
@@ -58,16 +61,20 @@ def test_the_map_of_activity_is_the_table(layer: int) -> None:
     figure, picture = by_name(units.units, iris)[f"activity-{layer}"]
     rows = look(iris, "activity", layer=layer, seed=0)
     axes = figure.axes[0]
-    image = axes.images[0]
     classes, shown = words(axes.get_yticklabels()), [int(name) for name in words(axes.get_xticklabels())]
     assert classes == [name for name in rows.predicted.unique() if (rows[rows.predicted == name].rows > 0).all()]
     assert sorted(shown) == sorted(rows.unit.unique())
-    values = np.asarray(image.get_array())
+    values = picture.table.set_index("predicted")
+    tiles = {tuple(np.floor(path.vertices[0]).astype(int).tolist()): colour for path, colour in zip(
+        axes.collections[0].get_paths(), axes.collections[0].get_facecolor(), strict=True)}
+    told = json.loads(axes.collections[0].get_gid())
     for i, name in enumerate(classes):
         for j, unit in enumerate(shown):
-            assert values[i, j] == rows[(rows.predicted == name) & (rows.unit == unit)].rate.item()
-    assert (np.diff(values.argmax(0)) >= 0).all()  # units of a class side by side
-    assert image.get_clim() == (0, 1) and image.cmap(0.0)[2] > 0.9 > 0.5 > image.cmap(1.0)[0]  # dark is active
+            rate = rows[(rows.predicted == name) & (rows.unit == unit)].rate.item()
+            assert values.loc[name, f"unit {unit}"] == rate and f"{name}, {unit}: {rounded(rate, 2)}" in told
+            assert np.allclose(tiles[j, i], RATE_COLOURS(rate), atol=0.06)
+    assert (np.diff(values.to_numpy().argmax(0)) >= 0).all()  # units of a class side by side
+    assert RATE_COLOURS(0.0)[2] > 0.9 > 0.5 > RATE_COLOURS(1.0)[0]  # dark is active
     states = rows.drop_duplicates("unit").state.value_counts()
     assert axes.get_title(loc="left") == " · ".join(f"{count} {state}" for state, count in states.items())
     assert picture.on_page == (layer == 2)
@@ -90,9 +97,10 @@ def test_the_most_and_the_least_normal_units(one: Subject, layer: int) -> None:
             own = samples[samples.unit == unit]
             classes = [own.value] if one.name == "boston" else [own[own.label == k].value for k in range(3)]
             edges = np.histogram_bin_edges(own.value, 28)
-            heights = np.array([patch.get_height() for patch in axes.patches]).reshape(len(classes), 28)
+            outlines = [patch.get_path().vertices for patch in axes.patches]
             for place, values in enumerate(classes):
-                assert heights[place].tolist() == np.histogram(values, edges)[0].tolist()
+                tops = [outlines[place][1 + 2 * k, 1] for k in range(28)]  # up, along, up, along, …
+                assert tops == np.histogram(values, edges)[0].tolist()
                 line_ = axes.lines[place]
                 wanted = gaussian_kde(values)(line_.get_xdata()) * len(values) * (edges[1] - edges[0])
                 np.testing.assert_allclose(line_.get_ydata(), wanted, rtol=1e-6)
@@ -177,7 +185,10 @@ def test_rankings_by_what_they_find_first(one: Subject, layer: int) -> None:
     assert [bar.get_width() for bar in right.patches] == pytest.approx([areas[name].mean() for name in order])
     assert sorted(words(right.get_yticklabels())) == sorted(shown)
     ranked = dict(zip(words(right.get_yticklabels()), right.patches, strict=True))
-    curves = dict(zip([RANDOM, *[name for name in order if name != RANDOM]], left.lines, strict=True))
+    curves = dict(zip([*[name for name in order if name != RANDOM][::-1], RANDOM], left.lines, strict=True))
+    named = {text.get_text() for text in left.texts}  # at their curves: the best three, the last, random draws
+    assert named == {"random draws", *[name for name in shown if name != "random draws"][:3],
+                     [name for name in shown if name != "random draws"][-1]}
     for place, label in enumerate(words(right.get_yticklabels())):
         key = RANDOM if label == "random draws" else f"top:{label}"
         assert ranked[label].get_width() == pytest.approx(areas[key].mean())
@@ -251,13 +262,18 @@ def test_weights_by_unit_and_by_input(one: Subject) -> None:
     found = by_name(history.history, one)
     assert values.shape[1] == 12  # as many as a figure holds
     figure, _ = found["history-units"]
+    moved = np.argsort(-values.std(0).sum(0), kind="stable")
+    colours = {int(k): CLASS_COLOURS[place] if place < 8 else GREY for place, k in enumerate(moved)}
+    drawing = [*[k for k in range(len(names)) if colours[k] == GREY], *sorted(map(int, moved[:8]))]
     for unit, axes in enumerate(figure.axes):
         assert axes.get_title(loc="left") == f"unit {unit}"
         for place, line in enumerate(axes.lines):
             assert list(line.get_xdata()) == epochs
-            np.testing.assert_allclose(line.get_ydata(), values[:, unit, place], rtol=1e-6)
-            assert to_hex(line.get_color()) == SCORER_COLOURS[place * 5 % len(SCORER_COLOURS)]
-    assert words(figure.legends[0].get_texts()) == names
+            np.testing.assert_allclose(line.get_ydata(), values[:, unit, drawing[place]], rtol=1e-6)
+            assert to_hex(line.get_color()) == colours[drawing[place]]
+    rest = len(names) - 8
+    assert words(figure.legends[0].get_texts()) == [*[names[k] for k in moved[:8]], *(
+        [f"the other {rest}, which moved less"] if rest > 0 else [])]
     figure, _ = found["history-inputs"]
     order = np.argsort(-values.std(0).sum(0), kind="stable")
     assert [axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()] == [names[k] for k in order]
@@ -306,7 +322,6 @@ def test_spread_is_grouped_by_unit_and_summed(one: Subject) -> None:
     chosen = np.sort(np.argsort(-spread.sum(1), kind="stable")[:max(1, min(8, 90 // len(order)))])
     assert words(above.get_xticklabels()) == [f"unit {unit}" for unit in chosen]
     for bars, column in zip(above.containers, order, strict=True):
-        assert bars.get_label() == names[column]
         assert [bar.get_height() for bar in bars] == pytest.approx(list(spread[chosen, column]), rel=1e-5)
     assert [bar.get_height() for bar in below.patches] == pytest.approx(list(spread.sum(0)[order]), rel=1e-5)
     assert words(below.get_xticklabels()) == [names[k] for k in order]
@@ -319,7 +334,8 @@ def test_densities_are_normal_and_drawn_from_one(one: Subject) -> None:
         own = values[:, unit]
         drawn = [k for k in range(own.shape[1]) if own[:, k].std() and norm.pdf(0, 0, own[:, k].std()) >= 1]
         assert axes.get_title(loc="left") == f"unit {unit}" and axes.get_yscale() == "log"
-        for line, k in zip(axes.lines, drawn, strict=True):
+        moved = list(np.argsort(-values.std(0).sum(0), kind="stable")[:8])
+        for line, k in zip(axes.lines, sorted(drawn, key=lambda k: k in moved), strict=True):  # grey ones first
             x, y = line.get_data()
             np.testing.assert_allclose(y, norm.pdf(x, own[:, k].mean(), own[:, k].std()), rtol=1e-3)
             assert y.min() == pytest.approx(1, rel=1e-3)

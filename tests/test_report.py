@@ -14,8 +14,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from browser import CHROMIUM, browser
 from bs4 import BeautifulSoup
-from matplotlib.patches import Rectangle
 from PIL import Image
 from plain_suite import plain_figures
 from report_fixture import (
@@ -41,7 +41,8 @@ from attribution_suite.reporting import page as pages
 from attribution_suite.reporting.explore import cell, explorer
 from attribution_suite.reporting.figures import removals, scorers
 from attribution_suite.reporting.figures.matrix import shift_matrix, shift_text
-from attribution_suite.reporting.figures.style import PALETTE, Picture, canvas, label, picture, styled
+from attribution_suite.reporting.figures.shades import FIXED, PALETTE
+from attribution_suite.reporting.figures.style import Picture, canvas, label
 from attribution_suite.reporting.page import draw_report
 from attribution_suite.reporting.reading import Run, Subject
 
@@ -143,12 +144,31 @@ def test_everything_is_in_the_page(page: str, run_dir: Path) -> None:
     for tag, attributes in parsed.tags:
         for name in ("src", "href", "srcset", "action", "data"):
             value = attributes.get(name) or ""
-            assert value.startswith(("#", "data:")) or not value, (tag, name, value)
+            assert value.startswith(("#", "data:", "figures/")) or not value, (tag, name, value)
     assert not re.search(r"https?://|url\(|@import", page)
     assert len(page.encode()) < 1_000_000
-    for image in parsed.of("img"):
-        assert image["alt"] and len(image["alt"]) > 20
-    assert len(parsed.of("img")) == len(list((run_dir / "figures").glob("*.png")))
+    assert not parsed.of("img")
+    drawn = {picture["id"].removeprefix("figure-"): picture for picture in parsed.of("svg")}
+    assert all(picture["role"] == "img" and len(picture["aria-label"]) > 20 for picture in drawn.values())
+    in_folder = {kind: {file.stem for file in (run_dir / "figures").glob(f"*.{kind}")} for kind in ("png", "svg")}
+    assert in_folder["png"] == in_folder["svg"] > set(drawn)
+    linked = {link["href"] for link in parsed.of("a") if (link["href"] or "").startswith("figures/")}
+    assert linked == {f"figures/{name}.svg" for name in in_folder["svg"] - set(drawn)}
+    assert page.count("<summary>The numbers drawn") == len(drawn)
+
+
+def test_a_figure_is_small_and_tells_its_values(run_dir: Path, page: str) -> None:
+    """At most 500 marks and 50 kB; no pixels, no metadata, no colour that a dark page cannot change but of tiles."""
+    found = dict(re.findall(r'<svg id="figure-(.*?)"(.*?)</svg>', page, re.DOTALL))
+    assert len(found) > 15
+    for name, body in found.items():
+        assert len(re.findall("<path|<circle", body)) <= 500 and len(body) < 52_000, name
+        assert "<title>" in body and "<image" not in body and "metadata" not in body, name
+        ids = re.findall(r' id="', body)
+        assert not ids, name
+        assert set(re.findall(r'="(#[0-9a-f]{6})"', body)) <= FIXED, name
+        alone = (run_dir / "figures" / f"{name}.svg").read_text()
+        assert alone.startswith("<svg xmlns=") and "var(" not in alone and "<title>" in alone
 
 
 def test_anchors_and_ids_match(page: str) -> None:
@@ -211,9 +231,10 @@ def test_the_same_run_gives_the_same_bytes_under_any_style(run_dir: Path, boston
     again = replace(boston, data=datasets()["boston"])
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "red", "text.usetex": True}):
         found = [one for chapter in figures.draw(again).values() for one in chapter if isinstance(one, Picture)]
-    assert len(found) == 10
+    assert len(found) == 13
     for one in found:
-        assert one.png == (run_dir / "figures" / f"{one.name}.png").read_bytes()
+        for name, content in one.files.items():
+            assert content == (run_dir / "figures" / name).read_bytes()
 
 
 def hashes(path: Path) -> dict[str, str]:
@@ -436,24 +457,27 @@ def test_only_the_largest_of_many_removed_features_are_drawn(tmp_path: Path) -> 
     assert subject.shown == [name for name in subject.removed if name in subject.shown]
     assert set(subject.tables["attributions"].removed) == {"", *subject.shown}
     found = figures.removals.redistribution(subject)
-    assert isinstance(found, Picture)
-    assert "2 more removed features are not drawn" in found.caption
+    assert len(found) == 4 and "2 more removed features are not drawn" in found[0].caption
 
 
-def test_a_picture_keeps_the_colours_of_its_areas(boston: Subject) -> None:
-    """256 colours are enough for 200 areas only if the areas' colours come before those of letters' edges."""
-    shades = {(place, 51, 153) for place in range(200)}
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_a_browser_shows_every_figure_with_the_network_off(run_dir: Path, page: str, tmp_path: Path) -> None:
+    """On a desk and on a phone: every figure shows, the page never scrolls sideways, nor do the answer's tables.
 
-    @styled
-    def draw(subject: Subject) -> Picture:
-        figure = canvas(6, 3)
-        figure.text(0.1, 0.8, "letters of many shades, on white", fontsize=20, color="#b4431f")
-        for place, shade in enumerate(sorted(shades)):
-            left, bottom = place % 50 / 50, 0.1 + place // 50 / 8
-            figure.add_artist(Rectangle((left, bottom), 1 / 50, 1 / 8, color=[part / 255 for part in shade]))
-        return picture(figure, subject, "x", "x", "x", "x")
-
-    found = draw(boston)
-    assert isinstance(found, Picture)
-    pixels = np.asarray(Image.open(io.BytesIO(found.png)).convert("RGB")).reshape(-1, 3)
-    assert shades | {(255, 255, 255)} <= {tuple(colour) for colour in np.unique(pixels, axis=0).tolist()}
+    The arrow keys tell a figure's marks one by one; axe finds nothing in the figures either.
+    """
+    with browser(tmp_path) as tab:
+        for width in (1280, 700, 390):
+            tab.open(run_dir / "report.html", width)
+            heights = tab.run("[...document.querySelectorAll('.drawing svg')].map(e => e.getBoundingClientRect().height)")
+            assert len(heights) == page.count('<div class="drawing">') and min(heights) > 60
+            assert not tab.run("document.documentElement.scrollWidth > innerWidth")
+            assert tab.run("[...document.querySelectorAll('table.answer')].filter("
+                           "t => t.scrollWidth > t.parentElement.clientWidth).length") == 0
+        tab.run("document.querySelector('.drawing svg').focus()")
+        told = []
+        for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End", "Escape"):
+            tab.press(key)
+            told.append(tab.run("document.querySelector('.tip').textContent"))
+        assert told[0] and told[0] == told[2] and len(set(told)) == 4 and told[4] == ""
+        assert tab.violations() == [] and tab.noted == []

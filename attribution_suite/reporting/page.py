@@ -20,14 +20,16 @@ from attribution_suite.reporting import evidence, figures
 from attribution_suite.reporting.answer import Answer, answers, columns, findings, overview
 from attribution_suite.reporting.explore import Explorer, block, explorer, heat
 from attribution_suite.reporting.explore import part as explored_part
-from attribution_suite.reporting.figures.style import PALETTE, LeftOut, Picture
+from attribution_suite.reporting.figures.shades import DARK, PALETTE
+from attribution_suite.reporting.figures.style import LeftOut, Picture, cell_text
+from attribution_suite.reporting.figures.svg import inline
 from attribution_suite.reporting.reading import Run, Subject
 
 if TYPE_CHECKING:
     from attribution_suite.datasets.table import TabularDataset
 
-LARGEST = 2_000_000  # characters of a page with its animations inside; of a longer one they lie beside it
 OPEN = 3  # removed features whose answers are all open; of more there is a line each, and one is shown at a time
+SCRIPTS = ("report.js", "figures.js")
 # The browser itself then runs no script but the page's own, and asks no other place for anything.
 POLICY = ("default-src 'none'; script-src 'sha256-{}'; style-src 'unsafe-inline'; img-src data: 'self' file:; "
           "base-uri 'none'; form-action 'none'")
@@ -63,7 +65,7 @@ class Section:
 def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" = None,
                 each: "Callable[[Callable[[Subject], Section], list[Subject]], Iterable[Section]]" = map,
                 judged: pd.DataFrame | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
-    """Writes `figures/*.png`, `*.gif` and `report.html` into `run_dir` from its tables and `run.json`; its path.
+    """Writes `figures/` (PNG, SVG, GIF) and `report.html` into `run_dir` from its tables and `run.json`; its path.
 
     `datasets` gives the rows for the figures that show them (each feature against the target; the components); for a
     data set that is not in it the page says what was left out. Figures of an earlier report that are not drawn any
@@ -77,16 +79,14 @@ def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" =
     say(f"drawing the report: {', '.join(subject.title for subject in subjects)}")
     sections = list(each(section, subjects))
     page = render(run, sections)
-    if len(page) > LARGEST:
-        page = render(run, sections, beside=True)
-    pictures = {picture.file: picture.png for part in sections for chapter in part.chapters.values()
-                for picture in chapter if isinstance(picture, Picture)}
+    pictures = {name: content for part in sections for chapter in part.chapters.values()
+                for picture in chapter if isinstance(picture, Picture) for name, content in picture.files.items()}
     folder = run.path / "figures"
     folder.mkdir(exist_ok=True)
     for name, content in pictures.items():
         write_atomically(folder / name, content)
-    for stale in (*folder.glob("*.png"), *folder.glob("*.gif")):
-        if stale.name not in pictures:
+    for stale in folder.iterdir():
+        if stale.suffix in {".png", ".svg", ".gif"} and stale.name not in pictures:
             stale.unlink()
     write_atomically(run.path / "report.html", page.encode())
     return run.path / "report.html"
@@ -108,8 +108,8 @@ def _without_answers(subject: Subject) -> str:
     return "Nothing was removed here: below is what the networks use." if len(subject.originals) else "No results."
 
 
-def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
-    """The page, with figures and style inside; every name in it is escaped. `beside`: animations are linked."""
+def render(run: Run, sections: Sequence[Section]) -> str:
+    """The page, with figures and style inside; every name in it is escaped."""
     removals = list(dict.fromkeys(name for part in sections for name in part.subject.removals))
     scorers = list(dict.fromkeys(name for part in sections for name in part.subject.scorers))
     networks = max((part.subject.networks for part in sections), default=0)
@@ -121,7 +121,7 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
     explained, drawn = (run.table(name) for name in ("metrics", "randomisation"))
     kept, more = evidence.networks(run)
     looks = any(part.subject.neurons for part in sections) and not removals
-    return environment(beside).get_template("report.html").render(
+    return environment().get_template("report.html").render(
         run=run.info, certified=(run.path / FOLDER / "index.html").exists(), sections=sections,
         kinds={**words.LABELS, **inside.LABELS},
         data=Markup(block({part.subject.slug: explored_part(part.subject, part.explorer, part.answers, part.folded)
@@ -140,25 +140,21 @@ def render(run: Run, sections: Sequence[Section], beside: bool = False) -> str:
         randomised=metrics.randomisation_sentences(drawn), metrics=metrics.metrics_table(explained, drawn))
 
 
-def environment(beside: bool = False) -> jinja2.Environment:
+def environment() -> jinja2.Environment:
     """What templates are drawn with: every name in them is escaped."""
     found = jinja2.Environment(
         loader=jinja2.PackageLoader("attribution_suite.reporting"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True)
     found.filters.update(
-        overview=overview, heat=heat,
+        overview=overview, heat=heat, cell=cell_text,
         unbroken=numbers.unbroken,
         foldable=lambda name: Markup("_<wbr>").join(name.split("_")),
-        source=lambda figure: f"figures/{figure.file}" if figure.moving and beside else data_uri(figure),
+        inline=lambda figure: Markup(inline(figure.svg, f"figure-{figure.name}", figure.alt)),
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False))
     found.filters["extract"] = lambda place, names: names[place]
-    script = (files("attribution_suite.reporting") / "templates" / "report.js").read_text(encoding="utf-8")
+    templates = files("attribution_suite.reporting") / "templates"
+    script = "\n".join((templates / name).read_text(encoding="utf-8") for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    found.globals.update(palette=PALETTE, script=Markup(script), policy=POLICY.format(digest))
+    found.globals.update(palette=PALETTE, dark=DARK, script=Markup(script), policy=POLICY.format(digest))
     found.tests["left_out"] = lambda figure: isinstance(figure, LeftOut)
     return found
-
-
-def data_uri(picture: Picture) -> str:
-    """The picture inside a page."""
-    return f"data:image/{'gif' if picture.moving else 'png'};base64,{base64.b64encode(picture.png).decode()}"

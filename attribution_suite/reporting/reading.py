@@ -92,8 +92,11 @@ class Subject:
 
     def interval(self, rows: pd.DataFrame, values: pd.Series) -> tuple[float, float, float]:
         """Mean and 95 % interval of a value a network; `rows` say, under 'split', of which split each is."""
-        return interval(values.to_numpy(), rows.split.to_numpy(),
-                        split_ratio(self.tables["outcomes"], self.tables["failures"]))
+        return interval(values.to_numpy(), rows.split.to_numpy(), self._split_ratio)
+
+    @cached_property
+    def _split_ratio(self) -> float | None:
+        return split_ratio(self.tables["outcomes"], self.tables["failures"])
 
     @property
     def which(self) -> str:

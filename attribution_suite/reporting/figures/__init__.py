@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attribution_suite.reporting.figures import (
     animation,
+    clusters,
     data,
     history,
     masking,
@@ -27,7 +28,7 @@ CHAPTERS: Mapping[str, tuple[Draw, ...]] = {
     "cost": (removals.cost,),
     "scorers": (scorers.shares, signs.signed, signs.conductance, scorers.agreement, scorers.xgboost),
     "neurons": (units.units, masking.masking, paths.paths, history.history, animation.moving),
-    "data": (data.training, data.fits, data.components),
+    "data": (data.training, clusters.clusters, data.fits, data.components),
 }
 
 

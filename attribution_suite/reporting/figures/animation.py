@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from attribution_suite.conclusions.numbers import rounded
 from attribution_suite.errors import InputError
+from attribution_suite.reporting.figures.shades import PALETTE
 from attribution_suite.reporting.figures.style import (
     DOWN,
-    PALETTE,
     UP,
     LeftOut,
     Picture,
@@ -22,6 +23,7 @@ from attribution_suite.reporting.figures.style import (
     label,
     styled,
 )
+from attribution_suite.reporting.figures.svg import tell
 from attribution_suite.reporting.reading import Subject
 
 FRAMES, MILLISECONDS, LAST_MILLISECONDS = 50, 100, 1500
@@ -39,9 +41,9 @@ def moving(subject: Subject) -> list[Picture | LeftOut]:
     mark = "simulated data" if subject.simulated else ""
     alt = f"Animated bars of first-layer weights over epochs. Data: {subject.title}{' (simulated)' if mark else ''}."
     return [attempt(subject, lambda: still(weights, names, every), "history-still",
-                    "The first layer at the end of training", caption, False),
+                    "The first layer at the end of training", caption, True),
             Picture(f"{subject.slug}-history", "How the first layer's weights grew", caption, alt,
-                    animation(weights, names, every, mark), moving=True)]
+                    animation(weights, names, every, mark), on_page=False, moving=True)]
 
 
 def animation(history: Tensor, names: Sequence[str], every: int = 1, mark: str = "") -> bytes:
@@ -71,6 +73,9 @@ def still(history: Tensor, names: Sequence[str], every: int = 1) -> Figure:
         axes.bar(range(len(columns)), weights[0, unit, columns], width=0.78, fill=False, linewidth=0.9,
                  edgecolor=PALETTE["ink"])
     _move(figure, weights[-1], units, columns, f"epoch {every * len(weights)} (outlines: epoch {every})")
+    for axes, unit in zip(figure.axes, units, strict=True):
+        for bar, column in zip(axes.patches, columns, strict=False):
+            tell(bar, f"unit {unit}, {names[column]}: {rounded(weights[-1, unit, column], 3)}")
     return figure
 
 

@@ -7,24 +7,28 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from attribution_suite.conclusions.numbers import MINUS
+from attribution_suite.conclusions.numbers import MINUS, rounded
 from attribution_suite.datasets.table import DECOY
 from attribution_suite.removals import REFERENCE
+from attribution_suite.reporting.figures.shades import PALETTE, TARGET_COLOURS
 from attribution_suite.reporting.figures.style import (
     CLASS_COLOURS,
-    PALETTE,
+    MOST_ROWS,
     WIDTH,
     LeftOut,
     Picture,
     canvas,
     label,
     picture,
+    sample,
     styled,
 )
+from attribution_suite.reporting.figures.svg import tell
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.tables.audit import ORIGINAL
 
-MOST_PANELS, MOST_ROWS = 20, 2000
+MOST_EPOCHS = 60  # of the table behind the curves
+MOST_PANELS = 20
 COMPONENT = re.compile(r"PC \d+")  # as datasets/pca.py names its columns
 FITS, COMPONENTS = "Each feature against the target", "The first three components"
 
@@ -38,33 +42,38 @@ def training(subject: Subject) -> Picture | None:
         return None
     figure = canvas(WIDTH * 0.5 * max(len(panels), 1.2), 3.1)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    drawn = []
     for axes, removal in zip(grid, panels, strict=True):
         rows = table[table.removal == removal]
-        _curve(axes, rows, "training_loss", PALETTE["accent"])
-        _curve(axes, rows, "validation_loss", PALETTE["still"])
+        curves = {name: _curve(axes, rows, f"{name}_loss", PALETTE[colour])
+                  for name, colour in (("training", "accent"), ("validation", "still"))}
+        drawn.append(pd.concat(curves, axis=1).set_axis(
+            [f"{name}, {what}" for name in curves for what in ("mean", "least", "most")], axis=1).assign(of=removal))
         axes.set_title("original networks" if removal == ORIGINAL else "retrained without the feature")
         axes.set_xlabel("epoch")
         axes.grid()
     grid[0].set_ylabel("loss")
-    _loss_legend(grid[0])
+    grid[0].legend([Line2D([], [], color=PALETTE[name], linewidth=1.8) for name in ("accent", "still")],
+                   ["training", "validation"], loc="upper right")
     over = "the networks, and over removed features on the right" if subject.networks > 1 else \
         "removed features on the right; one network on the left"
     caption = (f"Mean (line) and range (band) over {over}. A network stops early on its own; a curve goes on while at "
                "least half of the networks train.")
     alt = "Training and validation loss over epochs."
-    return picture(figure, subject, "training", "How the networks trained", caption, alt)
+    every = max(1, -(-sum(map(len, drawn)) // MOST_EPOCHS))
+    return picture(figure, subject, "training", "How the networks trained", caption, alt,
+                   pd.concat([part[::every].reset_index(names="epoch") for part in drawn]))
 
 
-def _curve(axes: Any, rows: pd.DataFrame, column: str, colour: str) -> None:
+def _curve(axes: Any, rows: pd.DataFrame, column: str, colour: str) -> pd.DataFrame:
+    """Mean and range by epoch, drawn."""
     stats = rows.groupby("epoch")[column].agg(["mean", "min", "max", "count"])
     stats = stats[stats["count"] >= stats["count"].max() / 2]
     axes.fill_between(stats.index, stats["min"], stats["max"], color=colour, alpha=0.16, linewidth=0)
-    axes.plot(stats.index, stats["mean"], color=colour, linewidth=1.8)
-
-
-def _loss_legend(axes: Any) -> None:
-    lines = [Line2D([], [], color=PALETTE[name], linewidth=1.8) for name in ("accent", "still")]
-    axes.legend(lines, ["training", "validation"], loc="upper right")
+    (line,) = axes.plot(stats.index, stats["mean"], color=colour, linewidth=1.8)
+    tell(line, f"{column.replace('_', ' ')}: {rounded(stats['mean'].iloc[0])} in the first epoch, "
+               f"{rounded(stats['mean'].min())} at its least")
+    return pd.DataFrame(stats[["mean", "min", "max"]])
 
 
 @styled
@@ -80,9 +89,9 @@ def fits(subject: Subject) -> Picture | LeftOut | None:
     down = -(-len(names) // across)
     figure = canvas(WIDTH, 0.3 + 2.0 * down)
     grid = list(figure.subplots(down, across, sharey=True, squeeze=False).flat)
-    rows = _sample(len(inputs))
+    rows, lines = sample(len(inputs)), []
     for axes, name, column in zip(grid, names, inputs.T.astype(np.float64), strict=False):
-        _fit(axes, column, targets.astype(np.float64), rows)
+        lines.append([name, *_fit(axes, column, targets.astype(np.float64), rows)])
         axes.set_title(label(name, 20), fontsize=9)
     grid[0].set_ylim(targets.min() - 0.05 * np.ptp(targets), targets.max() + 0.05 * np.ptp(targets))
     for axes in grid[::across]:
@@ -91,21 +100,25 @@ def fits(subject: Subject) -> Picture | LeftOut | None:
         axes.set_visible(False)
     caption = "All rows, features in their own units, with the least-squares line and Pearson's r." + _sampled(inputs)
     alt = f"Scatter plots of {len(names)} features against {subject.data.target_name}, each with its fitted line."
-    return picture(figure, subject, "fits", FITS, caption, alt)
+    return picture(figure, subject, "fits", FITS, caption, alt,
+                   pd.DataFrame(lines, columns=["feature", "Pearson's r", "slope", "intercept"]))
 
 
-def _fit(axes: Any, values: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> None:
+def _fit(axes: Any, values: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> tuple[float, float, float]:
+    """Pearson's r, slope and intercept, drawn over the points; NaN where the feature is constant."""
     axes.scatter(values[rows], targets[rows], s=7, color=PALETTE["accent"], alpha=0.35, linewidths=0)
     axes.grid()
     axes.tick_params(labelsize=7.5)
     if np.ptp(values) == 0:
-        return
+        return np.nan, np.nan, np.nan
     slope, intercept = np.polyfit(values, targets, 1)
     ends = np.array([values.min(), values.max()])
-    axes.plot(ends, intercept + slope * ends, color=PALETTE["still"], linewidth=1.8)
+    (line,) = axes.plot(ends, intercept + slope * ends, color=PALETTE["still"], linewidth=1.8)
     r = np.corrcoef(values, targets)[0, 1] if np.ptp(targets) else 0.0
+    tell(line, f"r = {rounded(r, 2)}, slope {rounded(slope)}")
     axes.set_title(f"r = {r:.2f}".replace("-", MINUS), loc="right", fontsize=8, fontweight="normal",
                    color=PALETTE["muted"])
+    return r, slope, intercept
 
 
 @styled
@@ -116,13 +129,13 @@ def components(subject: Subject) -> Picture | LeftOut | None:
         return None
     if subject.data is None:
         return LeftOut(COMPONENTS, f"left out: it needs the rows of {subject.name}, which were not found here")
-    data, rows = subject.data, _sample(len(subject.data.inputs))
+    data, rows = subject.data, sample(len(subject.data.inputs))
     figure = canvas(7.6, 5.6)
     axes = figure.add_subplot(projection="3d")
     axes.set_box_aspect((4, 4, 3), zoom=1.05)
     points, targets = data.inputs[rows, :3].T, data.targets[rows]
     if data.task == "regression":
-        drawn_points = axes.scatter(*points, c=targets, s=9, alpha=0.7, cmap="viridis", linewidths=0,
+        drawn_points = axes.scatter(*points, c=targets, s=9, alpha=0.7, cmap=TARGET_COLOURS, linewidths=0,
                                     depthshade=False)
         figure.colorbar(drawn_points, ax=axes, shrink=0.6, label=label(data.target_name))
     else:
@@ -141,11 +154,6 @@ def _classes(axes: Any, points: np.ndarray, targets: np.ndarray, classes: tuple[
         axes.scatter(*points[:, targets == place], s=10, alpha=0.75, color=shade, linewidths=0, depthshade=False)
     handles = [Line2D([], [], color=shade, marker="o", linestyle="") for shade in colour]
     axes.figure.legend(handles, [label(name) for name in classes], loc="outside right center")
-
-
-def _sample(rows: int) -> np.ndarray:
-    """At most MOST_ROWS row numbers, always the same ones."""
-    return np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
 
 
 def _sampled(inputs: np.ndarray) -> str:

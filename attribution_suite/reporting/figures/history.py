@@ -4,14 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from scipy.stats import norm
 from torch import Tensor
 
+from attribution_suite.conclusions.numbers import percent, rounded
 from attribution_suite.errors import InputError
+from attribution_suite.reporting.figures.shades import PALETTE
 from attribution_suite.reporting.figures.style import (
-    PALETTE,
-    SCORER_COLOURS,
+    CLASS_COLOURS,
+    GREY,
     WIDTH,
     LeftOut,
     Picture,
@@ -20,9 +24,11 @@ from attribution_suite.reporting.figures.style import (
     label,
     styled,
 )
+from attribution_suite.reporting.figures.svg import tell
 from attribution_suite.reporting.reading import Subject
 
 PANELS, BARS, LEGEND = 12, 40, 6  # the most a figure can hold and still be read; names in a line of the legend
+NAMED = 8  # inputs with a colour of their own: the eye tells no more apart
 
 
 def history(subject: Subject) -> list[Picture | LeftOut]:
@@ -33,6 +39,8 @@ def history(subject: Subject) -> list[Picture | LeftOut]:
     weights, names, every = recorded
     shares = subject.neurons["importances"].pivot(index="seed", columns="feature", values="share")
     each = "one network" if len(shares) == 1 else "bar: mean over networks, dots: networks"
+    mean = shares.mean().sort_values(ascending=False, kind="stable")
+    tables = {"ranking": pd.DataFrame({"input": mean.index[:BARS], "share": mean.to_numpy()[:BARS]})}
     drawings: Sequence[tuple[str, str, str, Callable[[], Figure], bool]] = (
         ("ranking", "Whose weights moved most while training",
          "weight_history: the standard deviation over epochs of an input's weights, summed over units, as a share; "
@@ -48,8 +56,19 @@ def history(subject: Subject) -> list[Picture | LeftOut]:
         ("densities", "Normal densities of the weights", "Drawn where the density is 1 or more.",
          lambda: densities(weights, names), False),
     )
-    return [attempt(subject, draw, f"history-{name}", title, caption, shown)
+    tables["inputs"] = _ends(weights, names, every)
+    return [attempt(subject, draw, f"history-{name}", title, caption, shown, tables.get(name))
             for name, title, caption, draw, shown in drawings]
+
+
+def _ends(history: Tensor, names: Sequence[str], every: int) -> pd.DataFrame:
+    """Each drawn input's weights at the first and the last recorded epoch: mean, least and most over units."""
+    weights = _weights(history)
+    ends = {f"epoch {every}": weights[0], f"epoch {every * len(weights)}": weights[-1]}
+    columns = _ranked(weights)[:2 * PANELS]
+    return pd.DataFrame({"input": [names[column] for column in columns], **{
+        f"{what}, {when}": of(values[:, columns], axis=0) for when, values in ends.items()
+        for what, of in (("mean", np.mean), ("least", np.min), ("most", np.max))}})
 
 
 def _weights(history: Tensor) -> np.ndarray:
@@ -67,8 +86,15 @@ def _moved(weights: np.ndarray, most: int) -> np.ndarray:
     return np.sort(np.argsort(-weights.std(0).sum(1), kind="stable")[:most])
 
 
-def _palette(names: Sequence[str]) -> list[str]:
-    return [SCORER_COLOURS[(place * 5) % len(SCORER_COLOURS)] for place in range(len(names))]
+def _palette(weights: np.ndarray) -> list[str]:
+    """A colour for each of the inputs that moved most; grey for the others."""
+    named = {int(column): colour for column, colour in zip(_ranked(weights), CLASS_COLOURS[:NAMED], strict=False)}
+    return [named.get(column, GREY) for column in range(weights.shape[2])]
+
+
+def _drawing_order(weights: np.ndarray) -> list[tuple[int, str]]:
+    """Column and colour, the grey ones first."""
+    return sorted(enumerate(_palette(weights)), key=lambda column: column[1] != GREY)
 
 
 def _grid(figure: Figure, count: int, across: int, **shared: Any) -> list[Any]:
@@ -81,10 +107,14 @@ def _grid(figure: Figure, count: int, across: int, **shared: Any) -> list[Any]:
     return grid[:count]
 
 
-def _feature_legend(figure: Figure, names: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-    handles = [Line2D([], [], color=colour, linewidth=3) for colour in _palette(names)]
-    figure.legend(handles, [label(name) for name in names], loc="outside upper center", ncols=min(LEGEND, len(names)))
+def _feature_legend(figure: Figure, names: Sequence[str], weights: np.ndarray) -> None:
+    colours, named = _palette(weights), [int(column) for column in _ranked(weights)[:NAMED]]
+    handles = [Line2D([], [], color=colours[column], linewidth=3) for column in named]
+    words = [label(names[column]) for column in named]
+    if len(names) > len(named):
+        handles.append(Line2D([], [], color=GREY, linewidth=3))
+        words.append(f"the other {len(names) - len(named)}, which moved less")
+    figure.legend(handles, words, loc="outside upper center", ncols=min(LEGEND, len(words)))
 
 
 @styled
@@ -96,16 +126,16 @@ def weights_by_unit(history: Tensor, names: Sequence[str], every: int = 1) -> Fi
     weights = _weights(history)
     chosen = _moved(weights, PANELS)
     across = min(4, len(chosen))
-    figure = canvas(WIDTH, 1.0 + 1.9 * -(-len(chosen) // across) + 0.2 * (len(names) // LEGEND))
+    figure = canvas(WIDTH, 1.0 + 1.9 * -(-len(chosen) // across))
     epochs = every * np.arange(1, len(weights) + 1)
     for axes, unit in zip(_grid(figure, len(chosen), across, sharex=True), chosen, strict=True):
-        for column, colour in enumerate(_palette(names)):
+        for column, colour in _drawing_order(weights):
             axes.plot(epochs, weights[:, unit, column], color=colour, linewidth=1.3)
         axes.set_title(f"unit {unit}")
         axes.grid()
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel("weight", fontsize=9)
-    _feature_legend(figure, names)
+    _feature_legend(figure, names, weights)
     return figure
 
 
@@ -128,7 +158,8 @@ def weights_by_input(history: Tensor, names: Sequence[str], every: int = 1) -> F
             for low, high, alpha in ((0, 100, 0.14), (25, 75, 0.3)):
                 axes.fill_between(epochs, *np.percentile(of_input, [low, high], axis=1), color=PALETTE["accent"],
                                   alpha=alpha, linewidth=0)
-            axes.plot(epochs, of_input.mean(1), color=PALETTE["accent"], linewidth=1.6)
+            (line,) = axes.plot(epochs, of_input.mean(1), color=PALETTE["accent"], linewidth=1.6)
+            tell(line, f"{names[column]}: mean weight {rounded(of_input[-1].mean())} at the end")
         axes.set_title(label(names[column], 20))
         axes.grid()
     figure.supxlabel("epoch", fontsize=9)
@@ -155,7 +186,7 @@ def weight_boxes(history: Tensor, names: Sequence[str]) -> Figure:
                      whiskerprops={"color": PALETTE["accent"]}, capprops={"color": PALETTE["accent"]},
                      medianprops={"color": PALETTE["still"], "linewidth": 1.8},
                      flierprops={"marker": ".", "markersize": 2.5, "markerfacecolor": PALETTE["muted"],
-                                 "markeredgecolor": "none", "alpha": 0.25, "rasterized": True})
+                                 "markeredgecolor": "none", "alpha": 0.25})
         axes.set_title("with outliers (beyond 1.5 × the box)" if outliers else "without outliers")
         axes.set_ylabel("weight, all units and epochs")
         axes.grid(axis="y")
@@ -180,12 +211,13 @@ def spread_bars(history: Tensor, names: Sequence[str]) -> Figure:
     units = _moved(weights, max(1, min(8, 90 // len(columns))))
     figure = canvas(WIDTH, 6.0)
     above, below = figure.subplots(2, 1)
-    _grouped(above, spread, units, columns, names)
+    _grouped(above, spread, units, columns, _palette(weights))
+    _feature_legend(figure, names, weights)
     bottom = np.zeros(len(columns))
     parts = spread[:, columns] if len(spread) <= 8 else spread[:, columns].sum(0, keepdims=True)
     for unit, part in enumerate(parts):
         below.bar(range(len(columns)), part, bottom=bottom, width=0.7, label=f"unit {unit}",
-                  color=SCORER_COLOURS[unit] if len(parts) > 1 else PALETTE["accent"])
+                  color=CLASS_COLOURS[unit] if len(parts) > 1 else PALETTE["accent"])
         bottom += part
     if len(parts) > 1:
         below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7.5, reverse=True)
@@ -196,19 +228,16 @@ def spread_bars(history: Tensor, names: Sequence[str]) -> Figure:
     return figure
 
 
-def _grouped(axes: Any, spread: np.ndarray, units: np.ndarray, columns: np.ndarray, names: Sequence[str]) -> None:
+def _grouped(axes: Any, spread: np.ndarray, units: np.ndarray, columns: np.ndarray, colours: Sequence[str]) -> None:
     width = 0.8 / len(columns)
-    colours = _palette(names)
     for place, column in enumerate(columns):
         left = np.arange(len(units)) + (place - (len(columns) - 1) / 2) * width
-        axes.bar(left, spread[units, column], width=0.92 * width, color=colours[column],
-                 label=label(names[column], 18))
+        axes.bar(left, spread[units, column], width=0.92 * width, color=colours[column])
     axes.set_xticks(range(len(units)), [f"unit {unit}" for unit in units])
     axes.set_title("by unit" if len(units) == len(spread) else
                    f"by unit: the {len(units)} of {len(spread)} whose weights moved most")
     axes.set_ylabel("std over epochs")
     axes.grid(axis="y")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=-(-len(columns) // 20), fontsize=7.5)
 
 
 @styled
@@ -220,9 +249,9 @@ def densities(history: Tensor, names: Sequence[str]) -> Figure:
     weights = _weights(history)
     chosen = _moved(weights, PANELS)
     across = min(4, len(chosen))
-    figure = canvas(WIDTH, 1.0 + 1.9 * -(-len(chosen) // across) + 0.2 * (len(names) // LEGEND))
+    figure = canvas(WIDTH, 1.0 + 1.9 * -(-len(chosen) // across))
     for axes, unit in zip(_grid(figure, len(chosen), across), chosen, strict=True):
-        for column, colour in enumerate(_palette(names)):
+        for column, colour in _drawing_order(weights):
             mean, spread = weights[:, unit, column].mean(), weights[:, unit, column].std()
             if spread == 0 or norm.pdf(0, 0, spread) < 1:
                 continue
@@ -236,7 +265,7 @@ def densities(history: Tensor, names: Sequence[str]) -> Figure:
         axes.grid()
     figure.supxlabel("weight", fontsize=9)
     figure.supylabel("normal density, from 1", fontsize=9)
-    _feature_legend(figure, names)
+    _feature_legend(figure, names, weights)
     return figure
 
 
@@ -249,10 +278,13 @@ def ranking(shares: np.ndarray, names: Sequence[str]) -> Figure:
     order = np.argsort(-shares.mean(0), kind="stable")[:BARS]
     figure = canvas(WIDTH * 0.7, 0.9 + 0.27 * len(order))
     axes = figure.subplots()
-    axes.barh(range(len(order)), shares[:, order].mean(0), color="#9cc1df", height=0.72)
+    bars = axes.barh(range(len(order)), shares[:, order].mean(0), color="#9cc1df", height=0.72)
+    for bar, column in zip(bars, order, strict=True):
+        tell(bar, f"{names[column]}: {percent(shares[:, column].mean())} of the movement")
     if len(shares) > 1:
         for member in shares:
-            axes.plot(member[order], range(len(order)), "o", color=PALETTE["accent"], markersize=4, alpha=0.7)
+            axes.plot(member[order], range(len(order)), "o", color=PALETTE["accent"], markersize=4, alpha=0.7,
+                      markeredgewidth=0)
     axes.axvline(1 / shares.shape[1], color=PALETTE["muted"], linewidth=1, linestyle=(0, (2, 2)))
     axes.text(1 / shares.shape[1], len(order) - 0.35, " all alike", fontsize=7.5, color=PALETTE["muted"], va="top")
     axes.set_yticks(range(len(order)), [label(names[column]) for column in order])

@@ -1,5 +1,6 @@
 """The heart of the report: removal × scorer, how far the removed feature's share of influence moved."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +14,10 @@ from matplotlib.patches import Rectangle
 from attribution_suite.conclusions.numbers import MINUS
 from attribution_suite.conclusions.summary import edits, part_left, unit_ranks
 from attribution_suite.conclusions.words import averaged, interval_words
+from attribution_suite.reporting.figures.shades import PALETTE, SHIFT_COLOURS, ink_on
 from attribution_suite.reporting.figures.style import (
-    PALETTE,
-    SHIFT_COLOURS,
     Picture,
     canvas,
-    ink_on,
     inside,
     label,
     picture,
@@ -84,10 +83,9 @@ def matrix(subject: Subject) -> Picture | None:
     if not subject.removals:
         return None
     found = {feature: shift_matrix(subject, feature) for feature in subject.shown}
-    columns, count = [EFFECT, *subject.scorers], len(subject.removals)
-    blocks = [[EFFECT], [name for name in subject.scorers if name != CONTROL]]
-    blocks += [[CONTROL]] if CONTROL in columns else []
-    side, cell, height = 1.75, min(0.72, 11.0 / len(columns)), len(found) * (count + GAP)
+    columns = [EFFECT, *[name for name in subject.scorers if name != CONTROL]]
+    blocks, count = [columns[:1], columns[1:]], len(subject.removals)
+    side, cell, height = 2.4, min(0.72, 11.0 / len(columns)), len(found) * (count + GAP)
     figure = canvas(side + cell * (len(columns) + 0.6), 2.25 + 0.46 * height)
     axes = figure.add_subplot()
     places: dict[str, float] = {}
@@ -96,7 +94,7 @@ def matrix(subject: Subject) -> Picture | None:
         places.update({name: left + i + 0.5 for i, name in enumerate(block)})
         for place, values in enumerate(found.values()):
             _cells(axes, Matrix(*(part[block] for part in values)), left, place * (count + GAP) + GAP,
-                   voter=CONTROL not in block)
+                   written=cell > 0.4)
         left += len(block) + 0.3
     rows: dict[float, str] = {}
     for place, feature in enumerate(found):
@@ -109,25 +107,30 @@ def matrix(subject: Subject) -> Picture | None:
         f"Change of the removed feature's share of influence, in per cent: {MINUS}100 is gone, 0 unchanged, +100 "
         f"doubled; each removed feature by itself. {averaged(subject.networks, subject.splits)}"
         + interval_words(subject.networks, subject.splits, "; ± is half the 95 % interval") + ". The first column asks "
-        "the output itself, without any attribution method; the last one, set apart, is a control that scores at "
-        "random. 'n/a': the method cannot change what this scorer reads; '?': it was not measured, which is not gone."
+        "the output itself, without any attribution method. The random control is left out: its share moves by "
+        "chance. 'n/a': the method cannot change what this scorer reads; '?': it was not measured, which is not gone."
         + (f" {more} more removed features are not drawn: the table above has them." if more > 0 else ""))
     alt = (f"Matrix of {count} removal methods by {len(columns)} readings for {', '.join(found)}; the tables below it "
            "have the numbers.")
-    return picture(figure, subject, "matrix", "What each scorer says of each removal", caption, alt)
+    table = pd.concat([each.mean[columns].reset_index(names="method").assign(removed=feature)
+                       for feature, each in found.items()])
+    return replace(picture(figure, subject, "matrix", "What each scorer says of each removal", caption, alt, table),
+                   on_page=False)
 
 
-def _cells(axes: Any, block: Matrix, left: float, top: float, voter: bool) -> None:
-    """One block of the matrix; the control keeps its numbers but no colour, for it says nothing of the removal."""
+def _cells(axes: Any, block: Matrix, left: float, top: float, written: bool) -> None:
+    """One block of the matrix."""
     cells, backs = [], []
     for (row, column), value in np.ndenumerate(block.mean.to_numpy()):
-        known = voter and not np.isnan(value)
+        known = not np.isnan(value)
         back = SHIFT_COLOURS(NORM(value)) if known else PALETTE["panel"]
         ink = ink_on(back) if known else PALETTE["muted"]
         corner, spread = (left + column, top + row), float(block.half.to_numpy()[row, column])
         cells.append(Rectangle(corner, 1, 1))
         backs.append(back)
         x, y, noted = corner[0] + 0.5, corner[1] + 0.5, spread >= 0.005
+        if not written:
+            continue
         text = "?" if block.missing.to_numpy()[row, column] else shift_text(value)
         inside(axes, x, y - 0.11 * noted, text, fontsize=9 if known else 8.5,
                fontweight="bold" if known else "normal", color=ink)
@@ -158,8 +161,10 @@ def _matrix_axes(figure: Figure, axes: Any, places: dict[str, float], rows: dict
     axes.set_yticks(list(rows), [label(name, 28) for name in rows.values()])
     for tick in axes.get_xticklabels()[:1]:
         tick.set_fontweight("bold")
-    bar = figure.colorbar(ScalarMappable(NORM, SHIFT_COLOURS), ax=axes, orientation="horizontal", aspect=60,
-                          shrink=0.62, pad=0.03)
+    narrow = len(places) < 8  # the words of a wide bar would run into each other
+    bar = figure.colorbar(ScalarMappable(NORM, SHIFT_COLOURS), ax=axes, orientation="horizontal",
+                          aspect=20 if narrow else 60, shrink=1 if narrow else 0.62, pad=0.03)
     bar.outline.set_visible(False)
-    bar.set_ticks([-1, -0.5, 0, 0.5, 1], labels=[f"{MINUS}100 % gone", f"{MINUS}50 %", "0 unchanged", "+50 %",
-                                                 "+100 % or more"])
+    bar.set_ticks([-1, 0, 1] if narrow else [-1, -0.5, 0, 0.5, 1], labels=(
+        [f"{MINUS}100", "0", "+100 %"] if narrow else
+        [f"{MINUS}100 % gone", f"{MINUS}50 %", "0 unchanged", "+50 %", "+100 % or more"]))

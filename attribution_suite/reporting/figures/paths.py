@@ -12,9 +12,9 @@ from matplotlib.path import Path as Curve
 
 from attribution_suite.conclusions.numbers import MINUS, rounded
 from attribution_suite.errors import InputError
+from attribution_suite.reporting.figures.shades import PALETTE
 from attribution_suite.reporting.figures.style import (
     DOWN,
-    PALETTE,
     UP,
     WIDTH,
     LeftOut,
@@ -25,6 +25,7 @@ from attribution_suite.reporting.figures.style import (
     label,
     styled,
 )
+from attribution_suite.reporting.figures.svg import tell
 from attribution_suite.reporting.reading import Subject
 
 Places = dict[tuple[Any, Any], tuple[float, float]]  # (layer, unit) → where it stands
@@ -47,7 +48,9 @@ def paths(subject: Subject) -> list[Picture | LeftOut]:
             f"The strongest ways to {name}",
             "Each unit alone goes from its lowest to its highest value, the others at zero; the strongest of both "
             "signs stay and are the targets of the layer below (quantile paths), first seed. Width: how far the target "
-            "moves; blue up, red down.", output == 0))
+            "moves; blue up, red down.", output == 0,
+            of_output.drop_duplicates(["layer", "unit", "target"])[
+                ["layer", "unit_name", "target_name", "weight", "variation", "output_variation"]]))
     return pictures
 
 
@@ -114,8 +117,10 @@ def _links(axes: Any, links: pd.DataFrame, places: Places) -> None:
         start, end = (x0 + LEFT, y0), (x1 - RIGHT, y1)
         bend = [(x0 + 0.45, y0), (x1 - 0.45, y1)]
         curve = Curve([start, *bend, end], [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4])
-        axes.add_patch(PathPatch(curve, fill=False, linewidth=0.3 + THICKEST * part, alpha=0.12 + 0.68 * part,
-                                 edgecolor=UP if link.variation > 0 else DOWN, capstyle="round", zorder=1 + part))
+        drawn = PathPatch(curve, fill=False, linewidth=0.3 + THICKEST * part, alpha=0.12 + 0.68 * part,
+                          edgecolor=UP if link.variation > 0 else DOWN, capstyle="round", zorder=1 + part)
+        tell(drawn, f"{link.unit_name} → {link.target_name}: moves it by {_signed(link.variation)}")
+        axes.add_patch(drawn)
 
 
 def _layer(axes: Any, layer: int, units: pd.DataFrame, places: Places,
@@ -124,19 +129,25 @@ def _layer(axes: Any, layer: int, units: pd.DataFrame, places: Places,
     for unit in rows:
         x, y = places[layer, unit.Index]
         colour = UP if unit.output_variation > 0 else DOWN
-        axes.plot(x, y, "o", markersize=9, color=colour, markeredgecolor=PALETTE["paper"], zorder=4)
-        moved = rounded(unit.output_variation, 2)
+        (node,) = axes.plot(x, y, "o", markersize=9, color=colour, markeredgecolor=PALETTE["paper"], zorder=4)
+        moved = _signed(unit.output_variation)
+        tell(node, f"{unit.unit_name}: moves the output by {moved}")
         if layer == 0:
-            axes.text(x - 0.06, y, f"{label(unit.unit_name)}  {moved if moved.startswith(MINUS) else '+' + moved}",
+            axes.text(x - 0.06, y, f"{label(unit.unit_name)}  {moved}",
                       ha="right", va="center", fontsize=8.5, zorder=5)
         else:
-            axes.text(x, y + 0.021, f"{unit.Index} ({moved if moved.startswith(MINUS) else '+' + moved})", ha="center",
+            axes.text(x, y + 0.021, f"{unit.Index} ({moved})", ha="center",
                       va="bottom", fontsize=7, zorder=5, color=PALETTE["ink"],
                       bbox={"facecolor": PALETTE["paper"], "edgecolor": "none", "alpha": 0.75, "pad": 0.6})
     name = "inputs" if layer == 0 else f"hidden layer {layer}"
     shown = f"all {width}" if len(units) == width else f"{len(units)} of {width} shown"
     axes.text(layer, 1.14, name, ha="center", va="top", fontweight="bold", fontsize=9)
     axes.text(layer, 1.085, shown, ha="center", va="top", fontsize=7.5, color=PALETTE["muted"])
+
+
+def _signed(value: float) -> str:
+    text = rounded(value, 2)
+    return text if text.startswith(MINUS) else f"+{text}"
 
 
 def legend(drawn: Any) -> None:

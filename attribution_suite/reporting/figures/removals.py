@@ -1,68 +1,82 @@
 """Figures of what a removal did: where the influence went, and what it cost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from attribution_suite.conclusions.numbers import MINUS
+from attribution_suite.conclusions.numbers import MINUS, percent, signed_percent
 from attribution_suite.conclusions.summary import edits, part_left, unit_ranks
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.datasets.removable import Removable
+from attribution_suite.reporting.figures.shades import PALETTE
 from attribution_suite.reporting.figures.style import (
     GREY,
-    PALETTE,
-    REMOVAL_COLOURS,
     WIDTH,
     Picture,
+    below,
     canvas,
-    colours,
     label,
     picture,
+    spread,
     styled,
 )
+from attribution_suite.reporting.figures.svg import tell
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
-DUMBBELLS, MOST_NETWORKS = 8, 5
+DUMBBELLS, MOST_NETWORKS, MOST_DOTS = 8, 5, 480
+GONE, STRIP = 1.0, 1.6  # per cent of the effect that count as gone; how wide their strip is, in powers of ten
+LABEL = 0.185  # inches from a label to the next
 SPAN = 1.95  # width of a column of dumbbells, in units of the largest share: room for the number beside it
-MARKERS = "osD^vPX<>*"
-LOSS_TICKS = (-1000, -100, -50, -20, -10, -5, 0, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000)
+LOSS_TICKS = (-1000, -100, -50, -20, -10, -5, 0, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000, 100_000)
+
+
+def redistribution(subject: Subject) -> list[Picture]:
+    """Per removed feature and removal: shares before and after of the feature and of those that changed most.
+
+    A picture a removed feature, the first on the page. Of hidden units one picture, a panel a network, for the first of
+    the removed units: units have no identity across networks.
+    """
+    if subject.layer:
+        panels = _unit_panels(subject)
+        return [_redistribution(subject, panels, "redistribution", len(subject.removed) - 1)] if panels else []
+    more = len(subject.removed) - len(_feature_panels(subject))
+    return [replace(_redistribution(subject, {name: changes}, f"redistribution-{place + 1}" if place else
+                                    "redistribution", more), on_page=place == 0)
+            for place, (name, changes) in enumerate(_feature_panels(subject).items())]
 
 
 @styled
-def redistribution(subject: Subject) -> Picture | None:
-    """Per removed feature and removal: shares before and after of the feature and of those that changed most.
-
-    Of hidden units: a panel a network, for the first of the removed units: units have no identity across networks.
-    """
-    panels = _unit_panels(subject) if subject.layer else _feature_panels(subject)
-    if not panels:  # nothing was removed, or none of the removals applies to any of the scorers
-        return None
-    figure = canvas(WIDTH + 0.4, 0.6 + 2.05 * len(panels))
-    rows = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    for axes, (name, changes) in zip(rows, panels.items(), strict=True):
+def _redistribution(subject: Subject, panels: Mapping[str, "Changes"], name: str, more: int) -> Picture:
+    most = max(1, MOST_DOTS // (2 * DUMBBELLS * len(subject.removals)))
+    drawn = dict(list(panels.items())[:most])
+    figure = canvas(WIDTH + 0.4, 0.6 + 2.05 * len(drawn))
+    rows = figure.subplots(len(drawn), 1, squeeze=False)[:, 0]
+    for axes, (title, changes) in zip(rows, drawn.items(), strict=True):
         _dumbbell_row(axes, changes)
-        axes.set_ylabel(name if subject.layer else "", fontsize=8.5)
+        axes.set_ylabel(title if subject.layer else "", fontsize=8.5)
     rows[-1].set_xlabel("share, %")
     _name_columns(rows[0], subject.removals)
     what = "unit" if subject.layer else "feature"
-    more = len(subject.removed) - (1 if subject.layer else len(panels))
     over = (f"each network by itself, {subject.shown[0]}" if subject.layer else
             averaged(subject.networks, subject.splits).lower())
-    each = {len(changes.after) - changes.gone for changes in panels.values()}
+    each = {len(changes.after) - changes.gone for changes in drawn.values()}
     others = f"the {max(each)}" if len(each) == 1 else f"at most {max(each)}"
     caption = (f"Hollow: share before; filled: after; the removed {what} in bold, then {others} {what}s "
                f"whose share changed most, with the change in points. Rust gained, teal lost. Median over scorers, "
                f"{over}."
-               + (f" {more} more removed {what}s are not drawn: the tables have them." if more > 0 else ""))
-    alt = f"Shares before and after each removal of {', '.join(panels)}, one column a removal method."
-    return picture(figure, subject, "redistribution", "Where the influence went", caption, alt)
+               + (f" {more} more removed {what}s are not drawn: the tables have them." if more > 0 else "")
+               + (f" {len(panels) - len(drawn)} more networks are not drawn." if len(panels) > len(drawn) else ""))
+    alt = f"Shares before and after each removal of {', '.join(drawn)}, one column a removal method."
+    table = pd.concat([_moved(changes).assign(**{"network" if subject.layer else "removed": title})
+                       for title, changes in drawn.items()])
+    title = "Where the influence went" + (f": {next(iter(drawn))} removed" if not subject.layer else "")
+    return picture(figure, subject, name, title, caption, alt, table)
 
 
 class Changes(NamedTuple):
@@ -122,6 +136,12 @@ def _changes(shares: pd.DataFrame, removed: str, removals: list[str]) -> Changes
     return Changes(before.loc[chosen], after.loc[chosen], len(gone))
 
 
+def _moved(changes: Changes) -> pd.DataFrame:
+    """A row a feature: its share before (the same for all removals but for which scorers apply), and after each."""
+    after = (100 * changes.after).add_suffix(", after, %")
+    return after.assign(**{"before, %": 100 * changes.before.mean(axis=1)}).reset_index(names="feature")
+
+
 def _dumbbell_row(axes: Any, changes: Changes) -> None:
     """One removed feature: a column a removal, all in one axes (a panel each would take seconds to lay out)."""
     widest = 100 * max(np.nanmax(changes.before.to_numpy()), np.nanmax(changes.after.to_numpy()))
@@ -132,7 +152,7 @@ def _dumbbell_row(axes: Any, changes: Changes) -> None:
         _dumbbells(axes, 100 * changes.before[removal], 100 * changes.after[removal], column * SPAN * widest, widest)
     starts = np.arange(len(removals))[:, None] * SPAN * widest
     axes.vlines((starts + ticks).ravel(), -0.6, len(features) - 0.4, colors=PALETTE["line"], linewidth=0.6, zorder=1)
-    axes.set_xticks((starts + ticks).ravel(), [f"{tick:g}" for tick in ticks] * len(removals), fontsize=7.5)
+    below(axes, (starts + ticks).ravel().tolist(), [f"{tick:g}" for tick in ticks] * len(removals), fontsize=7.5)
     axes.set_xlim(-0.06 * widest, (len(removals) * SPAN - 0.04) * widest)
     axes.set_ylim(len(features) - 0.4, -0.6)
     axes.set_yticks(range(len(features)), [label(name, 18) for name in features])
@@ -146,8 +166,11 @@ def _dumbbells(axes: Any, before: pd.Series, after: pd.Series, start: float, wid
     change, places = (after - before).to_numpy(), np.arange(len(before))
     colour = np.select([change >= 0.05, change <= -0.05], [PALETTE["still"], PALETTE["gone"]], GREY)
     axes.hlines(places, start + before, start + after, colors=colour, linewidth=2.4)
-    axes.scatter(start + before, places, s=20, facecolors=PALETTE["paper"], edgecolors=colour, linewidths=1.2, zorder=3)
-    axes.scatter(start + after, places, s=24, c=colour, zorder=4)
+    hollow = axes.scatter(start + before, places, s=20, facecolors=PALETTE["paper"], edgecolors=colour, linewidths=1.2,
+                          zorder=3)
+    filled = axes.scatter(start + after, places, s=24, c=colour, zorder=4)
+    for dots, when, values in ((hollow, "before", before), (filled, f"after {before.name}", after)):
+        tell(dots, *[f"{name}, {when}: {value:.1f} %" for name, value in values.items() if np.isfinite(value)])
     for place, ink, value in zip(places, colour, change, strict=True):
         if abs(value) >= 0.05:
             axes.text(start + (SPAN - 0.26) * widest, place, f"{value:+.1f}".replace("-", MINUS), ha="right",
@@ -164,60 +187,117 @@ def _name_columns(axes: Any, removals: list[str]) -> None:
 
 @styled
 def cost(subject: Subject) -> Picture | None:
-    """Test loss against the direct effect left, one point a method and removed feature."""
+    """Test loss against the direct effect left: a panel a removed feature, a point a method, a strip for 'gone'."""
     if not subject.removals:
         return None
-    figure = canvas(WIDTH * 0.82, 4.6)
-    axes = figure.add_subplot()
-    colour = colours(subject.removals, REMOVAL_COLOURS)
-    marker = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(subject.shown)}
+    points = _cost_points(subject)
+    known = points.dropna(subset=["left", "cost"])
+    panels = list(known.groupby("removed", sort=False))
+    if not panels:
+        return None
+    across = min(2, len(panels))
+    down = -(-len(panels) // across)
+    height = max(2.3, 0.75 + LABEL * max(len(rows) for _, rows in panels))
+    figure = canvas(WIDTH * (0.62 if across == 1 else 1), 0.3 + height * down)
+    grid = list(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat)
+    for axes in grid[len(panels):]:
+        axes.set_visible(False)
+    for axes, (name, rows) in zip(grid, panels, strict=False):
+        _cost_dots(axes, rows)
+        axes.set_title(f"{label(str(name), 40)} removed")
+    _cost_axes(grid[:len(panels)], known)
+    for axes, (_, rows) in zip(grid, panels, strict=False):
+        _cost_labels(axes, rows, LABEL / (height - 0.75))
+    for axes in grid[::across]:
+        axes.set_ylabel("change of test loss")
+    for axes in grid[max(0, len(panels) - across):len(panels)]:
+        axes.set_xlabel("direct effect left, of what it was")
+        axes.tick_params(labelbottom=True)
+    caption = (f"The strip at the left holds what is gone: less than {GONE:g} % of the direct effect left; low costs "
+               "little. Bold: no other method leaves less and costs less. "
+               f"{averaged(subject.networks, subject.splits)}"
+               + interval_words(subject.networks, subject.splits, "; bars: 95 % interval")
+               + f". The loss is linear up to 10 % and logarithmic beyond, the effect logarithmic from {GONE:g} %. "
+               "What was not measured has no point.")
+    alt = f"Scatter of test loss change against direct effect left for {len(subject.removals)} removal methods."
+    return picture(figure, subject, "cost", "Cost against residual influence", caption, alt, points)
+
+
+def _cost_points(subject: Subject) -> pd.DataFrame:
+    """A row a method and removed feature, in %: what is left of the effect, the loss's change, each with interval."""
     outcomes = unit_ranks(subject.tables["outcomes"])
     edited = edits(outcomes[outcomes.removed.isin(subject.shown)])
-    for (removal, feature), rows in edited.groupby(["removal", "removed"], sort=False):
-        _cost_point(axes, subject, rows, colour[str(removal)], marker[str(feature)])
-    _cost_axes(axes)
-    _cost_legend(figure, colour, marker, subject.removals)
-    caption = ("To the left the output moves less with the removed feature; low costs little. Bottom left is the aim: "
-               f"gone, and free. {averaged(subject.networks, subject.splits)}"
-               + interval_words(subject.networks, subject.splits, "; bars: 95 % interval")
-               + ". Both axes are linear near zero, logarithmic beyond. What was not measured has no point.")
-    alt = f"Scatter of test loss change against direct effect left for {len(subject.removals)} removal methods."
-    return picture(figure, subject, "cost", "Cost against residual influence", caption, alt)
+    rows = []
+    for (removal, feature), own in edited.groupby(["removal", "removed"], sort=False):
+        left = 100 * np.array(subject.interval(own, part_left(own.direct_effect, own.direct_effect_before)))
+        loss = 100 * np.array(subject.interval(own, own.loss_native / own.loss_before - 1))
+        rows.append([removal, feature, *left, *loss])
+    return pd.DataFrame(rows, columns=["method", "removed", "left", "left_low", "left_high", "cost", "cost_low",
+                                       "cost_high"])
 
 
-def _cost_point(axes: Any, subject: Subject, rows: pd.DataFrame, colour: str, marker: str) -> None:
-    x = 100 * np.array(subject.interval(rows, part_left(rows.direct_effect, rows.direct_effect_before)))
-    y = 100 * np.array(subject.interval(rows, rows.loss_native / rows.loss_before - 1))
-    errors = [[[v[0] - v[1]], [v[2] - v[0]]] for v in (x, y)]
-    axes.errorbar(x[0], y[0], xerr=np.maximum(errors[0], 0), yerr=np.maximum(errors[1], 0), fmt=marker, color=colour,
-                  markersize=6.5, markeredgecolor=PALETTE["paper"], markeredgewidth=0.7, elinewidth=1, alpha=0.92)
+def _across(left: Any) -> Any:
+    """Where a part left, in %, stands: 0 in the strip, from `STRIP` on by its logarithm."""
+    return np.where(np.asarray(left) < GONE, 0.0, STRIP + np.log10(np.maximum(left, GONE) / GONE))
 
 
-def _cost_axes(axes: Any) -> None:
-    axes.set_xscale("symlog", linthresh=1.0, linscale=0.6)
-    axes.set_yscale("symlog", linthresh=10.0, linscale=1.2)
-    high = max(120.0, axes.get_xlim()[1])
-    axes.set_xlim(-0.12, high)
-    axes.axvspan(-0.12, 1.0, color=PALETTE["gone-soft"], zorder=0)
-    axes.axhline(0, color=PALETTE["muted"], linewidth=0.8)
-    ticks = [0.0, 1.0, 10.0, 100.0, 1000.0]
-    axes.set_xticks([t for t in ticks if t <= high], [f"{t:.0f} %" for t in ticks if t <= high])
-    low, top = axes.get_ylim()
-    steps = [t for t in LOSS_TICKS if low <= t <= top]
-    axes.set_yticks(steps, [f"{t:+d} %".replace("-", MINUS).replace("+0 ", "0 ") for t in steps])
-    axes.minorticks_off()
-    axes.grid()
-    axes.set_xlabel("direct effect left, of what it was (shaded: counts as gone)")
-    axes.set_ylabel("change of test loss")
+def _cost_dots(axes: Any, rows: pd.DataFrame) -> None:
+    every: list[Any] = list(rows.itertuples())
+    for row in every:
+        x, colour = float(_across(row.left)), PALETTE["gone" if row.left < GONE else "still"]
+        if np.isfinite(row.cost_low):
+            axes.plot([x, x], [row.cost_low, row.cost_high], color=colour, linewidth=1, alpha=0.35)
+            if row.left >= GONE:
+                ends = np.maximum(_across([row.left_low, row.left_high]), STRIP)
+                axes.plot(ends, [row.cost, row.cost], color=colour, linewidth=1, alpha=0.35)
+        (dot,) = axes.plot(x, row.cost, "o", color=colour, markersize=6, markeredgecolor=PALETTE["paper"],
+                           markeredgewidth=0.7, zorder=4)
+        tell(dot, f"{row.method}, {row.removed} removed: {percent(row.left / 100)} of the direct effect left, test "
+                  f"loss {signed_percent(row.cost / 100)}")
 
 
-def _cost_legend(figure: Figure, colour: dict[str, str], marker: dict[str, str], removals: list[str]) -> None:
-    empty = Line2D([], [], linestyle="")
-    methods = [Line2D([], [], color=colour[name], marker="s", linestyle="", markersize=7) for name in removals]
-    features = [Line2D([], [], color=PALETTE["muted"], marker=shape, linestyle="", markersize=7)
-                for shape in marker.values()]
-    names = ["method", *removals, "", "removed", *marker]
-    legend = figure.legend([empty, *methods, empty, empty, *features], [label(name) for name in names],
-                           loc="outside right center", alignment="left")
-    for place in (0, len(removals) + 2):
-        legend.get_texts()[place].set_fontweight("bold")
+def _cost_axes(grid: Sequence[Any], points: pd.DataFrame) -> None:
+    """Scales and ticks, the same for all panels."""
+    first = grid[0]
+    first.set_yscale("symlog", linthresh=10.0, linscale=1.2)
+    known = points[["cost", "cost_low", "cost_high"]].to_numpy()
+    low, high = min(0.0, float(np.nanmin(known))), max(0.0, float(np.nanmax(known)))
+    ends = [first.transScale.transform((0, value))[1] for value in (low, high)]
+    room = 0.08 * (ends[1] - ends[0]) + 0.1
+    first.set_ylim(*[first.transScale.inverted().transform((0, end))[1] for end in (ends[0] - room, ends[1] + room)])
+    most = max(120.0, float(np.nanmax(points[["left", "left_high"]].to_numpy())))
+    first.set_xlim(-0.12, float(_across(most)) + 0.05)
+    ticks = [tick for tick in (1.0, 10.0, 100.0, 1000.0) if tick <= most]
+    first.set_xticks([0.0, *_across(ticks)], [f"gone (< {GONE:g} %)", *[f"{tick:.0f} %" for tick in ticks]])
+    steps = [tick for tick in LOSS_TICKS if first.get_ylim()[0] <= tick <= first.get_ylim()[1]]
+    first.set_yticks(steps, [f"{tick:+,d} %".replace("-", MINUS).replace("+0 ", "0 ") for tick in steps])
+    first.minorticks_off()
+    for axes in grid:
+        axes.axvspan(-0.12, STRIP - 0.12, color=PALETTE["gone-soft"], zorder=0)
+        axes.axhline(0, color=PALETTE["muted"], linewidth=0.8)
+        axes.grid(axis="y")
+
+
+def _cost_labels(axes: Any, rows: pd.DataFrame, gap: float) -> None:
+    """Every point's method beside it, moved up or down where labels would meet; the undominated ones in bold."""
+    scale, (low, high) = axes.transScale, axes.get_ylim()
+    bottom, top = (scale.transform((0, value))[1] for value in (low, high))
+    left, price = rows.left.where(rows.left >= GONE, 0.0).to_numpy(), rows.cost.to_numpy()
+    beaten: Any = ((left[:, None] >= left) & (price[:, None] >= price) & (
+        (left[:, None] > left) | (price[:, None] > price))).any(1)
+    x = _across(rows.left)
+    for strip in (True, False):
+        group = np.flatnonzero((rows.left.to_numpy() < GONE) == strip)
+        heights = np.array([(scale.transform((0, price[place]))[1] - bottom) / (top - bottom) for place in group])
+        for place, height, moved in zip(group, heights, spread(list(heights), gap, gap / 2, 1 - gap / 2), strict=True):
+            to_left = not strip and x[place] > STRIP + 1.1
+            end = x[place] + (-0.1 if to_left else 0.1)
+            y = scale.inverted().transform((0, bottom + moved * (top - bottom)))[1]
+            if abs(moved - height) > gap / 3:
+                axes.plot([x[place], end], [price[place], y], color=PALETTE["muted"], linewidth=0.6, zorder=1)
+            name = axes.text(end + (-0.02 if to_left else 0.02), y, label(str(rows.method.iloc[place]), 24),
+                             ha="right" if to_left else "left", va="center", fontsize=8,
+                             fontweight="normal" if beaten[place] else "bold", zorder=5, bbox={
+                                 "facecolor": PALETTE["gone-soft" if strip else "paper"], "edgecolor": "none",
+                                 "alpha": 0.8, "pad": 0.4})
+            name.set_in_layout(False)

@@ -4,84 +4,81 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from attribution_suite.conclusions.baselines import baseline_sentence
 from attribution_suite.conclusions.numbers import MINUS, percent
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.bars import (
-    MOST_FEATURES,
     MOST_NETWORKS,
-    PER_ROW,
-    bars,
-    in_rows,
+    OF_NETWORK,
+    bar_tables,
     mean_shares,
+    most_rows,
+    percent_text,
 )
+from attribution_suite.reporting.figures.shades import AGREEMENT_COLOURS, PALETTE
 from attribution_suite.reporting.figures.style import (
-    AGREEMENT_COLOURS,
-    PALETTE,
-    SCORER_COLOURS,
     WIDTH,
     LeftOut,
     Picture,
     canvas,
-    colours,
-    ink_on,
-    inside,
+    family_words,
     label,
     picture,
+    scorer_colour,
     styled,
 )
+from attribution_suite.reporting.figures.svg import tell
+from attribution_suite.reporting.figures.tiles import tiles
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.tables.audit import ORIGINAL
 from attribution_suite.tables.verdicts import rank_name
 
 TOP = 10
+MOST_SCORERS = 30  # a triangle of 435 tiles, and the scale
 
 
 @styled
 def shares(subject: Subject) -> Picture | None:
-    """All scorers side by side, one group of bars a feature; of hidden units, the strongest of each network."""
+    """All scorers side by side, a row a feature, a column a scorer; of hidden units, the strongest of each network."""
     if subject.originals.empty:
         return None
     panels, rest = _network_panels(subject) if subject.layer else _feature_panels(subject)
-    figure = canvas(WIDTH, 0.85 + 1.75 * len(panels))
-    rows = figure.subplots(len(panels), 1, sharey=True, squeeze=False)[:, 0]
-    colour = colours(subject.scorers, SCORER_COLOURS)
-    width = max(map(len, panels.values()))
-    for axes, (title, mean) in zip(rows, panels.items(), strict=True):
-        bars(axes, mean, colour, width, "share, %")
-        axes.set_title(title if subject.layer else "")
-    names = list(next(iter(panels.values())).columns)
-    figure.legend([Patch(color=colour[name]) for name in names], [label(name, 30) for name in names],
-                  loc="outside lower center", ncols=min(6, len(names)), columnspacing=1.4, handlelength=1.2)
+    first = next(iter(panels.values()))
+    names = list(first.columns)
     how = ("each network by itself, its units by mean share: units have no identity across networks" if subject.layer
            else f"features by mean share; {averaged(subject.networks, subject.splits).lower()}")
     caption = (f"Share of the influence that each scorer gives each {'unit' if subject.layer else 'feature'} in the "
-               f"original networks, {how}. Bars stand in the order of the legend.{rest} "
-               f"{baseline_sentence(subject.baselines)}")
-    first = next(iter(panels.values()))
+               f"original networks, {how}. {family_words(names)}{rest} {baseline_sentence(subject.baselines)}")
     alt = f"Bars of {len(names)} scorers; the largest is {first.index[0]}."
-    return picture(figure, subject, "shares", "What the original networks use", caption, alt)
+    table = pd.concat([panel.reset_index(names="feature").assign(**{"network": name} if subject.layer else {})
+                       for name, panel in panels.items()])
+    return picture(bar_tables({name: 100 * panel for name, panel in panels.items()}, "share"), subject, "shares",
+                   "What the original networks use", caption, alt, table)
 
 
 def _feature_panels(subject: Subject) -> tuple[dict[str, pd.DataFrame], str]:
-    """The features by mean share, in rows of equal length; and what the others have together."""
+    """The features by mean share; and what the others have together."""
     mean = mean_shares(subject, subject.originals)
-    rest = mean[MOST_FEATURES:]
+    most = most_rows(mean.shape[1])
+    rest = mean[most:]
     note = (f" The other {len(rest)} features have {percent(rest.sum().median())} together (median over scorers)."
             if len(rest) else "")
-    return in_rows(mean[:MOST_FEATURES]), note
+    return {"": mean[:most]}, note
 
 
 def _network_panels(subject: Subject) -> tuple[dict[str, pd.DataFrame], str]:
     """The strongest units of each network."""
-    panels = {f"network {seed}": mean_shares(subject, rows)[:PER_ROW]
-              for seed, rows in subject.originals.groupby("seed")}
-    more = len(panels) - MOST_NETWORKS
-    note = f" {more} more networks are not drawn: the tables have them." if more > 0 else ""
-    return dict(list(panels.items())[:MOST_NETWORKS]), note
+    networks = list(subject.originals.groupby("seed"))
+    drawn = networks[:MOST_NETWORKS]
+    most = most_rows(len(subject.scorers) * len(drawn), OF_NETWORK)
+    more = len(networks) - len(drawn)
+    note = f" The {most} strongest units of each." + (f" {more} more networks are not drawn: the tables have them."
+                                                      if more > 0 else "")
+    return {f"network {seed}": mean_shares(subject, rows)[:most] for seed, rows in drawn}, note
 
 
 # reading → heading, what exactly is computed
@@ -102,34 +99,36 @@ def agreement(subject: Subject) -> list[Picture | LeftOut | None]:
 @styled
 def _reading(subject: Subject, reading: str) -> Picture | None:
     matrix = _agreement(subject, reading)
-    if matrix.empty:
+    if len(matrix) < 2:
         return None
-    names, count = [label(name, 28) for name in matrix.index], len(matrix)
-    cell = min(0.52, 8.2 / count)
-    figure = canvas(2.5 + cell * count, 1.9 + 0.8 * cell * count)
+    chosen = matrix.mean().nsmallest(MOST_SCORERS).index
+    shown = matrix.loc[matrix.index.isin(chosen), matrix.index.isin(chosen)]
+    below, left = shown.iloc[1:], len(matrix) - len(shown)  # a triangle: the matrix is symmetric, 1 on the diagonal
+    below = below[below.columns[:-1]]
+    cell = min(0.52, 8.2 / len(shown))
+    figure = canvas(3.6 + cell * len(shown), 1.9 + 0.7 * cell * len(shown))
     axes = figure.add_subplot()
-    image = axes.pcolormesh(matrix.to_numpy(), cmap=AGREEMENT_COLOURS, vmin=-1, vmax=1,
-                            edgecolors=PALETTE["paper"], linewidth=1.2)
-    for (row, column), value in np.ndenumerate(matrix.to_numpy()):
-        text = "–" if np.isnan(value) else f"{value:.2f}".replace("-", MINUS).replace("0.", ".")
-        ink = PALETTE["muted"] if np.isnan(value) else ink_on(AGREEMENT_COLOURS((value + 1) / 2))
-        inside(axes, column + 0.5, row + 0.5, text, fontsize=7.5, color=ink)
-    axes.set_xticks(np.arange(count) + 0.5, names, rotation=38, ha="left", rotation_mode="anchor")
-    axes.set_yticks(np.arange(count) + 0.5, names)
-    axes.xaxis.tick_top()
-    axes.set_ylim(count, 0)
-    axes.spines[:].set_visible(False)
-    _agreement_scale(figure, axes, image)
+    tiles(axes, below, AGREEMENT_COLOURS, (-1.0, 1.0), _correlation, cell >= 0.3, np.tri(*below.shape, dtype=bool))
+    axes.tick_params(axis="x", labelrotation=38)
+    for name in axes.get_xticklabels():
+        name.set(ha="right", rotation_mode="anchor")
+    _agreement_scale(figure, axes)
     title, computed = READINGS[reading]
     over = averaged(subject.networks, subject.splits).lower()
     caption = (f"{computed} Original networks, {over}: 1 the same order, 0 unrelated. The random "
-               "control agrees with nobody, by design.")
-    alt = f"Heat map of rank correlation between {count} scorers, {reading} reading."
-    return picture(figure, subject, f"agreement-{reading}", title, caption, alt)
+               "control agrees with nobody, by design."
+               + f" The {len(shown)} that agree least with the others; {left} more are in the tables." * bool(left))
+    alt = f"Heat map of rank correlation between {len(shown)} scorers, {reading} reading."
+    return picture(figure, subject, f"agreement-{reading}", title, caption, alt,
+                   matrix.reset_index(names="scorer"))
 
 
-def _agreement_scale(figure: Figure, axes: Any, image: Any) -> None:
-    bar = figure.colorbar(image, ax=axes, aspect=40, shrink=0.7, pad=0.015)
+def _correlation(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}".replace("-", MINUS).replace("0.", ".")
+
+
+def _agreement_scale(figure: Figure, axes: Any) -> None:
+    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), AGREEMENT_COLOURS), ax=axes, aspect=30, shrink=0.8, pad=0.02)
     bar.outline.set_visible(False)
     bar.set_ticks([-1, 0, 1], labels=[f"{MINUS}1 reversed", "0 unrelated", "1 same order"])
 
@@ -154,16 +153,16 @@ def xgboost(subject: Subject) -> Picture | None:
     names = [name for name in subject.scorers if name.startswith("xgboost") and name in set(rows.scorer)]
     if not names:
         return None
-    colour = colours(subject.scorers, SCORER_COLOURS)
     top = min(TOP, rows.feature.nunique())
     across = min(len(names), 3)
     down = -(-len(names) // across)
-    figure = canvas(WIDTH, down * (0.75 + 0.24 * top))
-    grid = figure.subplots(down, across, squeeze=False).flat
+    figure = canvas(max(5.0, WIDTH * across / 3), down * (0.75 + 0.24 * top))
+    grid = list(figure.subplots(down, across, squeeze=False).flat)
+    best = {}
     for axes, name in zip(grid, names, strict=False):
-        _ranked(axes, subject, rows[rows.scorer == name], colour[name], top)
+        best[name] = _ranked(axes, subject, rows[rows.scorer == name], name, top)
         axes.set_title(label(name, 36))
-    for axes in list(grid)[len(names):]:
+    for axes in grid[len(names):]:
         axes.set_visible(False)
     what = "units" if subject.layer else "features"
     caption = (f"The {top} {what} that XGBoost puts first. Fitted to the labels it is a baseline beside the "
@@ -172,7 +171,8 @@ def xgboost(subject: Subject) -> Picture | None:
                + f" {averaged(subject.networks, subject.splits)}"
                + interval_words(subject.networks, subject.splits, "; lines: 95 % interval") + ".")
     alt = f"Bars of the {top} largest shares for {', '.join(names)}."
-    return picture(figure, subject, "xgboost", "XGBoost's top features", caption, alt)
+    return picture(figure, subject, "xgboost", "XGBoost's top features", caption, alt,
+                   pd.concat(best, names=["scorer"]).reset_index("scorer"))
 
 
 def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:
@@ -181,15 +181,19 @@ def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(feature=rank.fillna(len(rows)).astype(int).map(rank_name))
 
 
-def _ranked(axes: Any, subject: Subject, rows: pd.DataFrame, colour: str, top: int) -> None:
+def _ranked(axes: Any, subject: Subject, rows: pd.DataFrame, scorer: str, top: int) -> pd.DataFrame:
+    """The bars of one importance, drawn; as a table."""
     best = [str(name) for name in rows.groupby("feature", sort=False).share.mean().nlargest(top).index]
     bars = [rows[rows.feature == name] for name in best]
-    values = np.array([subject.interval(bar, 100 * bar.share) for bar in bars]).T
-    error = np.maximum([values[0] - values[1], values[2] - values[0]], 0)
-    axes.barh(range(len(best)), values[0], color=colour, height=0.68)
-    axes.errorbar(values[0], range(len(best)), xerr=error, fmt="none", ecolor=PALETTE["ink"], elinewidth=1)
+    values = np.array([subject.interval(bar, 100 * bar.share) for bar in bars]).reshape(-1, 3).T
+    drawn = axes.barh(range(len(best)), values[0], color=scorer_colour(scorer), height=0.68)
+    for bar, name, mean, low, high in zip(drawn, best, *values, strict=True):
+        tell(bar, f"{name}: {percent_text(mean)}" + (f" ({percent_text(low)} to {percent_text(high)})"
+                                                     if np.isfinite(low) else ""))
+    axes.hlines(range(len(best)), values[1], values[2], colors=PALETTE["ink"], linewidth=1)
     axes.set_yticks(range(len(best)), [label(name, 20) for name in best])
     axes.set_ylim(len(best) - 0.4, -0.6)
     axes.set_xlabel("share, %")
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
+    return pd.DataFrame({"feature": best, "share, %": values[0], "low": values[1], "high": values[2]})

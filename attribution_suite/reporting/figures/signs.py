@@ -5,15 +5,13 @@ from matplotlib.patches import Patch
 
 from attribution_suite.conclusions.words import averaged
 from attribution_suite.registry import bare
-from attribution_suite.reporting.figures.bars import MOST_FEATURES, MOST_NETWORKS, bars, in_rows, mean_shares
+from attribution_suite.reporting.figures.bars import MOST_NETWORKS, bar_tables, grouped, mean_shares, most_rows
+from attribution_suite.reporting.figures.shades import PALETTE
 from attribution_suite.reporting.figures.style import (
-    PALETTE,
-    SCORER_COLOURS,
     WIDTH,
     Picture,
     canvas,
-    colours,
-    label,
+    family_words,
     picture,
     styled,
 )
@@ -28,7 +26,7 @@ LEARNED = "weights"
 
 @styled
 def signed(subject: Subject) -> Picture | None:
-    """All scorers that have a sign side by side, one group of bars a feature, the learned weights last; of inputs."""
+    """All scorers that have a sign side by side, a row a feature, the learned weights last; of inputs."""
     rows = subject.originals
     negative = rows.scorer[rows.signed_mean < rows.mean_abs * (1 - ROUNDING)]  # what is never, says magnitudes alone
     rows = rows[rows.scorer.isin(negative) & rows.signed_share.notna() & (rows.scorer != CONTROL)]
@@ -36,18 +34,8 @@ def signed(subject: Subject) -> Picture | None:
         return None
     mean = rows.groupby(["feature", "scorer"], sort=False).signed_share.mean().unstack("scorer")
     names = sorted((name for name in subject.scorers if name in mean), key=lambda name: bare(name) == LEARNED)
-    order = mean_shares(subject, subject.originals).index[:MOST_FEATURES]
-    panels = in_rows(mean.loc[order, names])
-    figure = canvas(WIDTH, 0.85 + 1.9 * len(panels))
-    axes = figure.subplots(len(panels), 1, sharey=True, squeeze=False)[:, 0]
-    colour = colours(subject.scorers, SCORER_COLOURS)
-    width = max(map(len, panels.values()))
-    for panel, part in zip(axes, panels.values(), strict=True):
-        panel.axhline(0, color=PALETTE["muted"], linewidth=0.8)
-        bars(panel, part, colour, width, "signed share, %")
-    shown = [f"{label(name, 30)} (learned)" if bare(name) == LEARNED else label(name, 30) for name in names]
-    figure.legend([Patch(color=colour[name]) for name in names], shown, loc="outside lower center",
-                  ncols=min(6, len(names)), columnspacing=1.4, handlelength=1.2)
+    order = mean_shares(subject, subject.originals).index[:most_rows(len(names))]
+    table = mean.loc[order, names]
     learned = (" Weights: the mean of the first layer's learned weights, which no data are needed for."
                if any(bare(name) == LEARNED for name in names) else "")
     left = len(mean) - len(order)
@@ -55,10 +43,12 @@ def signed(subject: Subject) -> Picture | None:
                "of these means: above zero it raises the explained output (of permutation: the loss; of "
                "unit_significance: it goes with the target). Original networks, features by mean share; "
                f"{averaged(subject.networks, subject.splits).lower()}. Signs cancel over rows: a short bar may be a "
-               "feature that matters much, both ways. Bars stand in the order of the legend, scorers of "
-               f"magnitudes alone are left out.{learned}" + f" The other {left} features are not drawn." * bool(left))
-    return picture(figure, subject, "signed", "Which way each feature moves the output", caption,
-                   f"Bars of {len(names)} scorers with their signs, one group a feature.")
+               "feature that matters much, both ways. Scorers of magnitudes alone are left out. "
+               f"{family_words(names)}{learned}" + f" The other {left} features are not drawn." * bool(left))
+    return picture(bar_tables({"": 100 * table}, "signed share"), subject, "signed",
+                   "Which way each feature moves the output", caption,
+                   f"Bars of {len(names)} scorers with their signs, a row a feature.",
+                   table.reset_index(names="feature"))
 
 
 @styled
@@ -71,13 +61,15 @@ def conductance(subject: Subject) -> Picture | None:
     seeds = list(pd.unique(rows.seed))
     figure = canvas(WIDTH, 0.85 + 1.75 * min(len(seeds), MOST_NETWORKS))
     axes = figure.subplots(min(len(seeds), MOST_NETWORKS), 1, squeeze=False)[:, 0]
+    parts = []
     for panel, seed in zip(axes, seeds, strict=False):
         table = rows[rows.seed == seed].pivot(index="feature", columns="scorer", values="signed_share")[list(PAIR)]
         strongest = table.layer_conductance.abs().nlargest(MOST_UNITS).index
         part = table[table.index.isin(strongest)]
         part = part.loc[sorted(part.index, key=lambda unit: int(unit.partition(":")[2]))]
         panel.axhline(0, color=PALETTE["muted"], linewidth=0.8)
-        bars(panel, part.rename(index=lambda unit: unit.partition(":")[2]), PAIR, len(part), "signed share, %")
+        parts.append(part.reset_index(names="unit").assign(network=seed))
+        grouped(panel, part.rename(index=lambda unit: unit.partition(":")[2]), PAIR, "signed share, %")
         panel.set_title(f"network {seed}")
     axes[-1].set_xlabel("unit")
     figure.legend([Patch(color=shade) for shade in PAIR.values()],
@@ -89,4 +81,4 @@ def conductance(subject: Subject) -> Picture | None:
                + f" The {MOST_UNITS} units with the largest conductance of {units}." * (units > MOST_UNITS)
                + " Units have no identity across networks." * (len(seeds) > 1))
     return picture(figure, subject, "conductance", "Conductance against learned weights", caption,
-                   "Two bars a unit: its conductance and the weights that leave it.")
+                   "Two bars a unit: its conductance and the weights that leave it.", pd.concat(parts))

@@ -1,4 +1,4 @@
-"""What every figure shares: the palette (the page's CSS reads the same one), fonts, canvas and deterministic PNGs."""
+"""What every figure shares: fonts, canvas, labels, and how it becomes a PNG and an SVG."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -8,53 +8,42 @@ from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
-from scipy.spatial import KDTree
+from scipy.optimize import isotonic_regression
 
+from attribution_suite.conclusions.numbers import MINUS
 from attribution_suite.errors import InputError
+from attribution_suite.registry import bare
+from attribution_suite.reporting.figures.shades import PALETTE
+from attribution_suite.reporting.figures.svg import SVGRenderer, titled
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.scorers import CONTROL
 
 P = ParamSpec("P")
 T = TypeVar("T")
 DPI = 110
+MOST_ROWS = 600  # drawn as points, or ranked for a figure
 WIDTH = 11.6  # inches; the page shows figures at most this wide
 
-PALETTE = {
-    "paper": "#ffffff",
-    "panel": "#f5f6f8",
-    "line": "#d8dde4",
-    "muted": "#5a6573",
-    "ink": "#1b2430",
-    "accent": "#1d5c8f",
-    "gone": "#0b6b66",
-    "gone-soft": "#d9efec",
-    "still": "#b4431f",
-    "still-soft": "#fbe5db",
-    "warn": "#8a5a00",
-    "warn-soft": "#fdf0cf",
-    "neutral": "#f7f4ee",
-}
 UP, DOWN = PALETTE["accent"], PALETTE["still"]  # raises, lowers
-# Methods of a kind stand next to each other in the catalogue, so neighbours get neighbouring, still separable hues.
-SCORER_COLOURS = ("#0b4f6c", "#1478a7", "#3fa0cf", "#8cc5e3", "#0d6b52", "#2f9e76", "#86cda9", "#7a6a00", "#b89b00",
-                  "#e3cf57", "#8f3d00", "#d0661a", "#f2a65e", "#5e2a84", "#9259b8", "#c9a3e0", "#7d1f3f", "#c2557a")
-REMOVAL_COLOURS = ("#1b2430", "#1478a7", "#7bb8da", "#0d6b52", "#59b58d", "#b89b00", "#d0661a", "#9259b8", "#c2557a",
-                   "#8f3d00")
+# Scorers of a family share a hue: what a bar or line is, its label says.
+FAMILIES = {
+    "gradients": ("#1478a7", ("gradient_weight", "integrated_gradients", "smooth_integrated_gradients", "gradient_shap",
+                              "input_x_gradient", "saliency", "layer_conductance")),
+    "relevance": ("#0d7a5f", ("lrp", "lrp_epsilon", "lrp_gamma", "lrp_alpha_beta", "deep_lift")),
+    "perturbation": ("#c2601a", ("feature_ablation", "permutation")),
+    "surrogates and Shapley values": ("#7d46a6", ("lime", "shapley_sampling")),
+    "trees": ("#a8284f", ("xgboost_gain", "xgboost_gain_surrogate", "xgboost_shap", "xgboost_shap_surrogate")),
+    "weights and units": ("#857000", ("weights", "unit_significance", "weight_history")),
+    "others": ("#5b6b7d", ()),
+}
 CLASS_COLOURS = ("#1478a7", "#d0661a", "#0d6b52", "#9259b8", "#b89b00", "#c2557a", "#1b2430", "#59b58d", "#7bb8da",
                  "#8f3d00")
 GREY = "#a4adb8"
-CODE = np.array([1 << 16, 1 << 8, 1], np.int32)  # a colour as one number
-
-SHIFT_COLOURS = LinearSegmentedColormap.from_list(
-    "shift", [PALETTE["gone"], "#7fbdb6", PALETTE["neutral"], "#e39a78", PALETTE["still"]], N=65)
-AGREEMENT_COLOURS = LinearSegmentedColormap.from_list(
-    "agreement", [PALETTE["still"], "#e39a78", PALETTE["neutral"], "#7ea9cd", "#14466e"], N=65)
-
 STYLE: dict[Any, Any] = {  # a key that matplotlib does not know, it refuses itself
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -83,17 +72,17 @@ STYLE: dict[Any, Any] = {  # a key that matplotlib does not know, it refuses its
     "ytick.major.size": 0,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
+    "axes.facecolor": "none",
     "figure.facecolor": PALETTE["paper"],
-    "savefig.facecolor": PALETTE["paper"],
-    "hatch.linewidth": 0.5,
 }
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure: file name without ending, heading, caption (how to read it), alt text (what it shows), PNG.
+    """A drawn figure: file name without ending, heading, caption (how to read it), alt text (what it shows), pixels.
 
-    `on_page` False: it lies in `figures/` only, and the page links to it. `moving`: an animated GIF instead of a PNG.
+    `png`: a PNG, of a `moving` one an animated GIF; `svg`: the same with its texts and values, '' of a moving one.
+    `table`: the numbers that are drawn. `on_page` False: it lies in `figures/` only, and the page links to it.
     """
 
     name: str
@@ -101,13 +90,22 @@ class Picture:
     caption: str
     alt: str
     png: bytes
+    svg: str = ""
+    table: pd.DataFrame | None = None
     on_page: bool = True
     moving: bool = False
 
     @property
     def file(self) -> str:
-        """Its name in `figures/`."""
-        return f"{self.name}.{'gif' if self.moving else 'png'}"
+        """What a page links to in `figures/`."""
+        return f"{self.name}.{'gif' if self.moving else 'svg'}"
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Name in `figures/` → content."""
+        if self.moving:
+            return {self.file: self.png}
+        return {f"{self.name}.png": self.png, self.file: titled(self.svg, self.title, self.alt).encode()}
 
 
 @dataclass(frozen=True)
@@ -135,55 +133,66 @@ def canvas(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout=layout)
 
 
-def png(figure: Figure, subject: Subject) -> bytes:
-    """The figure as a palette PNG: same input, same bytes. Stand-in data are marked inside the picture."""
+def pixels_and_svg(figure: Figure, subject: Subject) -> tuple[bytes, str]:
+    """The figure as a PNG and as an SVG: same input, same bytes. Stand-in data are marked inside the picture."""
     layout = figure.get_layout_engine()
     if subject.simulated and isinstance(layout, ConstrainedLayoutEngine):
         layout.set(rect=(0, 0, 1, 1 - 0.26 / figure.get_figheight()))
         figure.text(1 - 0.06 / figure.get_figwidth(), 1 - 0.05 / figure.get_figheight(), "simulated data",
                     ha="right", va="top", color=PALETTE["warn"], fontsize=8.5, fontweight="bold")
     painter = FigureCanvasAgg(figure)
-    painter.draw()  # one pass; savefig would lay the figure out and draw it twice
-    small = io.BytesIO()
-    _with_palette(np.asarray(painter.buffer_rgba())[..., :3]).save(small, "PNG", optimize=True)
-    return small.getvalue()
+    if layout is not None:
+        layout.execute(figure)  # for both; each would lay it out again
+    figure.set_layout_engine("none")
+    drawing = SVGRenderer(painter.get_renderer())
+    figure.draw(drawing)
+    return png(painter), drawing.text()
 
 
-def _with_palette(pixels: np.ndarray) -> Image.Image:
-    """`[height, width, 3]` with 256 colours: the most frequent stay exact, so a cell keeps its colour; others round."""
-    height, width, _ = pixels.shape
-    counted: Any = Image.fromarray(pixels).getcolors(height * width)  # sorts nothing, so it takes a tenth of np.unique
-    counts, rgb = np.array([count for count, _ in counted]), np.array([colour for _, colour in counted])
-    codes = rgb @ CODE
-    rgb, codes = (values[np.lexsort([codes, -counts])] for values in (rgb, codes))
-    nearest = KDTree(rgb[:256]).query(rgb)[1]
-    place = np.empty(1 << 24, np.uint8)  # by code; only those of the picture's colours are set and read
-    place[codes] = nearest
-    image = Image.fromarray(place[pixels.astype(np.int32) @ CODE], "P")
-    image.putpalette(rgb[:256].astype(np.uint8).tobytes())
-    return image
+def png(painter: FigureCanvasAgg) -> bytes:
+    """A laid-out figure's pixels."""
+    painter.draw()
+    pixels = io.BytesIO()
+    Image.fromarray(np.asarray(painter.buffer_rgba())[..., :3]).save(pixels, "PNG", compress_level=4)
+    return pixels.getvalue()
 
 
-def picture(figure: Figure, subject: Subject, name: str, title: str, caption: str, alt: str) -> Picture:
+def picture(figure: Figure, subject: Subject, name: str, title: str, caption: str, alt: str,
+            table: pd.DataFrame | None = None) -> Picture:
     """The finished picture of `subject`."""
     marked = f"{alt} Data: {subject.title}{' (simulated)' if subject.simulated else ''}."
-    return Picture(f"{subject.slug}-{name}", title, caption, marked, png(figure, subject))
+    return Picture(f"{subject.slug}-{name}", title, caption, marked, *pixels_and_svg(figure, subject), table)
 
 
-def attempt(subject: Subject, draw: Callable[[], Figure], name: str, title: str, caption: str,
-            on_page: bool) -> Picture | LeftOut:
+def attempt(subject: Subject, draw: Callable[[], Figure], name: str, title: str, caption: str, on_page: bool,
+            table: pd.DataFrame | None = None) -> Picture | LeftOut:
     """The picture that `draw` makes, or why it cannot."""
     try:
         figure = draw()
     except InputError as error:
         return LeftOut(title, f"left out: {error}")
-    return replace(picture(figure, subject, name, title, caption, f"{title}."), on_page=on_page)
+    return replace(picture(figure, subject, name, title, caption, f"{title}.", table), on_page=on_page)
 
 
-def colours(names: Sequence[str], palette: Sequence[str]) -> dict[str, str]:
-    """A colour a name, by its place; the control is grey, and beyond the palette it starts again."""
-    voters = [name for name in names if name != CONTROL]
-    return {**{name: palette[i % len(palette)] for i, name in enumerate(voters)}, CONTROL: GREY}
+def family(scorer: str) -> str:
+    """The kind of attribution method; 'others' where it is none of the suite's own."""
+    return next((name for name, (_, members) in FAMILIES.items() if bare(scorer) in members), "others")
+
+
+def family_place(scorer: str) -> int:
+    """Where its family stands among the columns of a figure; the control stands last."""
+    return len(FAMILIES) if scorer == CONTROL else list(FAMILIES).index(family(scorer))
+
+
+def scorer_colour(scorer: str) -> str:
+    """The hue of its family; the control is grey."""
+    return GREY if scorer == CONTROL else FAMILIES[family(scorer)][0]
+
+
+def family_words(scorers: Sequence[str]) -> str:
+    """'Colour: …', the families of these scorers, for a caption."""
+    names = dict.fromkeys(family(name) for name in scorers if name != CONTROL)
+    return f"Colour is the kind of method: {', '.join(names)}." if len(names) > 1 else ""
 
 
 def label(name: str, most: int = 24) -> str:
@@ -192,15 +201,39 @@ def label(name: str, most: int = 24) -> str:
     return f"\N{HAIR SPACE}{short}" if short.startswith("_") else short
 
 
-def ink_on(colour: Any) -> str:
-    """Dark or white text, whichever is easier to read on an RGB(A) colour."""
-    red, green, blue = (np.asarray(colour[:3]) ** 2.2).tolist()
-    return PALETTE["paper"] if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.32 else PALETTE["ink"]
+def cell_text(value: Any) -> str:
+    """A number of the table behind a figure with four significant digits; '–' where there is none."""
+    if isinstance(value, float | np.floating):
+        return "–" if np.isnan(value) else f"{value:.4g}".replace("-", MINUS)
+    return str(value)
+
+
+def spread(places: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    """Where labels stand so that each is `gap` from the next: as near to `places` as can be, within the limits."""
+    wanted = np.asarray(places, dtype=float)
+    order, steps = np.argsort(wanted, kind="stable"), gap * np.arange(len(wanted))
+    moved = isotonic_regression(wanted[order] - steps).x.clip(low, max(low, high - gap * (len(wanted) - 1)))
+    result = np.empty(len(wanted))
+    result[order] = moved + steps
+    return result
 
 
 def inside(axes: Any, x: float, y: float, text: str, **how: Any) -> None:
     """A text centred within the axes, which the layout need not measure: a matrix has hundreds."""
     axes.text(x, y, text, ha="center", va="center", **how).set_in_layout(False)
+
+
+def below(axes: Any, places: Sequence[float], texts: Sequence[str], **how: Any) -> None:
+    """Texts under an axes as its ticks have them; a tick itself takes a hundred times as long to lay out and draw."""
+    axes.set_xticks(places[:1], texts[:1], color="none", **how)  # the layout keeps room for it
+    for place, text in zip(places, texts, strict=True):
+        axes.annotate(text, (place, 0), (0, -3.5), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+                      ha="center", va="top", **{"color": PALETTE["ink"], **how}).set_in_layout(False)
+
+
+def sample(rows: int) -> np.ndarray:
+    """At most MOST_ROWS row numbers, always the same ones."""
+    return np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
 
 
 def blank(axes: Any) -> None:

@@ -13,7 +13,8 @@ from attribution_suite.conclusions.numbers import listed, percent, rounded
 from attribution_suite.conclusions.words import networks_words
 from attribution_suite.errors import InputError
 from attribution_suite.options import whole_number
-from attribution_suite.reporting.figures.style import DOWN, GREY, PALETTE, UP, label
+from attribution_suite.reporting.figures.shades import PALETTE
+from attribution_suite.reporting.figures.style import DOWN, GREY, UP, label
 from attribution_suite.reporting.views.view import View
 from attribution_suite.scorers.attribution import Attribution, Explained
 

@@ -11,7 +11,8 @@ from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PR
 from attribution_suite.conclusions.numbers import UNMEASURED, score, signed_percent
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.reporting.figures.matrix import EFFECT, NORM, shift_matrix, shift_text
-from attribution_suite.reporting.figures.style import GREY, PALETTE, SHIFT_COLOURS, ink_on, label
+from attribution_suite.reporting.figures.shades import PALETTE, SHIFT_COLOURS, ink_on
+from attribution_suite.reporting.figures.style import GREY, label
 from attribution_suite.reporting.reading import Run, Subject
 from attribution_suite.reporting.views.attribution import MOST_FEATURES, ticks
 from attribution_suite.reporting.views.view import View

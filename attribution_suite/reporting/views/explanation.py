@@ -15,7 +15,8 @@ from attribution_suite.datasets.removable import Removable
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.options import word
 from attribution_suite.reporting.figures.paths import draw_path, legend
-from attribution_suite.reporting.figures.style import GREY, PALETTE
+from attribution_suite.reporting.figures.shades import PALETTE
+from attribution_suite.reporting.figures.style import GREY
 from attribution_suite.reporting.views import attribution
 from attribution_suite.reporting.views.view import View
 from attribution_suite.scorers.attribution import Attribution
