@@ -469,7 +469,8 @@ def test_a_browser_shows_every_figure_with_the_network_off(run_dir: Path, page: 
     with browser(tmp_path) as tab:
         for width in (1280, 700, 390):
             tab.open(run_dir / "report.html", width)
-            heights = tab.run("[...document.querySelectorAll('.drawing svg')].map(e => e.getBoundingClientRect().height)")
+            heights = tab.run("[...document.querySelectorAll('.drawing svg')]"
+                              ".map(e => e.getBoundingClientRect().height)")
             assert len(heights) == page.count('<div class="drawing">') and min(heights) > 60
             assert not tab.run("document.documentElement.scrollWidth > innerWidth")
             assert tab.run("[...document.querySelectorAll('table.answer')].filter("
