@@ -151,9 +151,11 @@ def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path, monkeypatch: pytes
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     write_atomically(tmp_path / "kept", b"")
-    (tmp_path / ".kept.abc.tmp").write_bytes(b"half")
+    (tmp_path / "inside").mkdir()
+    for name in (".kept.0123abcd.tmp", "inside/.kept.0123abcd.tmp", ".another's.tmp"):
+        (tmp_path / name).write_bytes(b"half")
     sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".another's.tmp", "inside", "kept"]
 
 
 def originals(name: str = "iris", device: str = "cpu", **words: object) -> TrainOriginals:

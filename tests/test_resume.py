@@ -107,7 +107,7 @@ def test_killed_at_any_moment_the_same_command_finishes(whole: Path, tmp_path: P
         # The record is the last word: it is there only if the kill came too late, after every chunk.
         assert chunks(run) and (len(chunks(run)) == CHUNKS or not (run / "run.json").exists())
     before = chunks(run)
-    (run / ".run.json.killed.tmp").write_text("half")
+    (run / ".run.json.0123abcd.tmp").write_text("half")
     status, out, err = call_main(*RUN, "--jobs", 1, "--out", "run", cwd=tmp_path)
     assert (status, err) == (0, "")
     timings = json.loads((run / "run.json").read_text())["timings"]

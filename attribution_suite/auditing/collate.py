@@ -12,7 +12,7 @@ from attribution_suite.auditing.chunk import Chunk, LookInside, load
 from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.frames import failed
 from attribution_suite.auditing.pool import Done
-from attribution_suite.files import TEMPORARY
+from attribution_suite.files import whole_files
 from attribution_suite.tables import ALL_TABLES, NEURON_TABLES, TABLES
 from attribution_suite.tables.column import MADE_FROM, schema, tidy
 
@@ -29,23 +29,13 @@ def collate(chunks: Sequence[Chunk], done: Sequence[Done], context: RunContext, 
                           if dataset.provenance.simulated and not split)
     about = {"simulated": stand_ins, MADE_FROM: made_from}
     schemas = {table: schema(columns, about) for table, columns in tables.items()}
-    temporary = {table: out / f".{table}.parquet{TEMPORARY}" for table in tables}
-    try:
-        with ExitStack() as stack:
-            writers = {table: stack.enter_context(pq.ParquetWriter(path, schemas[table], compression="zstd"))
-                       for table, path in temporary.items()}
-            for table, rows in rows_of(chunks, done, context):
-                writers[table].write_table(_arrow(table, rows, schemas[table]))
-        for table, path in temporary.items():
-            path.replace(out / f"{table}.parquet")
-        for table in ALL_TABLES.keys() - tables.keys():
-            (out / f"{table}.parquet").unlink(missing_ok=True)
-    except BaseException as error:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename = str(out)  # Parquet's own errors name no file
-        raise
+    with whole_files([out / f"{table}.parquet" for table in tables]) as files, ExitStack() as stack:
+        writers = {table: stack.enter_context(pq.ParquetWriter(file, schemas[table], compression="zstd"))
+                   for table, file in zip(tables, files, strict=True)}
+        for table, rows in rows_of(chunks, done, context):
+            writers[table].write_table(_arrow(table, rows, schemas[table]))
+    for table in ALL_TABLES.keys() - tables.keys():
+        (out / f"{table}.parquet").unlink(missing_ok=True)
 
 
 def rows_of(chunks: Sequence[Chunk], done: Sequence[Done],

@@ -29,7 +29,7 @@ from attribution_suite.datasets.request import Frames
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.devices import choose
 from attribution_suite.errors import InputError
-from attribution_suite.files import exclusive, prove_writable, sweep, write_atomically, writing
+from attribution_suite.files import exclusive, prove_writable, write_atomically, writing
 from attribution_suite.networks.given import Networks
 from attribution_suite.networks.indexed import told_of_index
 from attribution_suite.options import whole_number
@@ -194,7 +194,5 @@ def open_store(out: Path, fresh: bool) -> Iterator[Store]:
             if fresh and store.folder.exists():
                 shutil.rmtree(store.folder)
             store.folder.mkdir(exist_ok=True)
-            for folder in (store.folder, out, out / "figures"):
-                sweep(folder)
             prove_writable(store.folder)
         yield store
