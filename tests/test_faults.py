@@ -1,0 +1,50 @@
+"""The disk fails, fills up or is cut off at any write: the next run has the tables of one that nothing disturbed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from write_faults import AUDIT, KINDS, Disk, call_on, contents, trouble
+
+WORDS = (*AUDIT, "--out", "run")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Disk]:
+    """A run that nothing disturbed, and what it wrote when all but its second chunk was done already."""
+    folder = tmp_path_factory.mktemp("whole")
+    status, _, err = call_on(Disk(folder / "run"), WORDS, folder)
+    assert (status, err) == (0, "")
+    disk = Disk(run_before(folder, folder / "again") / "run")
+    assert call_on(disk, WORDS, folder / "again")[0] == 0 and contents(folder / "again" / "run") == contents(
+        folder / "run")
+    return folder, disk
+
+
+def run_before(whole: Path, cwd: Path) -> Path:
+    """`cwd`, where a run has been cut off with one chunk to go and the tables of its last one."""
+    shutil.copytree(whole / "run", cwd / "run")
+    sorted((cwd / "run" / "chunks").glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns)[-1].unlink()
+    return cwd
+
+
+def test_every_file_is_renamed_to_its_name(whole: tuple[Path, Disk]) -> None:
+    """So that no other way of writing escapes the faults: as many files are begun, synced and renamed."""
+    folder, disk = whole
+    made = [operation for operation, path in disk.done if not path.endswith(".lock")]
+    assert made.count("open") == made.count("fsync") == made.count("replace") > 20
+    assert made.count("write") >= made.count("open")
+    rewritten = {path for path in contents(folder / "run") if not path.startswith("chunks/") and path != ".lock"}
+    assert {path.rpartition(".")[0].rpartition(".")[0] for operation, path in disk.done if operation == "replace"} >= {
+        str(Path(path).parent / f".{Path(path).name}") for path in rewritten}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_a_fault_the_next_run_is_as_if_nothing_had_been(
+        whole: tuple[Path, Disk], tmp_path: Path, kind: str) -> None:
+    """At one write of a kind, a fifth of the way further each; `benchmarks/faults.py` disturbs every one."""
+    folder, disk = whole
+    writes = [number for number, (operation, _) in enumerate(disk.done, 1) if kind != "short" or operation == "write"]
+    at = writes[len(writes) * (KINDS.index(kind) + 1) // 5]
+    cwd = run_before(folder, tmp_path)
+    assert not trouble(folder / "run", cwd, WORDS, at, kind), (at, disk.done[at - 1])
