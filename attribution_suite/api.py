@@ -343,7 +343,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         failed = run_audit(prepared, context, folder)
         judged = write_verdicts(folder)
         write_certificates(folder, key)
-        draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers), judged, say)
+        draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers, context.maps), judged, say)
         write_list(folder, key)
     return Audit(folder, failed, first_splits(prepared.datasets))
 

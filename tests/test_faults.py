@@ -1,10 +1,14 @@
 """The disk fails, fills up or is cut off at any write: the next run has the tables of one that nothing disturbed."""
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from write_faults import AUDIT, KINDS, Disk, call_on, contents, trouble
+
+from attribution_suite.auditing import pool
 
 WORDS = (*AUDIT, "--out", "run")
 
@@ -48,3 +52,20 @@ def test_after_a_fault_the_next_run_is_as_if_nothing_had_been(
     at = writes[len(writes) * (KINDS.index(kind) + 1) // 5]
     cwd = run_before(folder, tmp_path)
     assert not trouble(folder / "run", cwd, WORDS, at, kind), (at, disk.done[at - 1])
+
+
+def test_what_a_killed_group_left_in_shared_memory_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the kills of test_resume.py, which leave such files: none of a process that lives is touched."""
+    monkeypatch.setattr(pool, "SEMAPHORES", tmp_path)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    alive, dead = (tmp_path / f"sem.loky-{pid}-x" for pid in (os.getppid(), ended.pid))
+    maps = tmp_path / "maps"
+    for pid, semaphore in ((os.getppid(), alive), (ended.pid, dead)):
+        (maps / str(pid) / "joblib").mkdir(parents=True)
+        (maps / str(pid) / "joblib" / "1.pkl").write_bytes(b"rows")
+        semaphore.touch()
+    with pool.mapped(maps):
+        assert not maps.exists() and alive.exists() and not dead.exists()
+        (maps / "1").mkdir(parents=True)
+    assert not maps.exists()

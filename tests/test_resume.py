@@ -92,7 +92,7 @@ def drawn_kills(seed: int, count: int = 4) -> list[Kill]:
 
 @pytest.mark.long
 def test_killed_at_any_moment_the_same_command_finishes(whole: Path, tmp_path: Path) -> None:
-    run, kills = tmp_path / "run", drawn_kills(seed=8)
+    run, kills, killed = tmp_path / "run", drawn_kills(seed=8), []
     print(*kills, sep="\n")  # shown where the test fails
     for kill in kills:
         process = start(*RUN, "--jobs", kill.jobs, "--out", "run", cwd=tmp_path)
@@ -100,6 +100,7 @@ def test_killed_at_any_moment_the_same_command_finishes(whole: Path, tmp_path: P
         time.sleep(kill.pause)
         (os.killpg if kill.group else os.kill)(process.pid, signal.SIGKILL)
         process.communicate()
+        killed.append(process.pid)
         deadline = time.monotonic() + 20
         while others(process) and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -114,6 +115,8 @@ def test_killed_at_any_moment_the_same_command_finishes(whole: Path, tmp_path: P
     assert (timings["chunks_found"], timings["chunks_run"]) == (len(before), CHUNKS - len(before))
     assert out.count("already done") == len(before) >= kills[2].chunk
     assert chunks(run) == chunks(whole) and leftovers(run) == []
+    assert not (run / "maps").exists() and not [path for path in Path("/dev/shm").glob("*")
+                                                if any(str(pid) in path.name for pid in killed)]
     assert_same_tables(run, whole)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,11 @@ class RunContext:
     device: torch.device
     workers: int
     say: Callable[[str], None]
+
+    @property
+    def maps(self) -> Path:
+        """The folder where workers share large arrays, beside the store."""
+        return self.store.folder.parent / "maps"
 
     def dataset(self, subject: Subject) -> TabularDataset:
         """The rows of a subject, on its split."""

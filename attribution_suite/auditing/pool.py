@@ -1,13 +1,15 @@
 """All chunks of a run over worker processes; a failed chunk is named, the others finish."""
 
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -22,6 +24,8 @@ from attribution_suite.auditing.store import Store
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.memory import keep_freed_memory, return_freed_memory
 from attribution_suite.scorers.memory import SURROGATES, forget
+
+SEMAPHORES = Path("/dev/shm")  # where Linux keeps the named ones
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,7 @@ def _parallel(chunks: Sequence[Chunk], context: RunContext) -> Iterator[Done]:
 
 def _pool(chunks: Sequence[Chunk], context: RunContext, workers: int) -> Iterator[Done]:
     # Tables travel to the workers once, as memory maps, not with every chunk.
-    pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1,
-                           initializer=_end_with, initargs=(os.getpid(),))
+    pool = _workers(workers, context.maps, "generator_unordered")
     yield from _start(pool, (joblib.delayed(attempt)(
         chunk, context.dataset(chunk.subject), context.store, context.device) for chunk in chunks))
 
@@ -113,20 +116,54 @@ def _isolated(chunk: Chunk, context: RunContext) -> Done:
         return Done(chunk, time.perf_counter() - started, "its worker process was killed (out of memory?)")
 
 
-def each_in_pool(workers: int) -> Callable[[Callable[[Any], Any], list[Any]], list[Any]]:
+def each_in_pool(workers: int, maps: Path) -> Callable[[Callable[[Any], Any], list[Any]], list[Any]]:
     """A `map` over worker processes; in this process where there is one worker, one item, or a worker was killed."""
 
     def each(call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         if workers > 1 and len(items) > 1:
-            pool = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1,
-                                   initializer=_end_with, initargs=(os.getpid(),))
             try:
-                return list(_start(pool, (joblib.delayed(call)(item) for item in items)))
+                return list(_start(_workers(workers, maps, "generator"), (joblib.delayed(call)(item) for item in items)))
             except TerminatedWorkerError:
                 pass  # it was too large beside the others: alone it may fit
         return [call(item) for item in items]
 
     return each
+
+
+def _workers(count: int, maps: Path, results: str) -> joblib.Parallel:
+    """Processes that share large arrays as files in `maps`, in a folder of this process.
+
+    Not in shared memory, joblib's choice: what a killed run leaves there nobody would sweep.
+    """
+    folder = maps / str(os.getpid())
+    folder.mkdir(parents=True, exist_ok=True)
+    return joblib.Parallel(n_jobs=count, return_as=results, batch_size=1, temp_folder=str(folder),
+                           initializer=_end_with, initargs=(os.getpid(), str(folder)))
+
+
+@contextmanager
+def mapped(maps: Path) -> Iterator[None]:
+    """Leaves nothing of the maps behind, nor what a killed run left: also the semaphores that loky names by process."""
+    for folder in maps.glob("*"):
+        if folder.name.isdecimal() and not _lives(int(folder.name)):
+            for semaphore in SEMAPHORES.glob(f"sem.loky-{folder.name}-*"):
+                with suppress(OSError):
+                    semaphore.unlink()
+    shutil.rmtree(maps, ignore_errors=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(maps, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
 
 
 def _start(pool: joblib.Parallel, tasks: Iterator[Any]) -> Iterator[Any]:
@@ -155,8 +192,11 @@ def _start(pool: joblib.Parallel, tasks: Iterator[Any]) -> Iterator[Any]:
     return started
 
 
-def _end_with(parent: int) -> None:
-    """In a worker: ends it soon after a parent that was killed, which it would outlive by minutes."""
+def _end_with(parent: int, _: str) -> None:
+    """In a worker: ends it soon after a parent that was killed, which it would outlive by minutes.
+
+    What else differs, the folder of a run's maps, makes joblib start workers anew.
+    """
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)

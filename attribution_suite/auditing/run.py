@@ -18,7 +18,7 @@ from attribution_suite.auditing.frames import scorer_errors
 from attribution_suite.auditing.given import Given
 from attribution_suite.auditing.machine import available_cores
 from attribution_suite.auditing.plan import Plan, make_plan, plan_edits
-from attribution_suite.auditing.pool import Done, run_chunks
+from attribution_suite.auditing.pool import Done, mapped, run_chunks
 from attribution_suite.auditing.progress import Progress
 from attribution_suite.auditing.record import describe
 from attribution_suite.auditing.spec import Spec
@@ -90,7 +90,9 @@ def open_run(prepared: Prepared, out: Path, *, jobs: int | None = None, fresh: b
     """What a run needs, while it holds its output folder. Raises InputError for a folder or option that cannot be."""
     workers = available_cores() if jobs is None else whole_number("jobs", jobs, 1)
     with open_store(out, fresh) as store:
-        yield RunContext(store, prepared.datasets, prepared.device, workers, say)
+        context = RunContext(store, prepared.datasets, prepared.device, workers, say)
+        with mapped(context.maps):
+            yield context
 
 
 def run_audit(prepared: Prepared, context: RunContext, out: Path) -> list[str]:
