@@ -2,8 +2,10 @@
 
 import argparse
 import io
+import math
 import os
 import re
+import resource
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,12 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from attribution_suite import __version__
 from attribution_suite.api import DEFAULT_OUT
-from attribution_suite.errors import InputError
+from attribution_suite.errors import OUT_OF_MEMORY, InputError, out_of_memory
 
 if TYPE_CHECKING:
     from attribution_suite.results import Audit
 
 INTERRUPTED = 130
+LEAST_ROOM = 3 * 2**29  # bytes of addresses: with less, PyTorch or OpenBLAS end the process where they like
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -26,16 +29,29 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
         arguments = parser().parse_args(words)
+        if (room := _room()) < LEAST_ROOM:
+            return _complain(f"this process may take {room / 2**30:.1f} GB of memory, and its libraries alone need "
+                             f"{LEAST_ROOM / 2**30:.1f}: raise the limit (`ulimit -v`)", 1)
         return int(arguments.call(arguments))
     except InputError as error:
         return _complain(str(error), 2)
     except KeyboardInterrupt:
         return _complain("interrupted; what is finished is kept: the same command goes on from there", INTERRUPTED)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return _complain(OUT_OF_MEMORY, 1)
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         return _complain(f"{error.filename or 'output'}: {os.strerror(error.errno) if error.errno else error}", 1)
+
+
+def _room() -> float:
+    """Bytes that this process may address."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return math.inf if limit == resource.RLIM_INFINITY else limit
 
 
 class _Parser(argparse.ArgumentParser):

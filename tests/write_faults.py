@@ -5,7 +5,6 @@ import io
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,7 +36,7 @@ class Disk:
 
     def meets(self, operation: str, path: object) -> bool:
         """Counts it; True if only half of it is to be written. Raises OSError where it fails."""
-        name = os.path.abspath(os.fsdecode(path))  # type: ignore[call-overload]
+        name = str(Path(os.fsdecode(path)).absolute())  # type: ignore[arg-type]
         if not name.startswith(self.folder):
             return False
         self.done.append((operation, os.path.relpath(name, self.folder)))

@@ -16,7 +16,7 @@ from attribution_suite.auditing.subject import fingerprint
 from attribution_suite.auditing.work.direct import absolute_delta
 from attribution_suite.datasets.removable import Removable
 from attribution_suite.datasets.table import TabularDataset
-from attribution_suite.errors import InputError
+from attribution_suite.errors import InputError, in_one_line
 from attribution_suite.measures.worst_case.measure import worst_case
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
@@ -160,7 +160,7 @@ def _attributions(case: _Case, spec: Mapping[str, Any]) -> tuple[dict[str, dict[
                 network: _of_row(Choice.of(name, profile, spec["reference"] == "all"), networks, evaluation, case)
                 for network, networks in case.networks.items()}
         except (Exception, SystemExit) as error:  # a plug-in's code may raise anything: it costs its own values
-            parts, reason = {}, f"failed: {type(error).__name__}: {error}".splitlines()[0]
+            parts, reason = {}, f"failed: {in_one_line(error)}"
         if any(part.values is None for part in parts.values()):
             parts, reason = {}, "scores features over many rows, not in one"
         if reason:

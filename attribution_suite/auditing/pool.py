@@ -22,6 +22,7 @@ from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.machine import describe_machine
 from attribution_suite.auditing.store import Store
 from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.errors import in_one_line
 from attribution_suite.memory import keep_freed_memory, return_freed_memory
 from attribution_suite.scorers.memory import SURROGATES, forget
 
@@ -80,7 +81,7 @@ def attempt(chunk: Chunk, dataset: TabularDataset, store: Store, device: torch.d
     try:
         run_chunk(chunk, dataset, store, device)
     except (Exception, SystemExit) as error:
-        return Done(chunk, time.perf_counter() - started, f"{type(error).__name__}: {error}".splitlines()[0])
+        return Done(chunk, time.perf_counter() - started, in_one_line(error))
     return Done(chunk, time.perf_counter() - started)
 
 
@@ -122,7 +123,8 @@ def each_in_pool(workers: int, maps: Path) -> Callable[[Callable[[Any], Any], li
     def each(call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         if workers > 1 and len(items) > 1:
             try:
-                return list(_start(_workers(workers, maps, "generator"), (joblib.delayed(call)(item) for item in items)))
+                pool = _workers(workers, maps, "generator")
+                return list(_start(pool, (joblib.delayed(call)(item) for item in items)))
             except TerminatedWorkerError:
                 pass  # it was too large beside the others: alone it may fit
         return [call(item) for item in items]

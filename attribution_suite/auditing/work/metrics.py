@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.work.score import check
-from attribution_suite.errors import InputError
+from attribution_suite.errors import InputError, in_one_line
 from attribution_suite.measures.agreement import rank_correlation
 from attribution_suite.measures.explanations import infidelity, infidelity_normalised, sensitivity_max
 from attribution_suite.networks.network import Ensemble
@@ -94,7 +94,7 @@ def explanation_metrics(choices: Sequence[Choice], networks: Ensemble, evaluatio
                 known.append(sensitivity_max(local, torch.stack(again)))
             values[:len(local), position, :len(known)] = torch.stack(known, -1).numpy(force=True)
         except (Exception, SystemExit) as error:  # as in score_all: a scorer's code may raise anything
-            errors[choice.name] = f"metrics: {type(error).__name__}: {error}".splitlines()[0]
+            errors[choice.name] = f"metrics: {in_one_line(error)}"
     return {"metrics": values, "metric_failures": np.frombuffer(json.dumps(errors).encode(), np.uint8)}
 
 
@@ -173,6 +173,6 @@ def randomised(choices: Sequence[Choice], networks: Ensemble, evaluation: Evalua
             after = torch.stack([few.attribution(choice, stage, seen).scores for stage in stages], 1)
             values[:, :, position] = rank_correlation(before[:, None], after).numpy(force=True)
         except (Exception, SystemExit) as error:
-            errors[choice.name] = f"random weights: {type(error).__name__}: {error}".splitlines()[0]
+            errors[choice.name] = f"random weights: {in_one_line(error)}"
     return {"randomised": values.reshape(len(few.networks), each, len(stages), len(choices)),
             "randomised_failures": np.frombuffer(json.dumps(errors).encode(), np.uint8)}

@@ -12,6 +12,7 @@ from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.work.phantoms import at_layer, calls, most_columns
 from attribution_suite.auditing.work.staged import staged
 from attribution_suite.datasets.removable import Removable
+from attribution_suite.errors import in_one_line
 from attribution_suite.networks.modules import Modules
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
@@ -90,7 +91,7 @@ def null_scores(choices: Sequence[Choice], mean_abs: np.ndarray, networks: Ensem
         try:
             nulls = staged(ask, phantoms_each(seeds), gone, at_once)
         except (Exception, SystemExit) as error:  # as in score_all: a scorer's code may raise anything
-            errors[choice.name] = f"null by phantoms: {type(error).__name__}: {error}".splitlines()[0]
+            errors[choice.name] = f"null by phantoms: {in_one_line(error)}"
             continue
         for variant, null in enumerate(nulls):
             told[:, :, variant, position] = null.feature, null.phantoms.max(1), null.phantoms.mean(1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.work.checks import Checks
-from attribution_suite.errors import InputError
+from attribution_suite.errors import InputError, in_one_line
 from attribution_suite.measures.agreement import METRICS, READINGS, agreement_matrix
 from attribution_suite.networks.backward import ReplacedColumns
 from attribution_suite.networks.batches import Block, Replacement
@@ -64,7 +64,7 @@ class Scores:
         for name in ("share", "mean_abs", "signed", "gap", "fidelity"):
             self.arrays[name][:, position] = np.nan
         self.local.pop(position, None)
-        self.failures[scorer] = f"{type(error).__name__}: {error}".splitlines()[0]
+        self.failures[scorer] = in_one_line(error)
 
 
 def score_all(choices: Sequence[Choice], networks: Ensemble, evaluation: Evaluation, layer: int,
