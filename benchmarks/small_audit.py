@@ -1,7 +1,8 @@
 """A small audit, from command to page: heart, Sex, five scorers, five seeds, against a plain script of the packages.
 
-Both as processes of their own, in turn, so that imports count; wall-clock seconds, and seconds of the processor, of
-which the ratio is made: other programs slow these less. `--runs N`: the median of N turns (default 3).
+Both as processes of their own, in turn, so that imports count, on one thread each: on small products the threads of a
+busy machine wait for each other, which would slow the plain script tenfold. Wall-clock seconds, and seconds of the
+processor, of which the ratio is made: other programs slow these less. `--runs N`: the median of N turns (default 3).
 """
 
 import os
@@ -24,7 +25,8 @@ PLAIN = [sys.executable, str(Path(__file__).with_name("small_audit_plain.py"))]
 def measured(words: Sequence[str]) -> tuple[float, float]:
     """Wall-clock and processor seconds of a command and its children. Raises CalledProcessError if it fails."""
     before, started = os.times(), time.perf_counter()
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                   env={**os.environ, "OMP_NUM_THREADS": "1"})
     seconds, after = time.perf_counter() - started, os.times()
     return seconds, (after.children_user - before.children_user) + (after.children_system - before.children_system)
 
