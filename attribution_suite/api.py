@@ -299,7 +299,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     `metrics`: measures how true each scorer's explanations are to the networks, and how steady (infidelity and maximum
     sensitivity, before and after each removal), and names scorers that say the same when all weights are random: on 20
     rows of three networks. It is off if not asked for, since every scorer then explains some twenty times as often.
-    `jobs`: worker processes, one a core if not given; `device`: 'cpu', 'cuda', or 'auto': a GPU if there is one.
+    `jobs`: worker processes; if not given, one a core, or for a small run this process alone. `device`: 'cpu', 'cuda',
+    or 'auto': a GPU if there is one.
     `fresh`: repeats what `out` holds. `sign_key`: a private key of Ed25519 (PEM) that signs the certificates.
     `say` is told of the progress, line by line.
 

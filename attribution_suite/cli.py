@@ -212,7 +212,8 @@ def _running(command: argparse.ArgumentParser) -> None:
                           ("background", "training rows that scorers may draw from")):
         command.add_argument(f"--{name}", type=int, metavar="N", help=meaning)
     command.add_argument("--out", default=DEFAULT_OUT, metavar="DIR", help=f"default: {DEFAULT_OUT}")
-    command.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: all cores)")
+    command.add_argument("--jobs", type=int, metavar="N",
+                         help="worker processes (default: one a core, for a small run none)")
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto",
                          help="where networks train and are scored (auto: a GPU if there is one)")
     command.add_argument("--fresh", action="store_true", help="repeat what is finished in --out")

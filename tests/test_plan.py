@@ -1,6 +1,7 @@
 """Which nodes 'top:K' stands for: those with the largest direct effect, recomputed on plain modules."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from attribution_suite import audit, load_dataset, train
-from attribution_suite.auditing import plan
+from attribution_suite.auditing import plan, workers
+from attribution_suite.auditing.run import prepare
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.auditing.store import Store, Stored
+from attribution_suite.auditing.workers import suited_workers
 from attribution_suite.conclusions.summary import edits
 from attribution_suite.datasets.load import load_request
 
@@ -65,3 +68,20 @@ def test_an_audit_removes_the_strongest(tmp_path: Path, layer: int) -> None:
         order = np.argsort(-(effects[seed] if layer else effects.mean(0)), kind="stable")[:2]
         removed = outcomes[outcomes.seed == seed].set_index("rank").removed.to_dict()
         assert removed == {1: names[order[0]], 2: names[order[1]]}
+
+
+@pytest.mark.parametrize(("words", "alone"), [
+    ({}, True),
+    ({"datasets": ["heart"], "remove": ["Sex"]}, True),
+    ({"datasets": ["prudential"], "remove": ["BMI"]}, False),  # real or simulated, many rows
+    ({"scorers": None}, False),  # all of the main job's
+    ({"seeds": 6}, False),
+    ({"inside": "all"}, False),
+    ({"metrics": True}, False),
+    ({"reference": "all"}, False),
+])
+def test_a_small_run_takes_one_process(words: dict[str, Any], alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"datasets": ["iris"], "scorers": ["saliency", "lime"], **words}
+    prepared = prepare(make_spec(said.pop("datasets"), **said), device="cpu", say=lambda line: None)
+    monkeypatch.setattr(workers, "available_cores", lambda: 7)
+    assert suited_workers(prepared.spec, prepared.plan, prepared.datasets) == (1 if alone else 7)

@@ -51,7 +51,9 @@ def member_keys(subject: Subject, removal: str, features: Sequence[Sequence[str]
 def spread(members: pd.DataFrame, columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     """Repeats each member's keys to the length of `columns` (member-major)."""
     length = len(next(iter(columns.values())))
-    return members.loc[members.index.repeat(length // len(members))].reset_index(drop=True).assign(**columns)
+    times = length // len(members)
+    keys = {str(name): values.array.repeat(times) for name, values in members.items()}
+    return pd.DataFrame({**keys, **columns})  # at once: `assign` adds column by column
 
 
 def scored(subject: Subject, dataset: TabularDataset, arrays: Arrays, members: pd.DataFrame) -> Iterator[Rows]:

@@ -16,13 +16,13 @@ from attribution_suite.auditing.collate import collate
 from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.frames import scorer_errors
 from attribution_suite.auditing.given import Given
-from attribution_suite.auditing.machine import available_cores
 from attribution_suite.auditing.plan import Plan, make_plan, plan_edits
 from attribution_suite.auditing.pool import Done, mapped, run_chunks
 from attribution_suite.auditing.progress import Progress
 from attribution_suite.auditing.record import describe
 from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.store import Store
+from attribution_suite.auditing.workers import suited_workers
 from attribution_suite.datasets.load import load_splits
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.request import Frames
@@ -88,7 +88,8 @@ def prepare(spec: Spec, *, device: str, tables: Tables | None = None, networks: 
 def open_run(prepared: Prepared, out: Path, *, jobs: int | None = None, fresh: bool = False,
              say: Callable[[str], None] = print) -> Iterator[RunContext]:
     """What a run needs, while it holds its output folder. Raises InputError for a folder or option that cannot be."""
-    workers = available_cores() if jobs is None else whole_number("jobs", jobs, 1)
+    workers = (suited_workers(prepared.spec, prepared.plan, prepared.datasets) if jobs is None
+               else whole_number("jobs", jobs, 1))
     with open_store(out, fresh) as store:
         context = RunContext(store, prepared.datasets, prepared.device, workers, say)
         with mapped(context.maps):

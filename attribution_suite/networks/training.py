@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from attribution_suite.datasets.preset import Training
@@ -18,6 +17,7 @@ from attribution_suite.networks.batches import Batches, Replacement
 from attribution_suite.networks.module_backward import backward_for
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
+from attribution_suite.networks.optimisers import Optimiser, optimiser_for
 from attribution_suite.networks.stopping import History, Stopping
 from attribution_suite.networks.target_scale import TargetScale
 from attribution_suite.presented import Presented
@@ -104,7 +104,7 @@ def _fit(networks: Ensemble, train: Split, validation: Split, task: Task, traini
 
     loop = backward_for(networks, task, len(seeds), clamp, replaced)
     loop.penalty, loop.held = penalty, held
-    optimiser = _optimiser(training, loop.parameters)
+    optimiser = optimiser_for(training, loop.parameters)
     batches, held_out = Batches(train, seeds, training.batch_size, loop.replaced_columns, replacement), hold_out(loop)
     stopping, history = Stopping(loop, training), History(loop, training)
     for epoch in range(training.epochs):
@@ -121,7 +121,7 @@ def _fit(networks: Ensemble, train: Split, validation: Split, task: Task, traini
             break
         kept = stopping.narrow(len(seeds))
         if kept is not None:
-            loop, optimiser = _narrowed(loop, optimiser, training, kept)
+            loop, optimiser = _narrowed(loop, optimiser, kept)
             batches.narrow(loop.replaced_columns)
             held_out = hold_out(loop)
     curves = stopping.curves()
@@ -145,19 +145,14 @@ def held_out_loss(networks: Ensemble, train: Split, validation: Split, task: Tas
     return loop.loss(batches.fixed())
 
 
-def _narrowed(loop: Backward, optimiser: torch.optim.Optimizer, training: Training,
-              kept: Tensor) -> tuple[Backward, torch.optim.Optimizer]:
+def _narrowed(loop: Backward, optimiser: Optimiser, kept: Tensor) -> tuple[Backward, Optimiser]:
     """The loop and the optimiser's state for the members at `kept` alone, as they are now."""
     networks = loop.rebuilt(loop.kept()).select(kept)
     clamp, replaced = (None if nodes is None else nodes.select(kept) for nodes in (loop.clamped, loop.replaced))
     narrow = backward_for(networks, loop.task, loop.seeds, clamp, replaced)
     narrow.penalty = None if loop.penalty is None else loop.penalty.select(kept)
     narrow.held = None if loop.held is None else loop.held[kept]
-    fresh = _optimiser(training, narrow.parameters)
-    for name, value in optimiser.state[loop.parameters].items():
-        whole = value.shape == loop.parameters.shape
-        fresh.state[narrow.parameters][name] = loop.narrowed(value, kept) if whole else value
-    return narrow, fresh
+    return narrow, optimiser.carried_to(narrow.parameters, lambda buffer: loop.narrowed(buffer, kept))
 
 
 def _check(networks: Ensemble, splits: Mapping[str, Split], seeds: Sequence[int], clamp: Nodes | None,
@@ -178,11 +173,3 @@ def _check(networks: Ensemble, splits: Mapping[str, Split], seeds: Sequence[int]
         raise InputError("replaced nodes and their replacement go together: give both or neither")
     if clamp is not None and bool((networks.first_weight * clamp.mask(features)[:, None]).any()):
         raise InputError("clamped nodes must start with zero weights: fold them first (Ensemble.with_nodes_folded)")
-
-
-def _optimiser(training: Training, parameters: torch.nn.Parameter) -> torch.optim.Optimizer:
-    if training.optimiser == "adam":
-        return torch.optim.Adam([parameters], lr=training.learning_rate, fused=True)
-    if training.optimiser == "rmsprop":
-        return torch.optim.RMSprop([parameters], lr=training.learning_rate)
-    return torch.optim.SGD([parameters], lr=training.learning_rate, fused=True)

@@ -61,11 +61,14 @@ def tidy(columns: Mapping[str, Column], rows: pd.DataFrame) -> pd.DataFrame:
     Raises InputError for a flag without a value, which is neither True nor False.
     """
     frame = rows.reindex(columns=list(columns))
+    typed = {}
     for name, column in columns.items():
-        if column.dtype == "bool" and frame[name].isna().any():
-            row = int(frame[name].isna().to_numpy().argmax())
+        values = frame[name]
+        if column.dtype == "bool" and values.isna().any():
+            row = int(values.isna().to_numpy().argmax())
             raise InputError(f"column '{name}' has no value in row {row}: a flag is True or False, never missing")
-    return frame.astype({name: column.dtype for name, column in columns.items()})
+        typed[name] = values if values.dtype == column.dtype else values.astype(column.dtype)
+    return pd.DataFrame(typed, index=frame.index, columns=frame.columns)  # astype of a frame visits every column
 
 
 def schema(columns: Mapping[str, Column], about: Mapping[str, str]) -> pa.Schema:
