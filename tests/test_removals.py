@@ -41,6 +41,7 @@ from attribution_suite.removals import REFERENCE, REMOVALS
 from attribution_suite.removals.conditional_tuning import ConditionalTuning
 from attribution_suite.removals.constant import GRID, Constant
 from attribution_suite.removals.fold_tuning import Fold
+from attribution_suite.removals.independence_tuning import IndependenceTuning
 from attribution_suite.removals.inversion_tuning import InversionTuning
 from attribution_suite.removals.lazy import Lazy
 from attribution_suite.removals.newton import Newton
@@ -112,12 +113,13 @@ def test_a_member_does_not_depend_on_the_ensemble_it_is_in(method: Removal, case
     given_case = removal_case(case).briefly().for_method(method)
     together = remove(method, given_case)
     probe = given_case.inputs(given_case.variants)
+    rounding = 5e-4 if isinstance(method, IndependenceTuning) else 1e-4  # which a strong penalty's steps enlarge
     for variant in range(given_case.variants):  # of the second seed, alone: another width of the padded groups too
         member = given_case.variants + variant
         nodes, setting = Nodes.of([given_case.groups[member]]), one_seed(given_case, member)
         alone = method.remove(given_case.networks.select([member]), nodes, setting)
         torch.testing.assert_close(together.outputs(probe)[member], alone.networks.outputs(probe)[0],
-                                   rtol=1e-3, atol=1e-4)
+                                   rtol=1e-3, atol=rounding)
 
 
 @by_case

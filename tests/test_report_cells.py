@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup, Tag
+from plain_suite import SVG
 from report_fixture import (
     REMOVALS,
     SCORERS,
@@ -51,7 +52,7 @@ def pictures(subject: pages.Subject) -> dict[str, list[Picture | LeftOut]]:
     """Pictures that need no drawing, of which one lies beside the page."""
     def named(name: str, on_page: bool = True) -> Picture:
         return Picture(f"{subject.slug}-{name}", f"Heading of {name}", f"Caption of {name}", f"Alt of {name}", b"png",
-                       on_page)
+                       SVG, on_page=on_page)
 
     return {chapter: [named(chapter), *([named("beside", False), LeftOut("Lost", "left out: no rows")]
                                         if chapter == "neurons" else [])] for chapter in CHAPTERS}
@@ -296,10 +297,10 @@ def test_figures_stand_in_the_order_of_the_chapters(page: BeautifulSoup) -> None
     shown = list(CHAPTERS)
     for name in ("boston", "iris"):
         section = page.select_one(f"section#{name}")
-        found = [(text(figure.h3), text(figure.figcaption), figure.img["alt"]) for figure in section.select("figure")]
+        found = [(text(figure.h3), text(figure.figcaption), figure.svg["aria-label"]) for figure in section.select("figure")]
         assert found == [(f"Heading of {one}", f"Caption of {one}", f"Alt of {one}") for one in shown]
         assert [(text(link), link["href"]) for link in section.select(".facts a")] == [
-            ("heading of beside", f"figures/{name}-beside.png")]
+            ("heading of beside", f"figures/{name}-beside.svg")]
         assert text(section.select_one(".left-out")) == "Lost : left out: no rows."
 
 
