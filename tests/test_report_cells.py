@@ -297,7 +297,8 @@ def test_figures_stand_in_the_order_of_the_chapters(page: BeautifulSoup) -> None
     shown = list(CHAPTERS)
     for name in ("boston", "iris"):
         section = page.select_one(f"section#{name}")
-        found = [(text(figure.h3), text(figure.figcaption), figure.svg["aria-label"]) for figure in section.select("figure")]
+        found = [(text(figure.h3), text(figure.figcaption), figure.svg["aria-label"])
+                 for figure in section.select("figure")]
         assert found == [(f"Heading of {one}", f"Caption of {one}", f"Alt of {one}") for one in shown]
         assert [(text(link), link["href"]) for link in section.select(".facts a")] == [
             ("heading of beside", f"figures/{name}-beside.svg")]
