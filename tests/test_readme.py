@@ -16,6 +16,7 @@ from torch import nn
 import attribution_suite
 from attribution_suite import Audit, Training, cli, load_dataset, train
 from attribution_suite.auditing import run as auditing_run
+from attribution_suite.auditing import workers
 from attribution_suite.auditing.spec import PROFILES, Spec
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
@@ -41,7 +42,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     table.to_csv(tmp_path / "data.csv", index=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], **LEAST))
-    monkeypatch.setattr(auditing_run, "available_cores", lambda: 1)
+    monkeypatch.setattr(workers, "available_cores", lambda: 1)
     made = Training.__init__
 
     def brief(self: Training, epochs: int, *arguments: Any, **options: Any) -> None:
