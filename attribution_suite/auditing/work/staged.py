@@ -1,7 +1,7 @@
 """As many phantoms as an answer needs: more are asked for only while hardly any reaches the feature."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -21,7 +21,7 @@ class Null:
     All are in the units of the first call: the others are scaled, network by network, to its phantoms' mean.
     """
 
-    calls: list[np.ndarray] = field(default_factory=list)
+    calls: list[np.ndarray]
 
     def and_also(self, said: np.ndarray) -> "Null":
         """With one more call."""
