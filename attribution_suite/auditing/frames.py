@@ -53,7 +53,18 @@ def spread(members: pd.DataFrame, columns: Mapping[str, NDArray[Any]]) -> pd.Dat
     length = len(next(iter(columns.values())))
     times = length // len(members)
     keys = {str(name): values.array.repeat(times) for name, values in members.items()}
-    return pd.DataFrame({**keys, **columns})  # at once: `assign` adds column by column
+    return pd.DataFrame({**keys, **columns})
+
+
+def repeated(members: pd.DataFrame, times: int, columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
+    """All members' keys `times` times over, beside `columns`."""
+    order = np.tile(np.arange(len(members)), times)
+    return pd.DataFrame({**{str(name): values.array.take(order) for name, values in members.items()}, **columns})
+
+
+def beside(members: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns, or one value for all, beside the members' keys; at once, for `assign` adds them one by one."""
+    return pd.DataFrame({**dict(members.items()), **columns}, index=members.index)
 
 
 def scored(subject: Subject, dataset: TabularDataset, arrays: Arrays, members: pd.DataFrame) -> Iterator[Rows]:
@@ -143,23 +154,25 @@ def failed(members: pd.DataFrame, errors: Mapping[str, str]) -> pd.DataFrame:
 
 def shifts(subject: Subject, dataset: TabularDataset, arrays: Arrays, originals: Arrays, retrained: Arrays | None,
            members: pd.DataFrame) -> pd.DataFrame:
-    """One row a member and scorer. Total variation is NaN where no retrained network is in the run."""
-    names = feature_names(subject, dataset, arrays)
-    gone = removed_from(names, list(members.removed))
-    variants = len(members) // len(subject.seeds)
+    """One row a scorer and member. Total variation is NaN where no retrained network is in the run."""
+    names, scorers, each = feature_names(subject, dataset, arrays), np.array(subject.scorers), len(members)
+    gone, variants = removed_from(names, list(members.removed)), each // len(subject.seeds)
+
+    def by_scorer(values: NDArray[Any]) -> NDArray[Any]:
+        """From `[members, scorers, features]` to `[scorers * members, features]`."""
+        return values.swapaxes(0, 1).reshape(-1, len(names))
+
     before = originals["share"].repeat(variants, 0)
     reference = np.full_like(before, np.nan) if retrained is None else retrained["share"]
+    lost = np.tile(gone, (len(scorers), 1))
+    changes = shift(by_scorer(before), by_scorer(arrays["share"]), by_scorer(reference), lost,
+                    np.tile(arrays["dependence"], (len(scorers), 1)))
     signed = {"signed_share_before": signed_shares(originals["signed"]).repeat(variants, 0),
               "signed_share_after": signed_shares(arrays["signed"])}
-    pieces = []
-    for position, scorer in enumerate(subject.scorers):
-        changes = shift(before[:, position], arrays["share"][:, position], reference[:, position], gone,
-                        arrays["dependence"])
-        gainer = np.array([*names, ""], dtype=object)[changes["largest_gainer"]]
-        changes |= {column: removed_share(shares[:, position], gone) for column, shares in signed.items()}
-        pieces.append(members.assign(scorer=scorer, applicable=bool(arrays["applicable"][position]),
-                                     **{**changes, "largest_gainer": gainer}))
-    return pd.concat(pieces, ignore_index=True)
+    return repeated(members, len(scorers), {
+        "scorer": scorers.repeat(each), "applicable": arrays["applicable"].repeat(each), **changes,
+        "largest_gainer": np.array([*names, ""], dtype=object)[changes["largest_gainer"]],
+        **{column: removed_share(by_scorer(shares), lost) for column, shares in signed.items()}})
 
 
 def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arrays,
@@ -188,9 +201,9 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
         else:
             p, by_construction = np.full(variants, np.nan), np.full(len(score), traits_of(scorer).reads == "labels")
             null = {"phantoms": 0, "null_max": np.nan, "null_mean": np.nan}
-        rows.append(members[:len(score)].assign(
-            scorer=scorer, score=score, **null, p=np.tile(p, len(score) // variants), by_construction=by_construction,
-            unseen=arrays["unseen"][:len(score)] & (score == 0)))
+        rows.append(beside(members[:len(score)], {
+            "scorer": scorer, "score": score, **null, "p": np.tile(p, len(score) // variants),
+            "by_construction": by_construction, "unseen": arrays["unseen"][:len(score)] & (score == 0)}))
     return pd.concat(rows, ignore_index=True) if rows else members.iloc[:0].assign(scorer="", phantoms=0)
 
 
@@ -198,8 +211,9 @@ def original_outcomes(dataset: TabularDataset, arrays: Arrays, members: pd.DataF
     """One row an original: what applies without an edit."""
     names = ("loss_native", "validation_native", "learned_p", "learned", "seconds", "steps")
     baseline = {f"xgboost_{name}": arrays["xgboost"][:, column] for column, name in enumerate(PERFORMANCE)}
-    return members.assign(**{name: arrays[name] for name in names}, **performances(arrays), **baseline, **NOTHING_MOVED,
-                          tuned=False, test_to_training=len(dataset.test_rows) / len(dataset.train_rows))
+    return beside(members, {
+        **{name: arrays[name] for name in names}, **performances(arrays), **baseline, **NOTHING_MOVED,
+        "tuned": False, "test_to_training": len(dataset.test_rows) / len(dataset.train_rows)})
 
 
 def performances(arrays: Arrays) -> Arrays:
@@ -235,10 +249,10 @@ def outcomes(arrays: Arrays, retrained: Arrays | None, originals: Arrays, sham: 
         "budget": np.full(len(members), budget), "reads": np.full(len(members), reads, dtype=object),
         "goal": np.array(GOALS, dtype=object)[arrays["goal"]]}
     if retrained is None:
-        return members.assign(**measured, cost_ratio=np.nan)
+        return beside(members, {**measured, "cost_ratio": np.nan})
     ratio = cost_ratio(*(torch.from_numpy(values) for values in
                          (arrays["loss_before"], arrays["loss_native"], retrained["loss_native"])))
-    return members.assign(**measured, cost_ratio=ratio.numpy())
+    return beside(members, {**measured, "cost_ratio": ratio.numpy()})
 
 
 def frontier(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
@@ -252,15 +266,15 @@ def frontier(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
 def examined(arrays: Arrays, originals: Arrays, members: pd.DataFrame) -> pd.DataFrame:
     """One row a member: an original and a feature that goes. Nothing was spent on it."""
     measured = {name: arrays[name] for name in MOVES} | of_originals(originals, members)
-    return members.assign(**measured, **dict(worst_case_table(arrays)), tuned=False, goal="", sham="", reads="",
-                          seconds=0.0, steps=0)
+    return beside(members, {**measured, **dict(worst_case_table(arrays)), "tuned": False, "goal": "", "sham": "",
+                            "reads": "", "seconds": 0.0, "steps": 0})
 
 
 def sham(arrays: Arrays, originals: Arrays, budget: float, members: pd.DataFrame) -> pd.DataFrame:
     """One row a network that was tuned with nothing removed. What speaks of a removed feature is NaN, or ''."""
     measured = {name: arrays[name] for name in (*SHAM_LOSSES, "seconds", "steps")}
     measured |= performances_beside(originals, arrays, members)
-    return members.assign(**measured, **NOTHING_MOVED, tuned=True, budget=budget)
+    return beside(members, {**measured, **NOTHING_MOVED, "tuned": True, "budget": budget})
 
 
 def information(arrays: Arrays, members: pd.DataFrame) -> Iterator[Rows]:
