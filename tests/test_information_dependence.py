@@ -24,8 +24,9 @@ def of_normals(rho):
 
 
 @pytest.mark.no_cover
-def test_it_equals_the_dcor_package(rng):
-    import dcor  # compiles for seconds, which only the process that runs this need spend
+def test_it_equals_the_dcor_package(rng, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # what compiles for seconds is not what is called here
+    import dcor
 
     x = rng.standard_normal((80, 2))
     outputs = rng.standard_normal((3, 80, 2)) + x[:, :1] ** 2
@@ -63,7 +64,7 @@ def test_error_rates_and_limits(rng, monkeypatch):
     assert set(bent.state) == {"found"}
     rho = np.sqrt(0.02)
     none, seen, power, above, below = [], [], [], [], []
-    for _ in range(10):  # given one x_j, networks share what is odd about its rows
+    for _ in range(7):  # given one x_j, networks share what is odd about its rows
         x = rng.standard_normal(500)
         at_margin = rho * x + np.sqrt(1 - rho**2) * rng.standard_normal((40, 500))
         strong = 0.6 * x + 0.8 * rng.standard_normal((20, 500))
@@ -104,7 +105,7 @@ def test_separation_holds_the_target_fixed(rng, classes):
 @pytest.mark.no_cover
 def test_dependence_given_named_columns(rng):
     found = {"through": 0, "direct": 0, "symmetric": 0}
-    for seed in range(20):
+    for seed in range(12):
         z = rng.standard_normal((400, 1))
         x = np.abs(z[:, 0]) + rng.standard_normal(400)
         f = np.abs(z) + rng.standard_normal((400, 1))
@@ -114,8 +115,8 @@ def test_dependence_given_named_columns(rng):
             test = generalised_covariance(torch.from_numpy(output[None]), Target.of(x), z, seed)
             assert test.p[0] == pytest.approx(2 * stats.norm.sf(test.value[0]))
             found[name] += test.state == ("found",)
-    assert found["through"] <= 4 and found["direct"] >= 19
-    assert found["symmetric"] <= 10  # what GCM cannot see, and distance correlation can
+    assert found["through"] <= 3 and found["direct"] >= 11
+    assert found["symmetric"] <= 6  # what GCM cannot see, and distance correlation can
     assert dependence.dependence_test((f + residual[:, None] ** 2).T, x, 0.02).state == ("found",)
 
 

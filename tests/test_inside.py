@@ -213,7 +213,7 @@ def test_one_layer_and_what_is_there_already(run: Path, tmp_path: Path, monkeypa
 @pytest.mark.no_cover
 def test_the_full_profile_looks_inside_and_the_quick_one_does_not(tmp_path: Path) -> None:
     words = {"remove": "petal_width", "removals": ["constant"], "scorers": ["saliency", "random"], "seeds": 1,
-             "rows": 12, "jobs": 1, "say": lambda line: None}
+             "rows": 12, "information": "off", "jobs": 1, "say": lambda line: None}
     assert len(audit("iris", out=tmp_path, profile="full", **words).table("units")) == 12
     page = (tmp_path / "report.html").read_text()
     assert (tmp_path / "units.parquet").exists() and "Inside the network" in page and "Which removal" in page

@@ -205,17 +205,17 @@ def test_an_audit_of_given_modules(table: TabularDataset, tmp_path: Path) -> Non
 
 @pytest.mark.no_cover
 def test_the_store_knows_the_networks_by_their_weights(table: TabularDataset, tmp_path: Path) -> None:
-    models = members(Branching, 2)
-    first, lines = run(table, tmp_path, models)
+    models, short = members(Branching, 2), {"scorers": SCORERS[:2], "removals": ["constant"], "information": "off"}
+    first, lines = run(table, tmp_path, models, **short)
     expected = first.table("attributions")
     assert any("one at a time (torch.vmap cannot" in line for line in lines)
     assert first.record["datasets"]["mine"]["networks"]["how"].startswith("one at a time (torch.vmap")
-    again, _ = run(table, tmp_path, members(Branching, 2))
+    again, _ = run(table, tmp_path, members(Branching, 2), **short)
     assert again.record["timings"]["chunks_run"] == 0
     models[1].last.bias.data += 1e-3
-    other, _ = run(table, tmp_path, models)
+    other, _ = run(table, tmp_path, models, **short)
     assert other.record["timings"]["chunks_found"] == 0
-    pair = run(table, tmp_path / "two", members(Branching, 2), jobs=2)[0]  # modules travel to worker processes
+    pair = run(table, tmp_path / "two", members(Branching, 2), jobs=2, **short)[0]  # modules travel to worker processes
     pd.testing.assert_frame_equal(pair.table("attributions"), expected)
 
 
