@@ -64,7 +64,8 @@ def repeated(members: pd.DataFrame, times: int, columns: Mapping[str, NDArray[An
 
 def beside(members: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
     """Columns, or one value for all, beside the members' keys; at once, for `assign` adds them one by one."""
-    return pd.DataFrame({**dict(members.items()), **columns}, index=members.index)
+    keys = {str(name): values for name, values in members.items()}
+    return pd.DataFrame({**keys, **columns}, index=members.index)
 
 
 def scored(subject: Subject, dataset: TabularDataset, arrays: Arrays, members: pd.DataFrame) -> Iterator[Rows]:
