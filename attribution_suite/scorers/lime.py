@@ -22,6 +22,7 @@ RIDGE = 1.0
 # Outputs held at once, in an ensemble's pieces: few numbers a member, and the more members share a factorisation the
 # less each pays for it.
 PIECES_AT_ONCE = 8
+INDICATORS_AT_ONCE = 2**20  # of rows together: small tables then cost their arithmetic and not its calls
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,8 @@ class Neighbourhood:
     @classmethod
     def of(cls, inputs: Tensor, places: Tensor, dtype: torch.dtype, row_places: np.ndarray) -> "Neighbourhood":
         """`inputs` as networks take them, `row_places` `[rows, features]` of the rows that share it."""
-        factors = [_factor(places != place[:, None]) for place in torch.from_numpy(row_places)]
-        return cls(inputs.to(dtype), places.short(), torch.stack(factors))
+        factors = [_factor(places != part[:, :, None]) for part in _parts(torch.from_numpy(row_places), places)]
+        return cls(inputs.to(dtype), places.short(), torch.cat(factors))
 
     @property
     def size(self) -> int:
@@ -214,37 +215,46 @@ def _coefficients(networks: Ensemble, around: Neighbourhood, rows: Tensor, row_p
         classes = None if explained is None else explained[piece]
         at_rows = explained_output(part.outputs(rows), classes).double()
         at_neighbours = part.outputs(neighbours).transpose(1, 2).contiguous()
-        for row, place in enumerate(row_places):
-            output = 0 if classes is None else classes[:, row]
-            outputs = at_neighbours[torch.arange(len(part), device=row_places.device), output].double()
-            values[piece, row] = _ridge(places != place[:, None], outputs, at_rows[:, row], factors[row])
+        everyone = torch.arange(len(part), device=row_places.device)[:, None]
+        for chosen in _parts(torch.arange(len(row_places), device=row_places.device), places):
+            output = torch.zeros_like(chosen)[None] if classes is None else classes[:, chosen]
+            outputs = at_neighbours[everyone, output].double()
+            values[piece, chosen] = _ridge(places != row_places[chosen][:, :, None], outputs, at_rows[:, chosen],
+                                           factors[chosen])
     return values
 
 
-def _ridge(differs: Tensor, outputs: Tensor, at_row: Tensor, factor: Tensor) -> Tensor:
-    """The coefficients of one row for all members, `[members, features]`.
+def _parts(rows: Tensor, places: Tensor) -> tuple[Tensor, ...]:
+    """`rows` in parts, of which the indicators of `places` are held at once."""
+    parts: tuple[Tensor, ...] = rows.split(max(1, INDICATORS_AT_ONCE // places.numel()))
+    return parts
 
-    `differs` `[features, samples − 1]` bool: where a neighbour is in another place than the row; `outputs`
-    `[members, samples − 1]` at the neighbours and `at_row` `[members]` at the row itself, a sample of weight 1 that
-    differs nowhere. Regressing on 'differs' instead of 'is the same' only flips the sign, and a feature that never
-    differs gets exactly zero. With Z the indicators, w the weights and A = w (Z − Z̄): (A Zᵀ + I) β = A y; `factor` is
-    the Cholesky factor of the left side.
+
+def _ridge(differs: Tensor, outputs: Tensor, at_row: Tensor, factor: Tensor) -> Tensor:
+    """The coefficients of some rows for all members, `[members, rows, features]`.
+
+    `differs` `[rows, features, samples − 1]` bool: where a neighbour is in another place than the row; `outputs`
+    `[members, rows, samples − 1]` at the neighbours and `at_row` `[members, rows]` at the row itself, a sample of
+    weight 1 that differs nowhere. Regressing on 'differs' instead of 'is the same' only flips the sign, and a feature
+    that never differs gets exactly zero. With Z the indicators, w the weights and A = w (Z − Z̄): (A Zᵀ + I) β = A y;
+    `factor` is the Cholesky factor of the left side.
     """
     _, mean, centred = _weighted(differs)
-    moments = outputs @ centred.T - at_row[:, None] * mean
-    return -torch.cholesky_solve(moments.T, factor).T
+    moments = centred @ outputs.permute(1, 2, 0) - mean[:, :, None] * at_row.T[:, None]
+    return -torch.cholesky_solve(moments, factor).permute(2, 0, 1)
 
 
 def _factor(differs: Tensor) -> Tensor:
-    """The Cholesky factor of one row's A Zᵀ + I, `[features, features]`."""
+    """The Cholesky factors of some rows' A Zᵀ + I, `[rows, features, features]`."""
     indicator, _, centred = _weighted(differs)
-    factor: Tensor = torch.linalg.cholesky(centred @ indicator.T + RIDGE * torch.eye(len(differs)).to(centred))
+    ridge = RIDGE * torch.eye(differs.shape[1]).to(centred)
+    factor: Tensor = torch.linalg.cholesky(centred @ indicator.mT + ridge)
     return factor
 
 
 def _weighted(differs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Z `[features, samples − 1]`, its weighted mean Z̄ `[features]`, and A."""
+    """Z `[rows, features, samples − 1]`, its weighted mean Z̄ `[rows, features]`, and A."""
     indicator = differs.double()
-    weight = torch.exp(indicator.sum(0) / (-2 * KERNEL_WIDTH**2 * len(differs)))
-    mean = (indicator @ weight) / (weight.sum() + 1)
-    return indicator, mean, (indicator - mean[:, None]) * weight
+    weight = torch.exp(indicator.sum(1, keepdim=True) / (-2 * KERNEL_WIDTH**2 * differs.shape[1]))
+    mean = (indicator @ weight.mT)[..., 0] / (weight.sum(-1) + 1)
+    return indicator, mean, (indicator - mean[..., None]) * weight
