@@ -236,6 +236,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           na: Sequence[str] = (), drop: Sequence[str] = (), id: str | None = None,  # noqa: A002 - as on the command line
           categorical: Sequence[str] = (), ordinal: Sequence[str] = (), dates: Sequence[str] = (),
           group_by: str | None = None, group_rare: int | None = None, test: "str | Path | DataFrame | None" = None,
+          on_disk_above: float | None = None,
           remove: str | Sequence[str | Sequence[str]] | None = None,
           removals: str | Sequence[str] | None = None,
           scorers: Sequence[object] | None = None, profile: str = "quick", preset: str = "default",
@@ -254,7 +255,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     `datasets`: names of the catalogue (default: the four of the main job), files or DataFrames of pandas, polars or
     pyarrow (with `target`, and `task` instead of the inferred one), or encoded tables (`from_arrays`). How files and
     DataFrames are read and what becomes of their columns: `sep`, `decimal`, `encoding`, `na`, `drop`, `id`,
-    `categorical`, `ordinal`, `dates`, `group_by`, `group_rare` and `test`, as docs/guide/tables.md says.
+    `categorical`, `ordinal`, `dates`, `group_by`, `group_rare` and `test`, as docs/guide/tables.md says;
+    `on_disk_above`, gigabytes above which Parquet data are kept on disk, as docs/guide/large.md does.
     `preset`: 'default' or 'published', `pca`: the first k principal
     components as the inputs, `data_dir` and `real_only`: as for `load_dataset`.
     `networks`: trained networks of one's own for the one data set, in the place of those that the audit would train:
@@ -329,7 +331,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         names, target=target, task=task, own={
             "sep": sep, "decimal": decimal, "encoding": encoding, "na": na, "drop": drop, "id": id,
             "categorical": categorical, "ordinal": ordinal, "dates": dates, "group_by": group_by,
-            "group_rare": group_rare, "test": test if test_rows is None else TEST_FRAME}, remove=remove,
+            "group_rare": group_rare, "test": test if test_rows is None else TEST_FRAME,
+            "on_disk_above": on_disk_above}, remove=remove,
         removals=removals, scorers=scorers, profile=profile,
         preset=preset, pca=pca, data_dir=data_dir, real_only=real_only, layer=layer, inside=inside,
         in_memory=in_memory, decoy=networks is None, seeds=seeds, rows=rows,
@@ -357,6 +360,7 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
             id: str | None = None,  # noqa: A002 - as on the command line
             categorical: Sequence[str] = (), ordinal: Sequence[str] = (), dates: Sequence[str] = (),
             group_by: str | None = None, group_rare: int | None = None, test: "str | Path | DataFrame | None" = None,
+            on_disk_above: float | None = None,
             profile: str = "quick", preset: str = "default",
             pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False,
             seeds: int | None = None, rows: int | None = None, background: int | None = None,
@@ -374,9 +378,9 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
     return audit(datasets, networks=networks, outputs=outputs, output=output, removals=[], scorers=SCORERS,
                  inside=inside, target=target, task=task, sep=sep, decimal=decimal, encoding=encoding, na=na, drop=drop,
                  id=id, categorical=categorical, ordinal=ordinal, dates=dates, group_by=group_by,
-                 group_rare=group_rare, test=test, profile=profile, preset=preset, pca=pca, data_dir=data_dir,
-                 real_only=real_only, seeds=seeds, rows=rows, background=background, out=out, jobs=jobs, device=device,
-                 fresh=fresh, say=say)
+                 group_rare=group_rare, test=test, on_disk_above=on_disk_above, profile=profile, preset=preset,
+                 pca=pca, data_dir=data_dir, real_only=real_only, seeds=seeds, rows=rows, background=background,
+                 out=out, jobs=jobs, device=device, fresh=fresh, say=say)
 
 
 @in_own_words

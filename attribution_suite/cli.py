@@ -154,7 +154,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _data(command: argparse.ArgumentParser) -> None:
     command.add_argument("datasets", nargs="*", metavar="DATASET|FILE",
-                         help="default: boston iris heart prudential; files: CSV, TSV, Parquet, Feather, .gz, .zip")
+                         help="default: boston iris heart prudential; files: CSV, TSV, Parquet (also a "
+                              "folder or URL of these), Feather, .gz, .zip")
     command.add_argument("--target", metavar="COL", help="the column to predict, for a file")
     command.add_argument("--task", choices=["regression", "binary", "multiclass"], help="instead of the inferred one")
     command.add_argument("--preset", default="default", help="default, or published: the sources' own settings")
@@ -181,6 +182,9 @@ def _own(command: argparse.ArgumentParser) -> None:
     group.add_argument("--group-by", metavar="COL", help="rows of one value stay in one part of the split: no input")
     group.add_argument("--group-rare", type=int, metavar="N", help="categories of fewer than N rows are one, (rare)")
     group.add_argument("--test", metavar="FILE", help="its rows are the test rows")
+    group.add_argument("--on-disk-above", type=float, metavar="GB",
+                       help="Parquet data (rows × columns × 4 bytes) above this is kept on disk, not in memory "
+                            "(default: 0.1; 0: always)")
 
 
 def _scoring(command: argparse.ArgumentParser) -> None:
@@ -231,7 +235,7 @@ def _names(words: str) -> list[str]:
 
 # What a command hands on to the library, by the library's names; OWN is for files alone.
 OWN = ("sep", "decimal", "encoding", "na", "drop", "id", "categorical", "ordinal", "dates", "group_by", "group_rare",
-       "test")
+       "test", "on_disk_above")
 WORDS = ("datasets", "target", "task", *OWN, "remove", "removals", "scorers", "profile", "preset", "pca", "data_dir",
          "real_only", "index_columns", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples",
          "tuning",

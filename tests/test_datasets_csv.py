@@ -235,7 +235,7 @@ def test_files_that_are_not_there_or_not_files(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.csv: no such file"):
         load_dataset(tmp_path / "nothing.csv", target="y")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(InputError, match=r"folder\.csv: cannot be read: Is a directory"):
+    with pytest.raises(InputError, match=r"folder\.csv: a folder that holds no Parquet file"):
         load_dataset(tmp_path / "folder.csv", target="y")
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.csv", "a\n")

@@ -69,6 +69,8 @@ def prepare(spec: Spec, *, device: str, tables: Tables | None = None, networks: 
     datasets, computer = load_all(spec, tables), choose(device)
     for dataset in datasets.values():
         baseline_row(dataset, spec.baseline)  # a row that one of them does not have is refused before anything runs
+        if spec.layer or spec.proxies == "residualise":
+            dataset.refuse_on_disk("option 'layer'" if spec.layer else "option 'proxies' residualise")
     given = None if networks is None else given_networks(
         networks, spec, datasets.values(), training, outputs, output, fit, say)
     if given is not None:

@@ -1,5 +1,7 @@
 """Data sets. `DATASETS` is the catalogue; each lives in the file of its name; `load` reads one's own too."""
 
+from pathlib import Path
+
 from attribution_suite.registry import Registry
 
 DATASETS = Registry("data set", {
@@ -17,5 +19,7 @@ PACKED = (".gz", ".zip")
 
 
 def is_file_name(name: str) -> bool:
-    """True if `load_dataset` reads `name` as a file and not as a name of the catalogue."""
+    """True if `load_dataset` reads `name` as a file, a folder of files or a URL, and not as a name of the catalogue."""
+    if "://" in name or (name not in DATASETS.names and Path(name).is_dir()):
+        return True
     return name.lower().removesuffix(".gz").removesuffix(".zip").endswith(FILE_ENDINGS) or name.lower().endswith(PACKED)

@@ -19,12 +19,12 @@ def columns_of(dataset: TabularDataset) -> list[dict[str, Any]]:
     the column of text that a category is of, and all its categories.
     """
     centre, scale = dataset.scaler
-    training = dataset.inputs[dataset.train_rows]
     original = {index: name for name, group in dataset.groups.items() for index in group}
     entries = []
     for index, name in enumerate(dataset.feature_names):
+        training = dataset.inputs[:, index][dataset.train_rows]
         entry = {"name": name, "column": original[index], "centre": float(centre[index]), "scale": float(scale[index]),
-                 "low": float(training[:, index].min()), "high": float(training[:, index].max())}
+                 "low": float(training.min()), "high": float(training.max())}
         if (flag := name + MISSING) in dataset.feature_names:
             gaps = dataset.inputs[:, dataset.feature_names.index(flag)] == 1
             entry["filled"] = float(dataset.inputs[gaps, index][0])

@@ -36,21 +36,36 @@ def encode(frame: pd.DataFrame, train_rows: np.ndarray, fill: Fill, where: str,
     Categories are those of the whole table: a validation or test row cannot hold an unseen one.
     Raises InputError, naming `where` and the column, for one that nothing is known of in the training rows.
     """
-    values: list[np.ndarray] = []
-    names: list[str] = []
-    groups: dict[str, tuple[int, ...]] = {}
-    for name in frame:
-        column = frame[name]
-        encoder = _text if is_text(column) else _number
-        features = encoder(column, train_rows, fill, where)
-        original = (parts or {}).get(str(name), str(name))
-        start = len(names)
-        groups[original] = (*groups.get(original, ()), *range(start, start + len(features)))
-        names += features
-        values += features.values()
-    levels = {str(name): tuple(sorted(frame[name].dropna().astype(str).unique()))
-              for name in frame if is_text(frame[name])}
-    return Encoded(stack(values), tuple(names), groups, levels)
+    encoder = Encoder(train_rows, fill, where)
+    values = [feature for name in frame
+              for feature in encoder.features(frame[name], (parts or {}).get(str(name), str(name)))]
+    return encoder.encoded(stack(values))
+
+
+@dataclass
+class Encoder:
+    """Encodes columns one at a time, as `encode` says, and remembers what became of each."""
+
+    train_rows: np.ndarray
+    fill: Fill
+    where: str
+    names: list[str] = field(default_factory=list)
+    groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    levels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def features(self, column: pd.Series, original: str) -> list[np.ndarray]:
+        """The features `[rows]` of a column that is part of `original`, or is it."""
+        features = (_text if is_text(column) else _number)(column, self.train_rows, self.fill, self.where)
+        start = len(self.names)
+        self.groups[original] = (*self.groups.get(original, ()), *range(start, start + len(features)))
+        self.names += features
+        if is_text(column):
+            self.levels[str(column.name)] = tuple(sorted(column.dropna().astype(str).unique()))
+        return list(features.values())
+
+    def encoded(self, inputs: np.ndarray) -> Encoded:
+        """With all features side by side."""
+        return Encoded(inputs, tuple(self.names), self.groups, self.levels)
 
 
 def stack(columns: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 import hashlib
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,13 @@ from attribution_suite.datasets.own_kinds import (
 from attribution_suite.datasets.request import DatasetRequest
 from attribution_suite.errors import InputError, unknown_name
 
+if TYPE_CHECKING:
+    from attribution_suite.datasets.parquet import ParquetFrame
+
+Frame: TypeAlias = "pd.DataFrame | ParquetFrame"
 MAX_CATEGORIES = 50
 SHOWN = 20
+SHOWN_ROWS = 1000  # that tell of a column of numbers that it has more than two values
 ROLES = ("drop", "id", "categorical", "ordinal", "dates", "group_by")
 
 
@@ -37,56 +43,70 @@ class Treatment:
     mend: tuple[str, str] | None = None
 
 
-@dataclass
 class Columns:
-    """The columns that are inputs, ready to be encoded, and what was done.
+    """What becomes of every column but the target, as the request says, then as it is; known once all are `ready`.
 
-    `parts`: of those made of another, that one. `group_of`: whose rows stay together. `notes`: what the user is told.
+    `treatments`: one a column. `parts`: of the columns made of another, that one. `gaps`: of those with missing values,
+    how many. `frame` is a DataFrame, or has columns like one.
     """
 
-    inputs: pd.DataFrame
-    treatments: list[Treatment]
-    parts: dict[str, str] = field(default_factory=dict)
-    group_of: pd.Series | None = None
-    notes: list[str] = field(default_factory=list)
+    def __init__(self, frame: Frame, target: str | None, request: DatasetRequest, where: str) -> None:
+        """Raises InputError for a request that is wrong."""
+        self.frame, self.target, self.request, self.where = frame, target, request, where
+        self.role_of = _roles(frame, target, request, where)
+        self.treatments, self.parts, self.gaps = list[Treatment](), dict[str, str](), dict[str, int]()
+        self._grouped = list[str]()
 
+    def ready(self) -> Iterator[pd.Series]:
+        """The columns that are inputs, one after the other, ready to be encoded."""
+        orders = dict(_ordinal(word) for word in self.request.ordinal)
+        seen: dict[bytes, str] = {}
+        for name in map(str, self.frame):
+            if name != self.target:
+                for column in self._ready(self.frame[name], self.role_of.get(name), orders, seen):
+                    if missing := int(column.isna().sum()):
+                        self.gaps[str(column.name)] = missing
+                    yield column
 
-def treat(frame: pd.DataFrame, target: str | None, request: DatasetRequest, where: str) -> Columns:
-    """Every column but the target as the request says, then as it is. Raises InputError for a request that is wrong."""
-    role_of = _roles(frame, target, request, where)
-    orders = dict(_ordinal(word) for word in request.ordinal)
-    columns, treatments, parts = dict[str, pd.Series](), list[Treatment](), dict[str, str]()
-    grouped, seen = list[str](), dict[bytes, str]()
-    for name in map(str, frame):
-        role, column = role_of.get(name), frame[name]
-        if name == target:
-            continue
+    def _ready(self, column: pd.Series, role: str | None, orders: Mapping[str, tuple[str, ...]],
+               seen: dict[bytes, str]) -> Iterable[pd.Series]:
+        """What one column becomes: itself, its parts, or nothing."""
+        name, request, where = str(column.name), self.request, self.where
         if role in ("drop", "id", "group_by"):
             _check_rows_named(column, role, where)
-            treatments.append(Treatment(name, _LEFT_OUT[role]))
-            continue
+            self.treatments.append(Treatment(name, _LEFT_OUT[role]))
+            return ()
         if role == "dates":
             expanded = calendar(column, where)
-            parts |= dict.fromkeys(expanded, name)
-            columns |= expanded
-            treatments.append(Treatment(name, f"{', '.join(expanded)}: {len(expanded)} numbers"))
-            continue
+            self.parts |= dict.fromkeys(expanded, name)
+            self.treatments.append(Treatment(name, f"{', '.join(expanded)}: {len(expanded)} numbers"))
+            return expanded.values()
         column = written(column) if role == "categorical" else ordered(column, orders[name], where) if (
             role == "ordinal") else column
         if request.group_rare is not None and is_text(column):
             column, rare = group_rare(column, request.group_rare)
-            grouped += [f"{name} ({rare})"] if rare else []
+            self._grouped += [f"{name} ({rare})"] if rare else []
         treatment = _treatment(column, role, seen, request, where)
-        treatments.append(treatment)
-        columns |= {} if treatment.problem else {name: column}
-    notes = [f"not inputs, as asked for: {', '.join(role_of_out)}" for role_of_out in [
-        [name for name, role in role_of.items() if role in ("drop", "id", "group_by")]] if role_of_out]
-    notes += [f"dates as year, month and weekday: {', '.join(request.dates)}"] if request.dates else []
-    notes += [f"categories of fewer than {request.group_rare} rows are one, '(rare)', in {', '.join(grouped)}"] if (
-        grouped) else []
-    group_of = None if request.group_by is None else frame[request.group_by]
-    inputs = pd.DataFrame(columns) if columns else frame[[]]
-    return Columns(inputs, treatments, parts, group_of, notes)
+        self.treatments.append(treatment)
+        return () if treatment.problem else (column,)
+
+    @property
+    def group_of(self) -> pd.Series | None:
+        """Whose rows stay together in one part of the split."""
+        if self.request.group_by is None:
+            return None
+        column = self.frame[self.request.group_by]
+        _check_rows_named(column, "group_by", self.where)
+        return column
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user is told."""
+        out = [name for name, role in self.role_of.items() if role in ("drop", "id", "group_by")]
+        notes = [f"not inputs, as asked for: {', '.join(out)}"] if out else []
+        notes += [f"dates as year, month and weekday: {', '.join(self.request.dates)}"] if self.request.dates else []
+        return notes + ([f"categories of fewer than {self.request.group_rare} rows are one, '(rare)', in "
+                         f"{', '.join(self._grouped)}"] if self._grouped else [])
 
 
 def refuse_problems(treatments: Iterable[Treatment], where: str) -> None:
@@ -124,7 +144,7 @@ _LEFT_OUT = {"drop": "dropped, as asked for", "id": "names the rows: no input",
              "group_by": "keeps rows of one value in one part of the split: no input"}
 
 
-def _roles(frame: pd.DataFrame, target: str | None, request: DatasetRequest, where: str) -> Mapping[str, str]:
+def _roles(frame: Frame, target: str | None, request: DatasetRequest, where: str) -> Mapping[str, str]:
     """What the request says of columns. Raises InputError for a name that is not there, and for two roles of one."""
     roles: dict[str, str] = {}
     for option in ROLES:
@@ -158,14 +178,14 @@ def _check_rows_named(column: pd.Series, role: str, where: str) -> None:
 def _treatment(column: pd.Series, role: str | None, seen: dict[bytes, str], request: DatasetRequest,
                where: str) -> Treatment:
     """One column that the request does not leave out; `seen`: the columns before it, by what is in them."""
-    name, distinct = str(column.name), int(column.nunique())
+    name, distinct = str(column.name), _different(column)
 
     def cannot(problem: str, option: str = "drop") -> Treatment:
         return Treatment(name, "", problem, (option, name))
 
     if column.isna().all():
         return cannot(f"column '{name}' has no value in any row: drop it")
-    if column.nunique(dropna=False) == 1:
+    if distinct == 1 and column.notna().all():
         return cannot(f"column '{name}' is always {column.iloc[0]}: drop it, for it says nothing")
     content = hashlib.sha256(pd.util.hash_pandas_object(column, index=False).to_numpy().tobytes()).digest()
     if content in seen:
@@ -184,6 +204,12 @@ def _treatment(column: pd.Series, role: str | None, seen: dict[bytes, str], requ
     gaps = ", and a feature that says 'missing'" if column.isna().any() else ""
     return Treatment(name, ("an ordered number" if role == "ordinal" else "yes or no" if distinct == 2 else
                             "a number") + gaps)
+
+
+def _different(column: pd.Series) -> int:
+    """How many different values a column has; of numbers no more are counted than the first rows show, if over 2."""
+    first = int(column.iloc[:SHOWN_ROWS].nunique())
+    return first if first > 2 and not is_text(column) else int(column.nunique())
 
 
 def _text_treatment(column: pd.Series, role: str | None, distinct: int, identifier: str, where: str) -> Treatment:
@@ -230,7 +256,7 @@ def check_precision(column: pd.Series, where: str) -> None:
                          f"{rounded[0]:g}: subtract its minimum")
 
 
-def check_same_columns(frame: pd.DataFrame, other: pd.DataFrame, where: str) -> None:
+def check_same_columns(frame: Frame, other: pd.DataFrame, where: str) -> None:
     """Raises InputError, naming all, for columns that `frame` has and `other` lacks."""
     lacking: Sequence[str] = [str(name) for name in frame if name not in other]
     if lacking:

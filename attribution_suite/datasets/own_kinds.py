@@ -25,10 +25,12 @@ def looks_like_identifier(column: pd.Series) -> bool:
     n values drawn from R = max − min + 1 are all different with probability of about exp(−n(n − 1)/2R) at most, the
     birthday problem (docs/guide/tables.md): below 0.01 they were given out, one a row.
     """
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column) or not column.is_unique:
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
     values = column.dropna().to_numpy(np.float64)
     if len(values) < len(column) or not np.isfinite(values).all() or (values != np.round(values)).any():
+        return False
+    if not column.is_unique:
         return False
     pairs = len(values) * (len(values) - 1) / 2
     name = str(column.name)

@@ -18,6 +18,7 @@ def principal_components(dataset: TabularDataset, count: int) -> TabularDataset:
     training rows' covariance by falling eigenvalue: inputs = (Z − m) Vᵀ. Signs make each one's largest loading
     positive. The components are used as they are, unscaled. Raises InputError if there are fewer than `count`.
     """
+    dataset.refuse_on_disk("option 'pca'")
     centre, scale = dataset.scaler
     scaled = (dataset.inputs - centre) / scale
     scaled -= scaled[dataset.train_rows].mean(0)

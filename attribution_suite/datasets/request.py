@@ -17,7 +17,8 @@ LISTS = ("na", "drop", "categorical", "ordinal", "dates", "index_columns")
 WORDS = ("target", "task", "preset", "data_dir", "sep", "decimal", "encoding", "id", "group_by", "test")
 TEST_FRAME = "DataFrame"  # what `test` is where the caller has the rows
 OF_ONES_OWN = ("target", "task", "sep", "decimal", "encoding", "na", "drop", "id", "categorical", "ordinal", "dates",
-               "group_by", "group_rare", "test")
+               "group_by", "group_rare", "test", "on_disk_above")
+ON_DISK_ABOVE = 0.1  # GB: a table of this size takes about 3 GB while it is read in memory
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Frames:
 class DatasetRequest:
     """A data set of the catalogue, a file, or a table that the caller has; plain values, as run.json keeps them.
 
-    `name`: that of the catalogue, a path (.csv .tsv .tab .txt .data .parquet .feather, packed in .gz or .zip), or that
-    of the table in memory.
+    `name`: that of the catalogue, a path (.csv .tsv .tab .txt .data .parquet .feather, packed in .gz or .zip), a folder
+    of Parquet files, a URL of either that fsspec knows, or that of the table in memory.
     `target` (required) and `task` ('regression', 'binary', 'multiclass'; inferred without) belong to tables of one's
     own, as these do. How a text file was written, where it is not found rightly: `sep` (one character, 'tab', 'space'),
     `decimal` ('.' or ','), `encoding`; `na`: what is missing beside nothing, NA, N/A, ? and the like.
@@ -41,6 +42,8 @@ class DatasetRequest:
     `ordinal`, numbers in their order, or text in a given one ('size=S<M<L'); `dates`, as year, month and weekday;
     `group_by`, whose rows of one value stay in one part of the split, no input; `group_rare` N: categories of fewer
     than N rows are one, '(rare)'. `test`: a file (or `TEST_FRAME`) with the same columns, whose rows are the test rows.
+    `on_disk_above`: a Parquet data set of more gigabytes (rows × columns × 4 bytes) is read column by column and kept
+    on disk, not in memory (0.1 if it is not given; 0: every one).
     `preset`: 'default', or 'published' for the preparation, network and training of the source that docs/methods.md
     names. `pca`: the first k principal components of the scaled training rows become the inputs.
     `data_dir`, `real_only`: where the real file is, and whether a simulated stand-in is refused (see `sources`).
@@ -66,6 +69,7 @@ class DatasetRequest:
     group_by: str | None = None
     group_rare: int | None = None
     test: str | None = None
+    on_disk_above: float | None = None
     preset: str = "default"
     pca: int | None = None
     data_dir: str | None = None
@@ -87,6 +91,8 @@ class DatasetRequest:
             object.__setattr__(self, option, names(option, [value] if isinstance(value, str) else value))
         if self.group_rare is not None:
             whole_number("group_rare", self.group_rare, 2)
+        if not isinstance(self.most_in_memory, int | float) or not self.most_in_memory >= 0:
+            raise InputError(f"option 'on_disk_above' is a number of gigabytes, at least 0, got {self.on_disk_above!r}")
         self.reading  # noqa: B018 - raises InputError for a separator or decimal mark that is none
 
     @classmethod
@@ -98,6 +104,11 @@ class DatasetRequest:
                 raise unknown_name("option", option, known)
         paths = {option: str(path) for option, path in options.items() if isinstance(path, Path)}
         return cls(str(name), **options | paths)
+
+    @property
+    def most_in_memory(self) -> float:
+        """The gigabytes above which a Parquet data set is kept on disk."""
+        return ON_DISK_ABOVE if self.on_disk_above is None else self.on_disk_above
 
     @property
     def reading(self) -> Reading:

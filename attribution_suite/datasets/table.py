@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from attribution_suite.datasets.on_disk import OnDisk
 from attribution_suite.datasets.preset import GENERIC, Preset
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.presented import Presented
@@ -81,6 +82,7 @@ class TabularDataset(Presented):
     `index_columns`: the features of one column, not scaled, that holds a category's number.
     `aliases`: other names of features, as their sources have them. `row_numbers` `[rows]`: each row's number in the
     file or DataFrame, 0 the first below the header, where rows without a target were dropped; None where none were.
+    `on_disk`: the files in whose memory the inputs and the scaled rows of each part are; None: they are in memory.
     """
 
     view: ClassVar[str] = "attribution_suite.reporting.views.dataset:DATASET"
@@ -107,6 +109,7 @@ class TabularDataset(Presented):
     index_columns: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     row_numbers: np.ndarray | None = None
+    on_disk: OnDisk | None = None
 
     @property
     def features(self) -> int:
@@ -121,40 +124,58 @@ class TabularDataset(Presented):
     @cached_property
     def scaler(self) -> tuple[np.ndarray, np.ndarray]:
         """(centre, scale), each `[features]`, from the training rows; a constant column keeps scale 1."""
-        rows = self.inputs[self.train_rows].astype(np.float64)
         kinds = self.scaling if isinstance(self.scaling, Mapping) else dict.fromkeys(range(self.features), self.scaling)
         centre, scale = np.zeros(self.features), np.ones(self.features)
         for column in range(self.features):
-            kind, values = kinds.get(column, "none"), rows[:, column]
-            if kind == "standard":
+            kind, values = kinds.get(column, "none"), self.inputs[:, column][self.train_rows].astype(np.float64)
+            if np.ptp(values) == 0:  # not a scale of 0: the deviation of a constant such as 0.1 comes out as 1e-17
+                centre[column] = {"standard": values.mean(), "minmax": values[0], "none": 0.0}[kind]
+            elif kind == "standard":
                 centre[column], scale[column] = values.mean(), values.std()
             elif kind == "minmax":
                 centre[column], scale[column] = values.min(), np.ptp(values)
-        # Not `scale == 0`: the deviation of a constant such as 0.1 comes out as 1e-17.
-        scale[np.ptp(rows, axis=0) == 0] = 1.0
         return centre, scale
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process: of rows that are kept on disk, where they are."""
+        opened = () if self.on_disk is None else ("inputs", "train", "validation", "test")
+        return {name: value for name, value in vars(self).items() if name not in opened}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self.on_disk is not None:
+            vars(self)["inputs"] = self.on_disk.columns(len(self.feature_names))
 
     def rows(self, rows: np.ndarray) -> Split:
         """Rows of the table by their numbers, scaled."""
         centre, scale = self.scaler
-        inputs = torch.from_numpy(((self.inputs[rows] - centre) / scale).astype(np.float32))
+        return self._with_targets(
+            torch.from_numpy(((self.inputs[rows] - centre) / scale).astype(np.float32, order="C")), rows)
+
+    def _with_targets(self, inputs: Tensor, rows: np.ndarray) -> Split:
         targets = torch.from_numpy(self.targets[rows])
         return Split(inputs, targets.long() if self.task == "multiclass" else targets.float())
+
+    def _part(self, rows: np.ndarray) -> Split:
+        """All rows of a part of the split, scaled: of a table that is kept on disk, in the memory of a file."""
+        if self.on_disk is None:
+            return self.rows(rows)
+        return self._with_targets(self.on_disk.part(rows, self.features, *self.scaler), rows)
 
     @cached_property
     def train(self) -> Split:
         """The training rows, scaled."""
-        return self.rows(self.train_rows)
+        return self._part(self.train_rows)
 
     @cached_property
     def validation(self) -> Split:
         """The rows that early stopping reads, scaled."""
-        return self.rows(self.validation_rows)
+        return self._part(self.validation_rows)
 
     @cached_property
     def test(self) -> Split:
         """The rows that losses and attributions are reported on, scaled."""
-        return self.rows(self.test_rows)
+        return self._part(self.test_rows)
 
     @property
     def numbers(self) -> np.ndarray:
@@ -198,6 +219,12 @@ class TabularDataset(Presented):
             raise self.no_feature(feature)
         return self.groups[name]
 
+    def refuse_on_disk(self, what: str) -> None:
+        """Raises InputError, where the rows are kept on disk, for what would need all of them in memory."""
+        if self.on_disk is not None:
+            raise InputError(f"{what}: the rows of {self.name} are kept on disk, and this would need all of them in "
+                             "memory: leave it out, or raise option 'on_disk_above'")
+
     @property
     def index(self) -> tuple[int, ...]:
         """The positions of the columns that hold a category's number."""
@@ -234,13 +261,13 @@ class TabularDataset(Presented):
         """The same table with one more column, `decoy`, of standard normal noise: a known zero for every scorer."""
         if DECOY in self.groups:
             raise InputError(f"{self.name} has a column named '{DECOY}' already: rename it")
-        # A stream of its own: a table that was itself drawn from `seed` has the plain stream's normals as a column.
-        generator = np.random.default_rng([seed, *DECOY.encode()])
-        noise = generator.standard_normal((len(self.inputs), 1)).astype(self.inputs.dtype)
+        if self.on_disk is not None and seed:
+            raise InputError(f"the rows of {self.name} are kept on disk, the decoy of seed 0 with them: leave out seed")
         scaling = self.scaling if isinstance(self.scaling, str) else {**self.scaling, self.features: "standard"}
         return replace(
             self,
-            inputs=np.hstack([self.inputs, noise]),
+            inputs=(np.hstack([self.inputs, decoy_noise(len(self.inputs), seed)]) if self.on_disk is None else
+                    self.on_disk.columns(self.features + 1)),
             feature_names=(*self.feature_names, DECOY),
             groups={**self.groups, DECOY: (self.features,)},
             scaling=scaling,
@@ -263,6 +290,14 @@ class TabularDataset(Presented):
                  stratified_split(self.targets[rows], fractions, seed))
         train, validation, test = (rows[part] for part in drawn)
         return replace(self, train_rows=train, validation_rows=validation, test_rows=test, split=number)
+
+
+def decoy_noise(rows: int, seed: int) -> np.ndarray:
+    """The decoy's values, float32 `[rows, 1]`.
+
+    From a stream of their own: a table that was itself drawn from `seed` has the plain stream's normals as a column.
+    """
+    return np.random.default_rng([seed, *DECOY.encode()]).standard_normal((rows, 1)).astype(np.float32)
 
 
 def random_split(rows: int, parts: Sequence[float], seed: Seed) -> tuple[np.ndarray, ...]:

@@ -14,6 +14,7 @@ AnyEnsemble = TypeVar("AnyEnsemble", bound=Ensemble)
 
 # Untrained outputs this many times larger or smaller than 1 were not made for standardised targets.
 FAR = 100.0
+ROWS = 100_000  # training rows, at most, whose untrained outputs tell that
 
 
 class OutputScale(nn.Module):
@@ -66,12 +67,13 @@ def cold_start(untrained: AnyEnsemble, train: Split, task: Task, training: Train
     """Untrained networks f as σ f + μ, so that a training that standardises starts with f itself.
 
     A module may bring an output scale of its own, as a user needs who trained a salary before: where the untrained
-    outputs are `FAR` from 1 and nearer to the targets (root mean squares, as ratios), f starts as it is.
+    outputs (of at most `ROWS` rows) are `FAR` from 1 and nearer to the targets (root mean squares, as ratios), f
+    starts as it is.
     """
     scale = TargetScale.of(train, task, training)
     if scale is None:
         return untrained
     size, wanted = (float(values.double().square().mean().sqrt().clamp_min(1e-30).log10())
-                    for values in (untrained.outputs(train.inputs), train.targets))
+                    for values in (untrained.outputs(train.inputs[..., :ROWS, :]), train.targets))
     brings_its_own = abs(size) > torch.tensor(FAR).log10() and abs(size - wanted) < abs(size)
     return untrained if brings_its_own else scale.leaving(untrained)

@@ -60,11 +60,11 @@ def _erased(networks: Ensemble, layer: int, inputs: Tensor, entering: Entering) 
     """The networks on what LEACE leaves of a hidden layer; `entering`: what enters the first one, and loses nodes."""
     weights, biases = [], []
     for piece, members in networks.pieces(inputs.shape[-2] * max(networks.architecture.widths)):
-        seen, scores = inputs, entering.rows
-        if inputs.dim() == 3:  # at a hidden layer each seed's networks have rows of their own
+        if inputs.dim() == 2:
+            seen, concept = inputs, entering.scores(entering.removed[piece])
+        else:  # at a hidden layer each seed's networks have rows of their own
             seed = torch.arange(len(networks), device=networks.device)[piece] * len(inputs) // len(networks)
-            seen, scores = inputs[seed], scores[seed]
-        concept = scores @ entering.removed[piece]
+            seen, concept = inputs[seed], entering.scores(entering.removed[piece], seed)
         hidden = Entering.of(members.activations(seen)[layer], len(members))
         cross = hidden.covariance(concept)
         tail = hidden.fold(members.tail(layer), *directions(cross, hidden.solve(cross), entering.within[piece]))

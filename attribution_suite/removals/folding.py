@@ -11,6 +11,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import IndexColumn, Nodes
 from attribution_suite.removals.removal import Setting
 
+VALUES_AT_ONCE = 8_000_000  # of inputs that are in float64 at once: 64 MB
 DAMPING = 1e-6  # of the mean variance: keeps one-hot groups, whose columns sum to a constant, solvable
 
 
@@ -19,10 +20,13 @@ def covariance(inputs: Tensor, damping: float = DAMPING) -> tuple[Tensor, Tensor
 
     `damping`: what is added to the variances, as a part of their mean.
     """
-    rows = inputs.double()
-    mean = rows.mean(-2)
-    centred = rows - mean[..., None, :]
-    matrix = centred.transpose(-1, -2) @ centred / rows.shape[-2]
+    rows, at_once = inputs.shape[-2], max(1, VALUES_AT_ONCE // (inputs.numel() // inputs.shape[-2]))
+    mean = sum(piece.double().sum(-2) for piece in inputs.split(at_once, -2)) / rows
+    matrix = torch.zeros_like(mean)[..., None] * mean[..., None, :]
+    for piece in inputs.split(at_once, -2):
+        centred = piece.double() - mean[..., None, :]
+        matrix += centred.transpose(-1, -2) @ centred
+    matrix /= rows
     scale = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
     return mean, matrix + damping * scale * torch.eye(matrix.shape[-1]).to(matrix)
 

@@ -13,6 +13,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 
 DAMPING = 1e-6  # of a column's variance: keeps one-hot groups, whose columns sum to a constant, solvable
+VALUES_AT_ONCE = 8_000_000  # of inputs that are in float64 at once: 64 MB
 TOLERANCE = 1e-5  # the least canonical correlation that is told from rounding
 
 
@@ -20,14 +21,16 @@ TOLERANCE = 1e-5  # the least canonical correlation that is told from rounding
 class Entering:
     """What enters a layer of each member: mean, standard deviation and correlations of its training rows.
 
-    `rows` `[sources, rows, features]`, the z-scores: one source for all members, or one a seed, or one a member.
+    `inputs` `[sources, rows, features]`: one source for all members, or one a seed, or one a member; `units`: their
+    mean, deviation and which columns are constant, `[sources, features]` each.
     `mean` and `deviation` `[members, features]` (a constant column has deviation 1), `correlation` and `precision`,
     the inverse of the damped correlation, `[members, features, features]`. `removed` `[members, features, group]`: the
     nodes that each member loses, as columns of the identity (zero where a group repeats); none may be lost. What is
     solved is solved on the other columns.
     """
 
-    rows: Tensor
+    inputs: Tensor
+    units: tuple[Tensor, Tensor, Tensor]
     mean: Tensor
     deviation: Tensor
     correlation: Tensor
@@ -37,12 +40,18 @@ class Entering:
     @classmethod
     def of(cls, inputs: Tensor, members: int, nodes: Nodes | None = None) -> "Entering":
         """From inputs `[rows, features]`, or `[sources, rows, features]` for members that are source-major."""
-        mean, deviation, rows = standardised(inputs if inputs.dim() == 3 else inputs[None])
-        correlation = rows.transpose(1, 2) @ rows / rows.shape[1]
+        inputs = inputs if inputs.dim() == 3 else inputs[None]
+        units = units_of(inputs)
+        mean, deviation = units[:2]
+        correlation = mean.new_zeros(*mean.shape, mean.shape[1])
+        for rows in pieces(inputs):
+            scores = z_scores(rows, *units)
+            correlation += scores.transpose(1, 2) @ scores
+        correlation /= inputs.shape[1]
         damped = correlation + DAMPING * torch.eye(correlation.shape[-1]).to(correlation)
         mean, deviation = per_member(mean, members), per_member(deviation, members)
         removed = mean.new_zeros(*mean.shape, 0) if nodes is None else unit_columns(nodes, mean)
-        return cls(rows, mean, deviation, per_member(correlation, members),
+        return cls(inputs, units, mean, deviation, per_member(correlation, members),
                    per_member(torch.linalg.inv(damped), members), removed)
 
     @cached_property
@@ -57,8 +66,17 @@ class Entering:
 
     def covariance(self, values: Tensor) -> Tensor:
         """Of the other columns with `values` `[sources, rows, k]`, `[members, features, k]`, zero at the removed."""
-        cross = self.rows.transpose(1, 2) @ values / values.shape[1]
-        return self.others(per_member(cross, len(self.mean)))
+        cross, start = values.new_zeros(*self.units[0].shape, values.shape[2]), 0
+        for rows in pieces(self.inputs):
+            scores = z_scores(rows, *self.units)
+            cross = cross + scores.transpose(1, 2) @ values[:, start:start + rows.shape[1]]
+            start += rows.shape[1]
+        return self.others(per_member(cross / values.shape[1], len(self.mean)))
+
+    def scores(self, columns: Tensor, sources: Tensor | slice = slice(None)) -> Tensor:
+        """The z-scores of some sources times `columns` `[members, features, k]`, `[members, rows, k]`."""
+        units = [part[sources] for part in self.units]
+        return torch.cat([z_scores(rows, *units) @ columns for rows in pieces(self.inputs[sources])], 1)
 
     def others(self, values: Tensor) -> Tensor:
         """`values` `[members, features, k]`, zero at the removed nodes."""
@@ -150,14 +168,29 @@ def inverse_root(matrix: Tensor) -> Tensor:
     return vectors * torch.where(kept, values, 1.0).rsqrt().mul(kept)[..., None, :]
 
 
-def standardised(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and standard deviation `[…, columns]` of `[…, rows, columns]`, 1 for a constant one, and the z-scores."""
-    rows = values.double()
-    mean, deviation = rows.mean(-2), rows.std(-2, correction=0)
-    constant = deviation <= torch.finfo(torch.float32).eps * rows.abs().amax(-2)
-    deviation = torch.where(constant, 1.0, deviation)
-    return mean, deviation, ((rows - mean[..., None, :]) / deviation[..., None, :]).masked_fill(
-        constant[..., None, :], 0.0)
+def pieces(inputs: Tensor) -> tuple[Tensor, ...]:
+    """Rows of `[sources, rows, features]`, some at a time: so many are in float64 at once."""
+    at_once = max(1, VALUES_AT_ONCE // (inputs.shape[0] * inputs.shape[2]))
+    parts: tuple[Tensor, ...] = inputs.split(at_once, 1)
+    return parts
+
+
+def units_of(inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and standard deviation of `[sources, rows, columns]`, `[sources, columns]`; which columns are constant.
+
+    In float64. A constant column's deviation is 1.
+    """
+    rows, parts = inputs.shape[1], pieces(inputs)
+    mean = torch.stack([part.double().sum(1) for part in parts]).sum(0) / rows
+    squares = torch.stack([(part.double() - mean[:, None]).square().sum(1) for part in parts]).sum(0)
+    deviation, largest = (squares / rows).sqrt(), torch.stack([part.abs().amax(1) for part in parts]).amax(0)
+    constant = deviation <= torch.finfo(torch.float32).eps * largest
+    return mean, torch.where(constant, 1.0, deviation), constant
+
+
+def z_scores(rows: Tensor, mean: Tensor, deviation: Tensor, constant: Tensor) -> Tensor:
+    """(x − mean) / deviation of `[sources, rows, columns]`, float64; 0 in a constant column."""
+    return ((rows.double() - mean[:, None]) / deviation[:, None]).masked_fill(constant[:, None], 0.0)
 
 
 def per_member(values: Tensor, members: int) -> Tensor:

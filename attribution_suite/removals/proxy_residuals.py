@@ -37,6 +37,7 @@ class ProxyResiduals:
 
     def dataset(self, dataset: TabularDataset) -> TabularDataset:
         """The table with its scaled inputs mapped: what enters a network of it."""
+        dataset.refuse_on_disk("option 'proxies' residualise")
         every = dataset.rows(np.arange(len(dataset.inputs))).inputs.double()
         mapped = every - (every - self.mean) @ self.change.T
         return replace(dataset, inputs=mapped.float().numpy(), scaling="none")

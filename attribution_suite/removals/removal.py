@@ -54,6 +54,7 @@ class Setting:
         if layer == 0:
             return cls(train_split, validation, dataset.task, seeds, training, tuning,
                        refit=None if refit is None else partial(refit.networks, dataset))
+        dataset.refuse_on_disk("option 'layer'")
         hidden, hidden_validation = (Split(networks.activations(split.inputs)[layer], split.targets)
                                      for split in (train_split, validation))
         return cls(hidden, hidden_validation, dataset.task, seeds, training, tuning,

@@ -13,7 +13,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.removals.erasure import LinearErasure
-from attribution_suite.removals.linear_maps import Entering, directions, standardised
+from attribution_suite.removals.linear_maps import Entering, directions, units_of, z_scores
 from attribution_suite.removals.removal import RemovalTraits, Setting
 
 LEAST_SINE = 1e-3  # of the angle between what tells of x_j and what tells of the target
@@ -31,7 +31,8 @@ class Oblique:
     def of(cls, entering: Entering, targets: Tensor, task: Task) -> "Oblique":
         """With N = I − uuᵀ the definition's U(VᵀU)⁻¹Vᵀ is U(UᵀNU)⁻¹UᵀN, since V is an orthonormal basis of N U."""
         taken, read = directions(entering.across, entering.regression, entering.within)
-        values = standardised((one_hot(targets.long()) if task == "multiclass" else targets[:, None])[None])[2]
+        wanted = (one_hot(targets.long()) if task == "multiclass" else targets[:, None])[None]
+        values = z_scores(wanted, *units_of(wanted))
         cross = entering.covariance(values)
         within = (values.transpose(1, 2) @ values / values.shape[1]).expand(len(cross), -1, -1)
         _, kept = directions(cross, entering.solve(cross), within)

@@ -14,7 +14,7 @@ PROXIES = {"keep": "kept", "drop": "removed with the feature", "residualise": "r
 MOST = 200  # files that the page lists
 # Options of a table of one's own and of the data that every request of a run shares, as the command line has them.
 OF_DATA = ("target", "task", "preset", "pca", "data_dir", "real_only", "index_columns", "sep", "decimal", "encoding",
-           "na", "drop", "id", "categorical", "ordinal", "dates", "group_by", "group_rare", "test")
+           "na", "drop", "id", "categorical", "ordinal", "dates", "group_by", "group_rare", "test", "on_disk_above")
 OF_RUN = {"layer": 0, "splits": 1, "reference": "sample", "baseline": None, "metrics": False, "proxies": "keep"}
 OF_RULES: Mapping[str, Any] = {"delta": 0.01, "delta_absolute": None, "information_margin": None, "conditional_on": [],
                                "favourable": None}

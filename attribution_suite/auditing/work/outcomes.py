@@ -96,7 +96,7 @@ def losses(networks: Ensemble, nodes: Nodes, means: Tensor, data: Split, task: T
     """Mean loss `[members]` on `data` native, with the nodes at their training mean, and with the nodes permuted."""
     order = torch.randperm(len(data.targets), generator=torch.Generator().manual_seed(seed)).to(nodes.index)
     filled = means[:, None].expand(-1, len(order), -1)
-    shuffled = node_values(data.inputs[..., order, :], nodes)
+    shuffled = node_values(data.inputs, nodes)[:, order]
     outputs = {
         "loss_native": finite_outputs(networks, data.inputs, "test"),
         "loss_mean_filled": networks.outputs_with(data.inputs, nodes, filled),

@@ -71,12 +71,12 @@ class Lines:
 class Moves:
     """The largest |f(x_i with x_j moved) − f(x_i)| of one network, `member`, as points of its lines are taken in.
 
-    `before` `[rows, outputs]` is f(x_i). `effect`, `line`, `t`, `output`, `after`: of the largest move so far.
-    `flipped` `[rows]`: rows whose predicted class some point changes.
+    `before` `[rows, outputs]` is f(x_i), of the rows from number `start` on. `effect`, `line`, `t`, `output`, `after`:
+    of the largest move so far. `flipped` `[rows]`: rows whose predicted class some point changes.
     """
 
-    def __init__(self, before: Tensor, patterns: int, task: Task, member: int) -> None:
-        self.before, self.patterns, self.task, self.member = before, patterns, task, member
+    def __init__(self, before: Tensor, patterns: int, task: Task, member: int, start: int = 0) -> None:
+        self.before, self.patterns, self.task, self.member, self.start = before, patterns, task, member, start
         self.effect, self.line, self.output = -1.0, 0, 0
         self.t = self.after = float("nan")
         self.flipped = torch.zeros(len(before), dtype=torch.bool)
@@ -92,8 +92,9 @@ class Moves:
         point, output = divmod(best, f.shape[1])
         effect = float(change[point, output])
         if not math.isfinite(effect):
-            raise InputError(f"network {self.member} returns {float(f[point, output])} for test row {int(row[point])} "
-                             "when its feature is moved: its outputs must be finite on every row")
+            raise InputError(f"network {self.member} returns {float(f[point, output])} for test row "
+                             f"{self.start + int(row[point])} when its feature is moved: its outputs must be finite "
+                             "on every row")
         if effect > self.effect:
             self.effect, self.line, self.t = effect, int(line[point]), float(t[point])
             self.output, self.after = output, float(f[point, output])

@@ -18,6 +18,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
 
+VALUES_AT_ONCE = 8_000_000  # of rows that are in float64 at once: 64 MB
 ZERO = 1e-4  # D up to this part of δ is zero to rounding
 
 
@@ -100,13 +101,23 @@ def _of_one(network: Ensemble, inputs: Tensor, columns: Tensor, domain: Domain, 
                               tuple(b.double() for b in network.biases))
     else:
         domain = domain.sampled()
+    at_once = max(1, VALUES_AT_ONCE // inputs.shape[1])
+    pieces = [_of_rows(network, inputs[start:start + at_once], start, columns, domain, task, delta, member)
+              for start in range(0, len(inputs), at_once)]
+    worst = max(pieces, key=lambda piece: piece.effect)  # of equal ones the first
+    return replace(worst, bound=max(piece.bound for piece in pieces), flips=sum(piece.flips for piece in pieces))
+
+
+def _of_rows(network: Ensemble, inputs: Tensor, start: int, columns: Tensor, domain: Domain, task: Task, delta: float,
+             member: int) -> Worst:
+    """Of some of the rows, the first of which is row number `start`."""
     lines = Lines.of(network, inputs, columns, domain)
     before = lines.outputs(network.first(inputs.to(network.first_weight))[0])
-    moves = Moves(before, lines.patterns, task, member)
+    moves = Moves(before, lines.patterns, task, member, start)
     method, bound = _move(lines, moves, domain, delta)
     row = moves.line // lines.patterns
     return Worst(
-        moves.effect, bound, method, row, inputs[row, columns].double(),
+        moves.effect, bound, method, start + row, inputs[row, columns].double(),
         domain.value(moves.line % lines.patterns, moves.t), moves.output,
         float(before[row, moves.output]), moves.after,
         float("nan") if task == "regression" else float(moves.flipped.sum()))
