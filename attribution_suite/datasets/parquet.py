@@ -90,12 +90,12 @@ class ParquetFiles:
                                      f"{schemas[0].field(name).type}: write both alike")
         return footers
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The columns, in the order of the first file; an index that pandas wrote is none."""
         return _names(self.footers[0].schema.to_arrow_schema())
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Of all files."""
         return sum(int(footer.num_rows) for footer in self.footers)
