@@ -228,8 +228,8 @@ def test_what_rows_on_disk_cannot_do_is_refused(tmp_path: Path) -> None:
     kept = load_dataset(folder, target="y", on_disk_above=0)
     networks = train(kept, seeds=1, training=Training(1, 16, 1e-2))
     for call, says in (
-            (lambda: load_dataset(folder, target="y", on_disk_above=0, pca=2), "option 'pca': the rows of loans are kept"),
-            (lambda: remove(networks, kept, "unit:1", "fold", layer=1), "option 'layer': the rows of loans are kept on"),
+            (lambda: load_dataset(folder, target="y", on_disk_above=0, pca=2), "option 'pca': the rows of loans are"),
+            (lambda: remove(networks, kept, "unit:1", "fold", layer=1), "option 'layer': the rows of loans are kept"),
             (lambda: load_dataset(folder, target="y", on_disk_above=-1), "option 'on_disk_above' is a number"),
             (lambda: load_dataset("nosuch://x/y", target="y"), "nosuch://x/y: cannot be read: "),
             (lambda: load_dataset("file:///nowhere/loans", target="y"), "cannot be read")):
