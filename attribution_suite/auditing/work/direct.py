@@ -58,7 +58,7 @@ def worst_cases(networks: Ensemble, nodes: Nodes, seen: Evaluation, setting: Set
 
 def rows_unseen(dataset: TabularDataset, rows: int) -> int:
     """How many of the first test rows no training or stopping has seen: some published splits stop on the test rows."""
-    return len(np.setdiff1d(dataset.test_rows[:rows], [*dataset.train_rows, *dataset.validation_rows]))
+    return len(np.setdiff1d(dataset.test_rows[:rows], np.concatenate([dataset.train_rows, dataset.validation_rows])))
 
 
 def worst_case_table(arrays: Arrays) -> pd.DataFrame:
