@@ -11,7 +11,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import IndexColumn, Nodes
 from attribution_suite.removals.removal import Setting
 
-VALUES_AT_ONCE = 8_000_000  # of inputs that are in float64 at once: 64 MB
+VALUES_AT_ONCE = 4_000_000  # of inputs that are in float64 at once: 32 MB
 DAMPING = 1e-6  # of the mean variance: keeps one-hot groups, whose columns sum to a constant, solvable
 
 

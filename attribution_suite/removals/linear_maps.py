@@ -13,7 +13,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 
 DAMPING = 1e-6  # of a column's variance: keeps one-hot groups, whose columns sum to a constant, solvable
-VALUES_AT_ONCE = 8_000_000  # of inputs that are in float64 at once: 64 MB
+VALUES_AT_ONCE = 4_000_000  # of inputs that are in float64 at once: 32 MB
 TOLERANCE = 1e-5  # the least canonical correlation that is told from rounding
 
 

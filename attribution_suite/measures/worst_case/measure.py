@@ -18,7 +18,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
 
-VALUES_AT_ONCE = 8_000_000  # of rows that are in float64 at once: 64 MB
+VALUES_AT_ONCE = 4_000_000  # of rows that are in float64 at once: 32 MB, which the process keeps when they are freed
 ZERO = 1e-4  # D up to this part of δ is zero to rounding
 
 
