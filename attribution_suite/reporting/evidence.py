@@ -77,7 +77,7 @@ def _options(values: Mapping[str, Any]) -> list[str]:
     """As the command line has them; what is None, False or empty is not given."""
     words = []
     for name, value in values.items():
-        if value in (None, False, [], ()):
+        if value is None or value is False or value in ([], ()):  # not 0, which is a number that was given
             continue
         option = f"--{name.replace('_', '-')}"
         joined = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
