@@ -306,8 +306,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
 
     Returns the tables. Raises InputError for anything that cannot be run.
     """
-    from attribution_suite.auditing.pool import each_in_pool
-    from attribution_suite.auditing.run import first_splits, open_run, prepare, run_audit
+    from attribution_suite.auditing.opened import open_run
+    from attribution_suite.auditing.run import first_splits, prepare, run_audit
     from attribution_suite.auditing.spec import make_spec
     from attribution_suite.conclusions.verdicts import write_verdicts
     from attribution_suite.datasets.load import as_frame
@@ -344,7 +344,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         failed = run_audit(prepared, context, folder)
         judged = write_verdicts(folder)
         write_certificates(folder, key)
-        draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers, context.maps), judged, say)
+        draw_report(folder, first_splits(prepared.datasets), context.engine.each, judged, say)
         write_list(folder, key)
     return Audit(folder, failed, first_splits(prepared.datasets))
 
