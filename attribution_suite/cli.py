@@ -44,6 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except ConnectionError as error:  # to a cluster
+        return _complain(str(error), 1)
     except OSError as error:
         return _complain(f"{error.filename or 'output'}: {os.strerror(error.errno) if error.errno else error}", 1)
 

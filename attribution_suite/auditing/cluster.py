@@ -115,10 +115,8 @@ class DaskCluster:
                 for task, ended in self._as_they_end([one], packed, needs):
                     yield self._done(task, ended or (0.0, KILLED, True))
         except (CancelledError, CommClosedError, TimeoutError) as error:
-            lost = ConnectionError("the scheduler was lost; what is finished is kept: the same command goes on from "
-                                   "there")
-            lost.filename = self.address
-            raise lost from error
+            raise ConnectionError(f"{self.address}: the scheduler was lost; what is finished is kept: the same command "
+                                  "goes on from there") from error
 
     def each(self, call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         """As `Engine.each`."""
