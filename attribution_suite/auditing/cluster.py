@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,10 @@ def joined(words: str) -> Iterator[Client]:
 
 def _local(count: int) -> LocalCluster:
     """Workers that never see Ctrl-C, which is the run's business: they inherit that it is blocked."""
+    resource_tracker.ensure_running()  # else the first worker starts it, which unblocks SIGINT (Python 3.11)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=None,
+        return LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=":0",
                             silence_logs=logging.CRITICAL)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
@@ -125,9 +127,10 @@ class DaskCluster:
     def _as_they_end(self, tasks: Sequence[Task], packed: Mapping[str, bytes],
                      needs: Requirements) -> Iterator[tuple[Task, Ended | None]]:
         """Each task with how it ended, None where it lost its worker too often."""
-        def submit(task: Task) -> Future[Any]:
+        def submit(task: Task, preferred: Sequence[str] = ()) -> Future[Any]:
             key = f"{task.chunk.title}-{task.chunk.key}-{os.urandom(4).hex()}"
-            return self.client.submit(attempt_there, packed[task.chunk.key], self.data, needs, key=key, pure=False)
+            return self.client.submit(attempt_there, packed[task.chunk.key], self.data, needs, key=key, pure=False,
+                                      workers=list(preferred) or None, allow_other_workers=bool(preferred))
 
         futures = {submit(task): task for task in tasks}
         waiting = as_completed(futures, loop=self.client.loop)
@@ -143,20 +146,20 @@ class DaskCluster:
                 raise
             except Exception as problem:  # what became of a task on a machine that we do not know
                 error = problem
-            if isinstance(error, Unfit) and self._others_than(error):
-                again = submit(task)
+            if isinstance(error, Unfit) and (others := self._others_than(error)):
+                again = submit(task, others)
                 futures[again] = task
                 waiting.add(again)
             else:
                 yield task, (0.0, in_one_line(error), True)
 
-    def _others_than(self, unfit: Unfit) -> bool:
-        """Whether there are workers beside those that lack something, of which the user is told once."""
+    def _others_than(self, unfit: Unfit) -> list[str]:
+        """The workers beside those that lack something, of which the user is told once."""
         address, reason = unfit.args
         if address not in self._unfit:
             self.say(f"worker {address} {reason}; it computes nothing")
         self._unfit.add(address)
-        return bool(self.client.nthreads().keys() - self._unfit)
+        return sorted(self.client.nthreads().keys() - self._unfit)
 
     def _done(self, task: Task, ended: Ended) -> Done:
         """Waits for the chunk where its folder is one of the network, which shows new files late."""
@@ -236,7 +239,7 @@ def _held_against(path: Path, name: str) -> None:
 def attempt_there(packed: bytes, data: Shared, needs: Requirements) -> Ended:
     """On a worker: computes a task, one at a time whatever its threads. Raises Unfit where it lacks something."""
     worker = get_worker()
-    scratch = Path(worker.local_directory) / "attribution_suite"
+    scratch = Path(worker.local_directory)
     if lacking := needs.lacking():
         time.sleep(PAUSE)
         raise Unfit(worker.address, lacking)
@@ -248,10 +251,12 @@ def attempt_there(packed: bytes, data: Shared, needs: Requirements) -> Ended:
             raise Unfit(worker.address, f"does not see {error}") from error
         except Exception as error:  # the user's classes, which another machine may lack
             return 0.0, in_one_line(error), True
-        store = task.store.on_worker(scratch)
-        if load(task.chunk, store) is not None:  # by another client, or by a worker that was lost after it
-            return 0.0, None, False
-        done = replace(task, store=store).attempt()
+        # Copies of chunks for this task alone: what is finished is what lies in the store now.
+        with tempfile.TemporaryDirectory(dir=scratch) as copies:
+            store = task.store.on_worker(Path(copies))
+            if load(task.chunk, store) is not None:  # by another client, or by a worker that was lost after it
+                return 0.0, None, False
+            done = replace(task, store=store).attempt()
     return done.seconds, done.error, done.fresh
 
 
