@@ -127,12 +127,15 @@ class DaskCluster:
     def _as_they_end(self, tasks: Sequence[Task], packed: Mapping[str, bytes],
                      needs: Requirements) -> Iterator[tuple[Task, Ended | None]]:
         """Each task with how it ended, None where it lost its worker too often."""
-        def submit(task: Task, preferred: Sequence[str] = ()) -> Future[Any]:
-            key = f"{task.chunk.title}-{task.chunk.key}-{os.urandom(4).hex()}"
-            return self.client.submit(attempt_there, packed[task.chunk.key], self.data, needs, key=key, pure=False,
-                                      workers=list(preferred) or None, allow_other_workers=bool(preferred))
+        def submitted(tasks: Sequence[Task], preferred: Sequence[str] = ()) -> dict[Future[Any], Task]:
+            # In one call, as a family: the scheduler then keeps in hand what no worker is free for.
+            keys = [f"chunk-{task.chunk.key}-{os.urandom(4).hex()}" for task in tasks]
+            futures = self.client.map(attempt_there, [packed[task.chunk.key] for task in tasks], data=self.data,
+                                      needs=needs, key=keys, pure=False, workers=list(preferred) or None,
+                                      allow_other_workers=bool(preferred))
+            return dict(zip(futures, tasks, strict=True))
 
-        futures = {submit(task): task for task in tasks}
+        futures = submitted(tasks)
         waiting = as_completed(futures, loop=self.client.loop)
         for future in waiting:
             task, error = futures.pop(future), None
@@ -147,9 +150,9 @@ class DaskCluster:
             except Exception as problem:  # what became of a task on a machine that we do not know
                 error = problem
             if isinstance(error, Unfit) and (others := self._others_than(error)):
-                again = submit(task, others)
-                futures[again] = task
-                waiting.add(again)
+                again = submitted([task], others)
+                futures |= again
+                waiting.update(list(again))
             else:
                 yield task, (0.0, in_one_line(error), True)
 
