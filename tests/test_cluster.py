@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -46,7 +48,8 @@ from attribution_suite.devices import CPU
 pytestmark = [pytest.mark.usefixtures("plain"), pytest.mark.no_cover]
 WORDS: dict[str, Any] = {
     "seeds": 2, "rows": 12, "tuning": 0.02, "remove": ["petal_length"],
-    "removals": ["retrain", "shuffle_tuning", "fold", "constant", "residualise", "leace"], "scorers": ["saliency", "random"]}
+    "removals": ["retrain", "shuffle_tuning", "fold", "constant", "residualise", "leace"],
+    "scorers": ["saliency", "random"]}
 CHUNKS = 9  # the originals, their examination, the sham and six removals
 LINE = ("run", "iris", "--seeds", 1, "--removals", "fold", "--out", "run")
 
@@ -169,7 +172,7 @@ def killed_there(packed: bytes, data: Shared, needs: Requirements) -> Any:
     removal = _Unpacker(packed, data, Path(get_worker().local_directory)).load().chunk.removal
     if removal == "constant" or (removal == "retrain" and "retrain" not in KILLS):
         KILLS.append(removal)
-        raise KilledWorker(removal, SimpleNamespace(address="tcp://gone"), 3)  # type: ignore[arg-type]
+        raise KilledWorker(removal, SimpleNamespace(address="tcp://gone"), 3)
     return attempt_there(packed, data, needs)
 
 
@@ -235,6 +238,20 @@ def test_tasks_travel_without_tables_and_networks(near: str, tmp_path: Path) -> 
         path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ValueError, match="its name is not the SHA-256 of its bytes"):
         _Unpacker(packed, Shared(str(elsewhere)), tmp_path).load()
+
+
+def test_a_chunk_that_its_folder_shows_late_is_waited_for(
+        near: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a folder of the network does; one that never shows was written elsewhere."""
+    store = Store(tmp_path)
+    late, never = (Task(SimpleNamespace(key=key, outputs={"share"}), None, store, CPU) for key in ("late", "never"))
+    with joined(near) as client:
+        engine = DaskCluster(client, Shared(str(tmp_path)), tmp_path, print)
+        threading.Timer(0.3, store.save, ("late", {"share": np.zeros(1)}, {})).start()
+        assert engine._done(late, (1.0, None, True)).error is None
+        monkeypatch.setattr(dask_cluster, "LATE", 0.2)
+        error = engine._done(never, (1.0, None, True)).error
+    assert error == f"it was computed, and is not in {tmp_path}: is that the folder that workers see?"
 
 
 def test_words_that_cannot_be_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

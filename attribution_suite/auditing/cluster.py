@@ -23,14 +23,14 @@ from typing import Any
 import cloudpickle
 import joblib
 from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, as_completed, get_worker
-from distributed.comm.core import CommClosedError
+from distributed.client import ClosedClientError
 from distributed.utils import silence_logging_cmgr
 
 from attribution_suite.auditing.chunk import load
 from attribution_suite.auditing.engine import KILLED, Done, Task
 from attribution_suite.auditing.given import Given
 from attribution_suite.auditing.machine import available_cores
-from attribution_suite.auditing.pool import LocalPool
+from attribution_suite.auditing.pool import local_engine
 from attribution_suite.auditing.requirements import Requirements
 from attribution_suite.auditing.shared import Shared
 from attribution_suite.datasets.table import TabularDataset
@@ -47,6 +47,10 @@ Ended = tuple[float, str | None, bool]  # seconds, error and fresh of `Done`
 
 class Unfit(Exception):
     """A worker cannot compute a task as this run would: (its address, why)."""
+
+
+class Unseen(Exception):
+    """A worker does not see what the run has laid out for it."""
 
 
 @contextmanager
@@ -105,24 +109,20 @@ class DaskCluster:
             return
         needs = Requirements.of((task.chunk for task in tasks), tasks[0].device.type)
         packed = {task.chunk.key: self._packed(task) for task in tasks}
-        try:
-            self._check(needs)
-            killed = []
-            for task, ended in self._as_they_end(tasks, packed, needs):
-                if ended is None:
-                    killed.append(task)
-                else:
-                    yield self._done(task, ended)
-            for one in killed:  # which task took its worker down is not known: one at a time tells
-                for task, ended in self._as_they_end([one], packed, needs):
-                    yield self._done(task, ended or (0.0, KILLED, True))
-        except (CancelledError, CommClosedError, TimeoutError) as error:
-            raise ConnectionError(f"{self.address}: the scheduler was lost; what is finished is kept: the same command "
-                                  "goes on from there") from error
+        self._check(needs)
+        killed = []
+        for task, ended in self._as_they_end(tasks, packed, needs):
+            if ended is None:
+                killed.append(task)
+            else:
+                yield self._done(task, ended)
+        for one in killed:  # which task took its worker down is not known: one at a time tells
+            for task, ended in self._as_they_end([one], packed, needs):
+                yield self._done(task, ended or (0.0, KILLED, True))
 
     def each(self, call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         """As `Engine.each`."""
-        return LocalPool(available_cores(), self.maps).each(call, items)
+        return local_engine(available_cores(), self.maps).each(call, items)
 
     def _as_they_end(self, tasks: Sequence[Task], packed: Mapping[str, bytes],
                      needs: Requirements) -> Iterator[tuple[Task, Ended | None]]:
@@ -130,31 +130,43 @@ class DaskCluster:
         def submitted(tasks: Sequence[Task], preferred: Sequence[str] = ()) -> dict[Future[Any], Task]:
             # In one call, as a family: the scheduler then keeps in hand what no worker is free for.
             keys = [f"chunk-{task.chunk.key}-{os.urandom(4).hex()}" for task in tasks]
-            futures = self.client.map(attempt_there, [packed[task.chunk.key] for task in tasks], data=self.data,
-                                      needs=needs, key=keys, pure=False, workers=list(preferred) or None,
-                                      allow_other_workers=bool(preferred))
+            with self._lost():
+                futures = self.client.map(attempt_there, [packed[task.chunk.key] for task in tasks], data=self.data,
+                                          needs=needs, key=keys, pure=False, workers=list(preferred) or None,
+                                          allow_other_workers=bool(preferred))
             return dict(zip(futures, tasks, strict=True))
 
         futures = submitted(tasks)
         waiting = as_completed(futures, loop=self.client.loop)
         for future in waiting:
-            task, error = futures.pop(future), None
+            task = futures.pop(future)
+            ended: Ended | None = None
             try:
-                yield task, future.result()
-                continue
+                with self._lost():
+                    ended = future.result()
             except KilledWorker:
-                yield task, None
-                continue
-            except (CancelledError, CommClosedError, TimeoutError):
+                pass
+            except Unfit as unfit:
+                if others := self._others_than(unfit):
+                    again = submitted([task], others)
+                    futures |= again
+                    waiting.update(list(again))
+                    continue
+                ended = 0.0, f"worker {' '.join(unfit.args)}", True
+            except ConnectionError:
                 raise
-            except Exception as problem:  # what became of a task on a machine that we do not know
-                error = problem
-            if isinstance(error, Unfit) and (others := self._others_than(error)):
-                again = submitted([task], others)
-                futures |= again
-                waiting.update(list(again))
-            else:
-                yield task, (0.0, in_one_line(error), True)
+            except Exception as error:  # what became of a task on a machine that we do not know
+                ended = 0.0, in_one_line(error), True
+            yield task, ended
+
+    @contextmanager
+    def _lost(self) -> Iterator[None]:
+        """Raises ConnectionError where Dask finds its scheduler gone."""
+        try:
+            yield
+        except (CancelledError, ClosedClientError, OSError) as error:
+            raise ConnectionError(f"{self.address}: the scheduler was lost; what is finished is kept: the same command "
+                                  "goes on from there") from error
 
     def _others_than(self, unfit: Unfit) -> list[str]:
         """The workers beside those that lack something, of which the user is told once."""
@@ -178,7 +190,9 @@ class DaskCluster:
     def _check(self, needs: Requirements) -> None:
         """Raises InputError for a worker that could not compute as this run would."""
         names = [name for _, name in self._put.values()]
-        for address, answer in self.client.run(missing_there, self.data, names, needs, on_error="return").items():
+        with self._lost():
+            answers = self.client.run(missing_there, self.data, names, needs, on_error="return")
+        for address, answer in answers.items():
             if isinstance(answer, ModuleNotFoundError):
                 answer = f"has no package '{answer.name}': pip install 'attribution_suite[cluster]' there"
             if answer:
@@ -226,7 +240,10 @@ class _Unpacker(pickle.Unpickler):
 
     def persistent_load(self, name: str) -> object:
         """What lies under a name."""
-        path = self._data.local(name, self._scratch)
+        try:
+            path = self._data.local(name, self._scratch)
+        except FileNotFoundError as error:
+            raise Unseen(_unseen(self._data)) from error
         _held_against(path, name)
         thing = joblib.load(path, mmap_mode="r")
         return pickle.loads(thing) if isinstance(thing, bytes) else thing
@@ -246,20 +263,20 @@ def attempt_there(packed: bytes, data: Shared, needs: Requirements) -> Ended:
     if lacking := needs.lacking():
         time.sleep(PAUSE)
         raise Unfit(worker.address, lacking)
-    with ALONE:
-        try:
+    try:
+        with ALONE:
             task: Task = _Unpacker(packed, data, scratch).load()
-        except FileNotFoundError as error:
-            time.sleep(PAUSE)
-            raise Unfit(worker.address, f"does not see {error}") from error
-        except Exception as error:  # the user's classes, which another machine may lack
-            return 0.0, in_one_line(error), True
-        # Copies of chunks for this task alone: what is finished is what lies in the store now.
-        with tempfile.TemporaryDirectory(dir=scratch) as copies:
-            store = task.store.on_worker(Path(copies))
-            if load(task.chunk, store) is not None:  # by another client, or by a worker that was lost after it
-                return 0.0, None, False
-            done = replace(task, store=store).attempt()
+            # Copies of chunks for this task alone: what is finished is what lies in the store now.
+            with tempfile.TemporaryDirectory(dir=scratch) as copies:
+                store = task.store.on_worker(Path(copies))
+                if load(task.chunk, store) is not None:  # by another client, or by a worker that was lost after it
+                    return 0.0, None, False
+                done = replace(task, store=store).attempt()
+    except Unseen as error:
+        time.sleep(PAUSE)
+        raise Unfit(worker.address, str(error)) from error
+    except Exception as error:  # as of the user's classes, which another machine may lack
+        return 0.0, in_one_line(error), True
     return done.seconds, done.error, done.fresh
 
 
@@ -267,5 +284,8 @@ def missing_there(data: Shared, names: Sequence[str], needs: Requirements) -> st
     """On a worker: what keeps it from computing as the run would; '' if nothing."""
     if lacking := needs.lacking():
         return lacking
-    unseen = [name for name in names if not data.has(name)]
-    return f"does not see {data.url}: name an 'out' that all machines share, or a 'store'" if unseen else ""
+    return "" if all(data.has(name) for name in names) else _unseen(data)
+
+
+def _unseen(data: Shared) -> str:
+    return f"does not see {data.url}: name an 'out' that all machines share, or a 'store'"

@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from attribution_suite.auditing.context import RunContext
-from attribution_suite.auditing.engine import Engine, ThisProcess
-from attribution_suite.auditing.pool import LocalPool, mapped
+from attribution_suite.auditing.engine import Engine
+from attribution_suite.auditing.pool import local_engine, mapped
 from attribution_suite.auditing.run import Prepared
 from attribution_suite.auditing.shared import Shared, SharedStore
 from attribution_suite.auditing.store import Store
@@ -30,7 +30,7 @@ def open_run(prepared: Prepared, out: Path, *, jobs: int | None = None, cluster:
         if cluster is None:
             workers = (suited_workers(prepared.spec, prepared.plan, prepared.datasets) if jobs is None
                        else whole_number("jobs", jobs, 1))
-            engine: Engine = ThisProcess() if workers == 1 else LocalPool(workers, maps)
+            engine = local_engine(workers, maps)
         else:
             data = Shared(str(maps.absolute())) if shared is None else shared.within("data")
             engine = stack.enter_context(_cluster(cluster, jobs, data, maps, say))

@@ -14,7 +14,7 @@ from typing import Any
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from attribution_suite.auditing.engine import KILLED, Done, Task, ThisProcess
+from attribution_suite.auditing.engine import KILLED, Done, Engine, Task, ThisProcess
 
 SEMAPHORES = Path("/dev/shm")  # where Linux keeps the named ones
 
@@ -62,6 +62,11 @@ class LocalPool:
             return next(self._pool([task], 2))
         except TerminatedWorkerError:
             return Done(task.chunk, time.perf_counter() - started, KILLED)
+
+
+def local_engine(workers: int, maps: Path) -> Engine:
+    """What computes on this machine alone."""
+    return ThisProcess() if workers == 1 else LocalPool(workers, maps)
 
 
 def _workers(count: int, maps: Path, results: str) -> joblib.Parallel:
