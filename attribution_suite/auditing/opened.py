@@ -13,7 +13,7 @@ from attribution_suite.auditing.shared import Shared, SharedStore
 from attribution_suite.auditing.store import Store
 from attribution_suite.auditing.workers import suited_workers
 from attribution_suite.errors import InputError
-from attribution_suite.files import exclusive, prove_writable, writing
+from attribution_suite.files import exclusive, prove_writable, sweep, writing
 from attribution_suite.options import whole_number
 
 
@@ -70,3 +70,4 @@ def open_store(out: Path, fresh: bool, shared: Shared | None = None) -> Iterator
             store = SharedStore(folder, shared)
             store.send()
             yield store
+        sweep(out)  # what a worker that was killed was about to write
