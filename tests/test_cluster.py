@@ -32,9 +32,10 @@ from torch import nn
 
 from attribution_suite import InputError, audit
 from attribution_suite.auditing import cluster as dask_cluster
-from attribution_suite.auditing import code_digest
+from attribution_suite.auditing import cluster_worker, code_digest
 from attribution_suite.auditing.chunk import RemoveFeatures
-from attribution_suite.auditing.cluster import DaskCluster, _Unpacker, attempt_there, joined
+from attribution_suite.auditing.cluster import DaskCluster, joined
+from attribution_suite.auditing.cluster_worker import Unpacker, attempt_there
 from attribution_suite.auditing.engine import KILLED, Task
 from attribution_suite.auditing.given import Given
 from attribution_suite.auditing.opened import open_run
@@ -171,7 +172,7 @@ KILLS: list[str] = []
 
 def killed_there(packed: bytes, data: Shared, needs: Requirements) -> Any:
     """As `attempt_there`; some tasks end as the scheduler ends those that have lost their fourth worker."""
-    removal = _Unpacker(packed, data, Path(get_worker().local_directory)).load().chunk.removal
+    removal = Unpacker(packed, data, Path(get_worker().local_directory)).load().chunk.removal
     if removal == "constant" or (removal == "retrain" and "retrain" not in KILLS):
         KILLS.append(removal)
         raise KilledWorker(removal, SimpleNamespace(address="tcp://gone"), 3)
@@ -214,7 +215,7 @@ def test_a_worker_that_joins_and_differs_computes_nothing(
 
     monkeypatch.setattr(Requirements, "lacking", lacking)
     monkeypatch.setattr(Task, "attempt", noted)
-    monkeypatch.setattr(dask_cluster, "PAUSE", 0.02)
+    monkeypatch.setattr(cluster_worker, "PAUSE", 0.02)
     lines = run(tmp_path / "run", cluster=near)
     assert lines.count(f"worker {bad[0]} has torch 0.1; it computes nothing") == 1
     assert len(computed) == CHUNKS and not {*computed} & {*bad}
@@ -231,7 +232,7 @@ def test_tasks_travel_without_tables_and_networks(near: str, tmp_path: Path) -> 
         packed = engine._packed(Task(plan_originals(spec, dataset, given, CPU), dataset, Store(Path("run")), CPU))
     large = [dataset.inputs, dataset.targets, *(tensor.numpy() for tensor in given.networks.tensors)]
     assert not any(array.tobytes() in packed for array in large) and len(list((tmp_path / "data").iterdir())) == 2
-    task = _Unpacker(packed, Shared(str(tmp_path / "data")), tmp_path).load()
+    task = Unpacker(packed, Shared(str(tmp_path / "data")), tmp_path).load()
     assert (task.dataset.inputs == dataset.inputs).all() and task.store.folder == Path("run").absolute()
     for mine, theirs in zip(given.networks.tensors, task.chunk.subject.given.networks.tensors, strict=True):
         assert torch.equal(mine, theirs)
@@ -239,7 +240,7 @@ def test_tasks_travel_without_tables_and_networks(near: str, tmp_path: Path) -> 
     for path in elsewhere.iterdir():
         path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ValueError, match="its name is not the SHA-256 of its bytes"):
-        _Unpacker(packed, Shared(str(elsewhere)), tmp_path).load()
+        Unpacker(packed, Shared(str(elsewhere)), tmp_path).load()
 
 
 def test_a_chunk_that_its_folder_shows_late_is_waited_for(
