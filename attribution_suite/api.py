@@ -248,7 +248,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           conditional_on: str | Sequence[str] = (), favourable: str | None = None, splits: int = 1,
           index_columns: Sequence[str] = (), reference: str = "sample", baseline: str | None = None,
           metrics: bool = False, proxies: str = "keep",
-          out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
+          out: str | Path = DEFAULT_OUT, jobs: int | None = None, cluster: str | None = None,
+          store: str | Path | None = None, device: str = "auto", fresh: bool = False,
           sign_key: str | Path | None = None, say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
@@ -301,15 +302,19 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     `metrics`: measures how true each scorer's explanations are to the networks, and how steady (infidelity and maximum
     sensitivity, before and after each removal), and names scorers that say the same when all weights are random: on 20
     rows of three networks. It is off if not asked for, since every scorer then explains some twenty times as often.
-    `jobs`: worker processes; if not given, one a core, or for a small run this process alone. `device`: 'cpu', 'cuda',
+    `jobs`: worker processes; if not given, one a core, or for a small run this process alone. `cluster`: instead of
+    them the workers of a Dask scheduler, by its address, or 'local:N'; all machines then share `out`, or `store`.
+    `store`: a folder or URL of fsspec where finished chunks lie for every run that names it (docs/guide/cluster.md).
+    `device`: 'cpu', 'cuda',
     or 'auto': a GPU if there is one.
     `fresh`: repeats what `out` holds. `sign_key`: a private key of Ed25519 (PEM) that signs the certificates.
     `say` is told of the progress, line by line.
 
-    Returns the tables. Raises InputError for anything that cannot be run.
+    Returns the tables. Raises InputError for anything that cannot be run, ConnectionError where the scheduler of a
+    cluster is lost: what is finished is kept.
     """
-    from attribution_suite.auditing.pool import each_in_pool
-    from attribution_suite.auditing.run import first_splits, open_run, prepare, run_audit
+    from attribution_suite.auditing.opened import open_run
+    from attribution_suite.auditing.run import first_splits, prepare, run_audit
     from attribution_suite.auditing.spec import make_spec
     from attribution_suite.conclusions.verdicts import write_verdicts
     from attribution_suite.datasets.load import as_frame
@@ -343,11 +348,11 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     folder, key = _folder("out", out), None if sign_key is None else private_key(_folder("sign_key", sign_key))
     prepared = prepare(spec, device=device, tables=tables, networks=networks, training=_budget(training),
                        outputs=outputs, output=output, fit=fit, say=say)
-    with open_run(prepared, folder, jobs=jobs, fresh=fresh, say=say) as context:
+    with open_run(prepared, folder, jobs=jobs, cluster=cluster, store=store, fresh=fresh, say=say) as context:
         failed = run_audit(prepared, context, folder)
         judged = write_verdicts(folder)
         write_certificates(folder, key)
-        draw_report(folder, first_splits(prepared.datasets), each_in_pool(context.workers, context.maps), judged, say)
+        draw_report(folder, first_splits(prepared.datasets), context.engine.each, judged, say)
         write_list(folder, key)
     return Audit(folder, failed, first_splits(prepared.datasets))
 

@@ -44,6 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except ConnectionError as error:  # to a cluster
+        return _complain(str(error), 1)
     except OSError as error:
         return _complain(f"{error.filename or 'output'}: {os.strerror(error.errno) if error.errno else error}", 1)
 
@@ -90,6 +92,10 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--favourable", metavar="CLASS", help="whose rates per group are told (default: class 1 of two)")
     run.add_argument("--splits", type=int, default=1, metavar="K",
                      help="repeat on K splits of the rows, for intervals over splits (1, or at least 3)")
+    run.add_argument("--cluster", metavar="ADDRESS|local:N",
+                     help="compute on the workers of a Dask scheduler (tcp://host:8786), or on N of this machine")
+    run.add_argument("--store", metavar="DIR|URL",
+                     help="keep finished chunks where other machines and runs find them too (default: in --out)")
     run.add_argument("--sign-key", metavar="KEY.pem", help="sign the certificates: a private key of Ed25519")
     run.set_defaults(call=_run)
     score = commands.add_parser("attribute", help="scores and agreement alone, nothing removed")
@@ -240,7 +246,8 @@ WORDS = ("datasets", "target", "task", *OWN, "remove", "removals", "scorers", "p
          "real_only", "index_columns", "layer", "inside", "seeds", "rows", "background", "lime_rows", "lime_samples",
          "tuning",
          "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "splits",
-         "reference", "baseline", "metrics", "proxies", "out", "jobs", "device", "fresh", "sign_key")
+         "reference", "baseline", "metrics", "proxies", "out", "jobs", "cluster", "store", "device", "fresh",
+         "sign_key")
 
 
 def _run(arguments: argparse.Namespace) -> int:

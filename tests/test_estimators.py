@@ -27,7 +27,8 @@ from torch import Tensor
 from xgboost import XGBClassifier, XGBRegressor
 
 from attribution_suite import attribute, audit, from_arrays, remove, worst_case
-from attribution_suite.auditing.run import open_run, prepare, run_audit
+from attribution_suite.auditing.opened import open_run
+from attribution_suite.auditing.run import prepare, run_audit
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.errors import InputError

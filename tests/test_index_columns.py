@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from attribution_suite import attribute, from_arrays, load_dataset, remove, worst_case
 from attribution_suite.auditing.chunk import RemoveFeatures, finished
+from attribution_suite.auditing.opened import open_run
 from attribution_suite.auditing.record import describe
-from attribution_suite.auditing.run import carry_out, open_run, prepare
+from attribution_suite.auditing.run import carry_out, prepare
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.auditing.work.phantoms import with_phantoms
 from attribution_suite.datasets.preset import Training

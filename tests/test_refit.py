@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from attribution_suite import from_arrays, remove, train, worst_case
 from attribution_suite.auditing.given import Given
-from attribution_suite.auditing.run import open_run, prepare, run_audit
+from attribution_suite.auditing.opened import open_run
+from attribution_suite.auditing.run import prepare, run_audit
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.errors import InputError
 from attribution_suite.networks.given import as_ensemble

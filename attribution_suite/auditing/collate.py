@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from attribution_suite.auditing.chunk import Chunk, LookInside, load
 from attribution_suite.auditing.context import RunContext
+from attribution_suite.auditing.engine import Done
 from attribution_suite.auditing.frames import failed
-from attribution_suite.auditing.pool import Done
 from attribution_suite.files import whole_files
 from attribution_suite.tables import ALL_TABLES, NEURON_TABLES, TABLES
 from attribution_suite.tables.column import MADE_FROM, schema, tidy

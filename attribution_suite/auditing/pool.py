@@ -1,4 +1,4 @@
-"""All chunks of a run over worker processes; a failed chunk is named, the others finish."""
+"""Chunks over worker processes of this machine."""
 
 import os
 import shutil
@@ -7,129 +7,66 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import joblib
-import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from threadpoolctl import threadpool_limits
 
-from attribution_suite.auditing.chunk import Chunk, load
-from attribution_suite.auditing.context import RunContext
-from attribution_suite.auditing.machine import describe_machine
-from attribution_suite.auditing.store import Store
-from attribution_suite.datasets.table import TabularDataset
-from attribution_suite.errors import in_one_line
-from attribution_suite.memory import keep_freed_memory, return_freed_memory
-from attribution_suite.scorers.memory import SURROGATES, forget
+from attribution_suite.auditing.engine import KILLED, Done, Engine, Task, ThisProcess
 
 SEMAPHORES = Path("/dev/shm")  # where Linux keeps the named ones
 
 
-@dataclass(frozen=True)
-class Done:
-    """A chunk that ended: `error` is None, or what went wrong in one line; `fresh` False if it was in the store."""
+class LocalPool:
+    """Worker processes of this machine. `maps`: the folder where they share large arrays."""
 
-    chunk: Chunk
-    seconds: float
-    error: str | None = None
-    fresh: bool = True
+    def __init__(self, workers: int, maps: Path) -> None:
+        self.workers, self.maps = workers, maps
 
+    def run(self, tasks: Sequence[Task]) -> Iterator[Done]:
+        """As `Engine.run`; a single task runs in this process."""
+        if len(tasks) < 2:
+            yield from ThisProcess().run(tasks)
+            return
+        ended = set()
+        try:
+            for done in self._pool(tasks, self.workers):
+                ended.add(done.chunk.key)
+                yield done
+        except TerminatedWorkerError:  # which chunk took its worker down is not known: one at a time tells
+            for task in tasks:
+                if task.chunk.key not in ended:
+                    yield self._isolated(task)
 
-def run_chunks(chunks: Sequence[Chunk], context: RunContext, report: Callable[[Done], None]) -> list[Done]:
-    """Runs what the store does not hold, and tells `report` of each chunk as it ends."""
-    results = [Done(chunk, 0.0, fresh=False) for chunk in chunks if load(chunk, context.store) is not None]
-    for done in results:
-        report(done)
-    finished_keys = {done.chunk.key for done in results}
-    for done in _parallel([chunk for chunk in chunks if chunk.key not in finished_keys], context):
-        results.append(done)
-        report(done)
-    return results
-
-
-def run_chunk(chunk: Chunk, dataset: TabularDataset, store: Store, device: torch.device) -> None:
-    """Runs a chunk on one thread, whatever the number of workers: its numbers must not depend on that."""
-    keep_freed_memory()
-    started = time.perf_counter()
-    with one_thread():
-        arrays = chunk.work(dataset, store, device)
-    forget(SURROGATES)  # no other chunk has these networks; a booster that has explained rows holds 0.3 MB
-    store.save(chunk.key, arrays, describe_machine(device) | {
-        "chunk": chunk.title, "seconds": round(time.perf_counter() - started, 3)})
-    return_freed_memory()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Every library on one thread inside the block."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def attempt(chunk: Chunk, dataset: TabularDataset, store: Store, device: torch.device) -> Done:
-    """Runs a chunk; an error becomes the chunk's, named in the end, so that the other chunks finish."""
-    started = time.perf_counter()
-    try:
-        run_chunk(chunk, dataset, store, device)
-    except (Exception, SystemExit) as error:
-        return Done(chunk, time.perf_counter() - started, in_one_line(error))
-    return Done(chunk, time.perf_counter() - started)
-
-
-def _parallel(chunks: Sequence[Chunk], context: RunContext) -> Iterator[Done]:
-    if context.workers == 1 or len(chunks) < 2:
-        yield from (attempt(chunk, context.dataset(chunk.subject), context.store, context.device)
-                    for chunk in chunks)
-        return
-    ended = set()
-    try:
-        for done in _pool(chunks, context, context.workers):
-            ended.add(done.chunk.key)
-            yield done
-    except TerminatedWorkerError:  # which chunk took its worker down is not known: one at a time tells
-        for chunk in chunks:
-            if chunk.key not in ended:
-                yield _isolated(chunk, context)
-
-
-def _pool(chunks: Sequence[Chunk], context: RunContext, workers: int) -> Iterator[Done]:
-    # Tables travel to the workers once, as memory maps, not with every chunk.
-    pool = _workers(workers, context.maps, "generator_unordered")
-    yield from _start(pool, (joblib.delayed(attempt)(
-        chunk, context.dataset(chunk.subject), context.store, context.device) for chunk in chunks))
-
-
-def _isolated(chunk: Chunk, context: RunContext) -> Done:
-    """Runs a chunk alone in a worker process, whose death becomes the chunk's error."""
-    started = time.perf_counter()
-    try:
-        return next(_pool([chunk], context, 2))
-    except TerminatedWorkerError:
-        return Done(chunk, time.perf_counter() - started, "its worker process was killed (out of memory?)")
-
-
-def each_in_pool(workers: int, maps: Path) -> Callable[[Callable[[Any], Any], list[Any]], list[Any]]:
-    """A `map` over worker processes; in this process where there is one worker, one item, or a worker was killed."""
-
-    def each(call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
-        if workers > 1 and len(items) > 1:
+    def each(self, call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+        """As `Engine.each`; in this process where there is one item, or a worker was killed."""
+        if len(items) > 1:
             try:
-                pool = _workers(workers, maps, "generator")
+                pool = _workers(self.workers, self.maps, "generator")
                 return list(_start(pool, (joblib.delayed(call)(item) for item in items)))
             except TerminatedWorkerError:
                 pass  # it was too large beside the others: alone it may fit
         return [call(item) for item in items]
 
-    return each
+    def _pool(self, tasks: Sequence[Task], workers: int) -> Iterator[Done]:
+        # Tables travel to the workers once, as memory maps, not with every chunk.
+        pool = _workers(workers, self.maps, "generator_unordered")
+        yield from _start(pool, (joblib.delayed(Task.attempt)(task) for task in tasks))
+
+    def _isolated(self, task: Task) -> Done:
+        """Runs a task alone in a worker process, whose death becomes the chunk's error."""
+        started = time.perf_counter()
+        try:
+            return next(self._pool([task], 2))
+        except TerminatedWorkerError:
+            return Done(task.chunk, time.perf_counter() - started, KILLED)
+
+
+def local_engine(workers: int, maps: Path) -> Engine:
+    """What computes on this machine alone."""
+    return ThisProcess() if workers == 1 else LocalPool(workers, maps)
 
 
 def _workers(count: int, maps: Path, results: str) -> joblib.Parallel:

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from attribution_suite.auditing.pool import Done
+from attribution_suite.auditing.engine import Done
 
 
 class Progress:

@@ -17,8 +17,8 @@ from attribution_suite.auditing.chunk import (
     TuneSham,
 )
 from attribution_suite.auditing.context import RunContext
+from attribution_suite.auditing.engine import Done, ThisProcess
 from attribution_suite.auditing.given import Given
-from attribution_suite.auditing.pool import Done
 from attribution_suite.auditing.rules import Rules
 from attribution_suite.auditing.spec import Profile
 from attribution_suite.auditing.store import Store, Stored
@@ -93,7 +93,7 @@ def recorded(run: Path, record: Mapping[str, Any]) -> Recorded:
     datasets = {(name, split): _outline(name, about, split) for name, about in record["datasets"].items()
                 for split in range(len(about["splits"]))}
     failed = [(failure["chunk"], failure["error"]) for failure in record["failed"]]
-    return Recorded(chunks, entries, done, failed, RunContext(store, datasets, CPU, 1, print))
+    return Recorded(chunks, entries, done, failed, RunContext(store, datasets, CPU, ThisProcess(), print))
 
 
 def _made(work: type[Any], originals: TrainOriginals, entry: Mapping[str, Any]) -> Chunk:

@@ -1,10 +1,8 @@
 """One run from its spec to its tables: plan, run what is missing, write."""
 
 import json
-import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,25 +12,23 @@ import torch
 from attribution_suite.auditing.chunk import Chunk, load
 from attribution_suite.auditing.collate import collate
 from attribution_suite.auditing.context import RunContext
+from attribution_suite.auditing.engine import Done
 from attribution_suite.auditing.frames import scorer_errors
 from attribution_suite.auditing.given import Given
 from attribution_suite.auditing.plan import Plan, make_plan, plan_edits
-from attribution_suite.auditing.pool import Done, mapped, run_chunks
 from attribution_suite.auditing.progress import Progress
 from attribution_suite.auditing.record import describe
 from attribution_suite.auditing.spec import Spec
 from attribution_suite.auditing.store import Store
-from attribution_suite.auditing.workers import suited_workers
 from attribution_suite.datasets.load import load_splits
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.request import Frames
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.devices import choose
 from attribution_suite.errors import InputError
-from attribution_suite.files import exclusive, prove_writable, write_atomically, writing
+from attribution_suite.files import write_atomically
 from attribution_suite.networks.given import Networks
 from attribution_suite.networks.indexed import told_of_index
-from attribution_suite.options import whole_number
 from attribution_suite.scorers.baselines import baseline_row
 from attribution_suite.scorers.choice import check_baseline, scorers_at, traits_of
 
@@ -86,18 +82,6 @@ def prepare(spec: Spec, *, device: str, tables: Tables | None = None, networks: 
     return Prepared(spec, datasets, plan, computer)
 
 
-@contextmanager
-def open_run(prepared: Prepared, out: Path, *, jobs: int | None = None, fresh: bool = False,
-             say: Callable[[str], None] = print) -> Iterator[RunContext]:
-    """What a run needs, while it holds its output folder. Raises InputError for a folder or option that cannot be."""
-    workers = (suited_workers(prepared.spec, prepared.plan, prepared.datasets) if jobs is None
-               else whole_number("jobs", jobs, 1))
-    with open_store(out, fresh) as store:
-        context = RunContext(store, prepared.datasets, prepared.device, workers, say)
-        with mapped(context.maps):
-            yield context
-
-
 def run_audit(prepared: Prepared, context: RunContext, out: Path) -> list[str]:
     """Runs what the store does not hold yet, writes every table and run.json; returns what failed, a line each."""
     started, begun = time.perf_counter(), datetime.now(UTC)
@@ -108,7 +92,7 @@ def run_audit(prepared: Prepared, context: RunContext, out: Path) -> list[str]:
     record |= {
         "started": begun.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "timings": {"seconds": round(time.perf_counter() - started, 2), "jobs": context.workers,
+        "timings": {"seconds": round(time.perf_counter() - started, 2), "jobs": context.engine.workers,
                     "chunks_run": sum(d.fresh for d in done), "chunks_found": sum(not d.fresh for d in done)}}
     write_atomically(out / "run.json", (json.dumps(record, indent=1) + "\n").encode())
     return [f"{chunk}: {error}" for chunk, error in failed]
@@ -132,6 +116,18 @@ def carry_out(spec: Spec, plan: Plan, context: RunContext) -> tuple[list[Chunk],
     done += run_chunks(after, context, progress.done)
     progress.close()
     return [*plan.originals, *after], done
+
+
+def run_chunks(chunks: Sequence[Chunk], context: RunContext, report: Callable[[Done], None]) -> list[Done]:
+    """Runs what the store does not hold, and tells `report` of each chunk as it ends."""
+    results = [Done(chunk, 0.0, fresh=False) for chunk in chunks if load(chunk, context.store) is not None]
+    for done in results:
+        report(done)
+    finished_keys = {done.chunk.key for done in results}
+    for done in context.engine.run([context.task(chunk) for chunk in chunks if chunk.key not in finished_keys]):
+        results.append(done)
+        report(done)
+    return results
 
 
 def failures(chunks: Sequence[Chunk], done: Sequence[Done], store: Store) -> list[tuple[str, str]]:
@@ -188,16 +184,3 @@ def load_all(spec: Spec, tables: Tables | None = None) -> dict[tuple[str, int], 
 def first_splits(datasets: Mapping[tuple[str, int], TabularDataset]) -> dict[str, TabularDataset]:
     """Each data set by its name, on the first of its splits."""
     return {name: dataset for (name, split), dataset in datasets.items() if not split}
-
-
-@contextmanager
-def open_store(out: Path, fresh: bool) -> Iterator[Store]:
-    """The chunks of an output folder, which no other run may write to meanwhile. Raises InputError if it cannot be."""
-    store = Store(out / "chunks")
-    with exclusive(out):
-        with writing(out):
-            if fresh and store.folder.exists():
-                shutil.rmtree(store.folder)
-            store.folder.mkdir(exist_ok=True)
-            prove_writable(store.folder)
-        yield store

@@ -54,7 +54,7 @@ class Store:
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         about = json.dumps(made, sort_keys=True)
         metadata = {"digest": _digest(key, about, contiguous), "made": about}
-        write_atomically(self.path(key), save(contiguous, metadata=metadata))
+        self._write(key, save(contiguous, metadata=metadata))
 
     def load(self, key: str) -> Stored | None:
         """A finished chunk; None if it is not there, or was damaged: then its file is set aside, with a warning.
@@ -83,6 +83,13 @@ class Store:
         if metadata["digest"] != _digest(key, metadata["made"], arrays):
             raise WrongDigest("its digest does not fit its name and content")
         return Stored(arrays, json.loads(metadata["made"]))
+
+    def on_worker(self, scratch: Path) -> "Store":
+        """The same store as a worker of another machine reaches it, with `scratch` for copies: here the same folder."""
+        return self
+
+    def _write(self, key: str, content: bytes) -> None:
+        write_atomically(self.path(key), content)
 
     @staticmethod
     def _free_name(path: Path) -> Path:

@@ -8,8 +8,8 @@ import numpy as np
 
 from attribution_suite.auditing.chunk import Chunk, RemoveFeatures, TrainOriginals
 from attribution_suite.auditing.code_digest import VERSIONS, code_digest
+from attribution_suite.auditing.engine import one_thread
 from attribution_suite.auditing.machine import describe_machine
-from attribution_suite.auditing.pool import one_thread
 from attribution_suite.auditing.recorded import Recorded
 from attribution_suite.auditing.store import Arrays, Stored
 from attribution_suite.auditing.work.edit import edits_scored
