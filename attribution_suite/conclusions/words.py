@@ -1,5 +1,6 @@
 """The verdicts in sentences: what each method left of a feature, which scorers are right, what it cost."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,13 +58,12 @@ class Finding:
     text: str
 
 
-def headline(verdicts: pd.DataFrame) -> str:
+def headline(removed: str, states: Sequence[str]) -> str:
     """One sentence on one removed feature: how many methods took it out, and how sure that is.
 
-    `verdicts`: its rows of the table of verdicts, that of the originals among them.
+    `states`: the direct influence that each method leaves.
     """
-    feature, methods = called(str(verdicts.removed.iloc[0])), verdicts[verdicts.removal != ORIGINAL]
-    count, tally = len(methods), methods.direct.value_counts()
+    feature, count, tally = called(removed), len(states), Counter(states)
     parts = [f"{tally[state]} {words}" for state, words in (
         (PROVED, "proved"), (BOUNDED, "bounded"), (UNDECIDED, "undecided"), (UNMEASURED, UNMEASURED)) if state in tally]
     if tally.get(UNMEASURED, 0) == count:
@@ -79,16 +79,16 @@ def plain(removal: str) -> str:
     return PLAIN.get(bare(removal), removal)
 
 
-def best(verdicts: pd.DataFrame, summary: pd.DataFrame) -> str:
+def best(methods: Sequence[Any]) -> str:
     """The method to look at first of one removed feature: of those that work the one of the least net cost.
 
-    Where none works, the one that leaves the smallest worst case. '' where that is not measured either. `verdicts` and
-    `summary` hold the feature's rows.
+    Where none works, the one that leaves the smallest worst case. '' where that is not measured either. `methods`: the
+    feature's rows of the summary and the table of verdicts together.
     """
-    edited = verdicts[verdicts.removal != ORIGINAL].set_index("removal")
-    works = edited.index[edited.direct.isin(OUT)]
-    order = summary.set_index("removal").cost_net.reindex(works) if len(works) else edited.worst_case
-    return str(order.idxmin()) if order.notna().any() else str(works[0]) if len(works) else ""
+    works = [row for row in methods if row.direct in OUT]
+    order = [(row.cost_net if works else row.worst_case, str(row.removal)) for row in works or methods]
+    known = [(value, name) for value, name in order if not np.isnan(value)]
+    return min(known, key=lambda pair: pair[0])[1] if known else str(works[0].removal) if works else ""
 
 
 def called(removed: str) -> str:

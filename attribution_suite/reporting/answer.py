@@ -64,9 +64,11 @@ def answers(subject: Subject) -> list[Answer]:
     if summary.empty:
         return []
     both = summary.merge(subject.verdicts.drop(columns=["dataset", "layer", "splits"]), on=["removed", "removal"])
-    edited = dict(list(both.groupby("removed", sort=False)))
-    return [_answer(subject, verdicts, edited[str(removed)])
-            for removed, verdicts in subject.verdicts.groupby("removed", sort=False)]
+    edited: dict[str, list[Any]] = {}
+    for row in both.itertuples():
+        edited.setdefault(str(row.removed), []).append(row)
+    originals = subject.verdicts[subject.verdicts.removal == ORIGINAL]
+    return [_answer(subject, before, edited[str(before.removed)]) for before in originals.itertuples()]
 
 
 def findings(subject: Subject, removed: str) -> list[words.Finding]:
@@ -87,16 +89,15 @@ def _with_originals(subject: Subject, removed: str) -> pd.DataFrame:
     return outcomes[outcomes.removed.isin([removed, ""])]
 
 
-def _answer(subject: Subject, verdicts: pd.DataFrame, edited: pd.DataFrame) -> Answer:
-    """`verdicts`: the feature's rows of that table; `edited`: those of its methods with their summary."""
-    removed = str(verdicts.removed.iloc[0])
-    before: Any = next(verdicts[verdicts.removal == ORIGINAL].itertuples())
-    rows = list(edited.itertuples())
+def _answer(subject: Subject, before: Any, rows: list[Any]) -> Answer:
+    """`before`: the originals' row of the table of verdicts; `rows`: those of its methods with their summary."""
+    removed = str(before.removed)
     lines = [_line(subject, row, before) for row in rows]
-    name = words.best(verdicts, edited)
+    name = words.best(rows)
     place = next((place for place, line in enumerate(lines) if line.removal == name), None)
     return Answer(
-        removed, words.headline(verdicts), "" if place is None else numbers.unbroken(_cheapest(subject, rows[place])),
+        removed, words.headline(removed, [row.direct for row in rows]),
+        "" if place is None else numbers.unbroken(_cheapest(subject, rows[place])),
         _sentence(words.before_text(before, words.called(removed))), before.proxies, lines,
         None if place is None else lines[place])
 

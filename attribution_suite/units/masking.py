@@ -181,7 +181,7 @@ class Masking:
         return pd.concat(frames, ignore_index=True)
 
 
-def _frame(named: Mapping[str, object], fractions: Sequence[float], units: Tensor, accuracy: Tensor,
+def _frame(named: Mapping[str, int | str], fractions: Sequence[float], units: Tensor, accuracy: Tensor,
            loss: Tensor) -> pd.DataFrame:
     """The curves of one selection: a row a member, repeat and fraction. `units` `[members, fractions]` are masked."""
     repeats = accuracy.numel() // units.numel()

@@ -63,7 +63,8 @@ def strongest(importances: pd.DataFrame) -> dict[int, tuple[pd.DataFrame, float]
     for layer, rows in importances.groupby("layer"):
         shares = rows.pivot(index="node", columns="scorer", values="share")[list(PAIR)]
         order = shares.mean(axis=1).sort_values(ascending=False, kind="stable").index[:TOP]
-        tables[int(str(layer))] = shares.loc[order], float(shares.corr("spearman").iloc[0, 1])
+        rank: Any = shares.corr("spearman").iloc[0, 1]
+        tables[int(str(layer))] = shares.loc[order], float(rank)
     return tables
 
 

@@ -31,7 +31,8 @@ def headline(result: Audit) -> str:
     if judged.empty:
         return f"Nothing was removed: what the networks of {', '.join(result.record['datasets'])} use."
     groups = list(judged.groupby(["dataset", "layer", "removed"], sort=False))
-    first = words.headline(groups[0][1])
+    of_first = groups[0][1]
+    first = words.headline(str(of_first.removed.iloc[0]), list(of_first.direct[of_first.removal != ORIGINAL]))
     return first if len(groups) == 1 else f"{len(groups)} features were removed. {groups[0][0][0]}: {first}"
 
 
