@@ -14,6 +14,7 @@ from attribution_suite.conclusions.numbers import (
     BASELESS,
     UNMEASURED,
     cost,
+    in_loss,
     listed,
     percent,
     rounded,
@@ -198,25 +199,25 @@ def _cost(summary: pd.DataFrame) -> Finding:
     if order.empty:
         return Finding("cost", (), "of the methods that work the net cost was not measured.")
     cheap, dear = summary.loc[order.index[0]], summary.loc[order.index[-1]]
-    text = f"costs least of those that work: net cost {cost_text(cheap)} of the test loss"
+    text = f"costs least of those that work: net cost {cost(cheap.cost_net)} of the test loss"
     if interval := cost_interval(cheap):
         text += f" ({interval})"
     text += ", which is no difference" if cheap.cost_equivalent else ""
     if len(order) > 1:
-        text += f"; {order.index[-1]} costs most, {cost_text(dear)}"
+        text += f"; {order.index[-1]} costs most, {cost(dear.cost_net)}"
     unknown = [str(name) for name in summary.index if name not in order.index]
     text += f"; {listed(unknown, 'and')}: not measured" if unknown else ""
     return Finding("cost", (str(order.index[0]),), text + ".")
 
 
-def cost_text(row: Any) -> str:
-    """The net cost of a row of the summary: '+3 %', '+0.52 in loss' where the loss before was next to nothing."""
-    return cost(row.cost_net, row.cost_net_loss)
-
-
 def cost_interval(row: Any) -> str:
-    """Its interval, '−1 % to +4 %'; '' where there is none, and where the loss before was next to nothing."""
-    if not row.cost_net_low < row.cost_net_high or abs(row.cost_net) >= BASELESS:
+    """What stands behind the net cost of a row of the summary: its interval, '−1 % to +4 %', '' where there is none.
+
+    Beyond `BASELESS` the change in the loss's own units, '+0.52 in loss'.
+    """
+    if abs(row.cost_net) > BASELESS:
+        return in_loss(row.cost_net_loss)
+    if not row.cost_net_low < row.cost_net_high:
         return ""
     return f"{signed_percent(row.cost_net_low)} to {signed_percent(row.cost_net_high)}"
 

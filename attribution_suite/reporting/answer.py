@@ -54,7 +54,7 @@ class Answer:
 def columns(subject: Subject) -> list[str]:
     """The headings of the answer's table behind that of the method."""
     performance = f"RMSE of {subject.info['target']}" if subject.info["task"] == "regression" else "accuracy"
-    return ["direct influence", "worst case", "effect left", performance, "net cost", "information left", "seen by",
+    return ["direct influence", "worst case", "effect left", performance, "net cost, %", "information left", "seen by",
             "seconds"]
 
 
@@ -167,7 +167,7 @@ def _performance(subject: Subject, row: Any) -> Value:
 
 def _cost(row: Any) -> Value:
     small = " ".join(filter(None, (words.cost_interval(row), "no difference" if row.cost_equivalent else "")))
-    return Value(numbers.measured(words.cost_text(row)), small, _order(row.cost_net))
+    return Value(numbers.measured(numbers.cost(row.cost_net)), small, _order(row.cost_net))
 
 
 def _information(row: Any, before: Any) -> Value:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from attribution_suite.conclusions import words
 from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED
-from attribution_suite.conclusions.numbers import UNMEASURED, score, signed_percent
+from attribution_suite.conclusions.numbers import UNMEASURED, cost, score
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.reporting.figures.matrix import EFFECT, NORM, shift_matrix, shift_text
 from attribution_suite.reporting.figures.shades import PALETTE, SHIFT_COLOURS, ink_on
@@ -57,7 +57,7 @@ def table(result: Audit) -> pd.DataFrame:
         "worst case": both.worst_case, "bound": both.worst_case_bound, "δ": both.delta,
         "R² or AUC": [f"{score(before)} → {score(after)}" if removal != ORIGINAL else "" for removal, before, after in
                       zip(both.removal, both.performance_before, both.performance, strict=True)],
-        "net cost": [signed_percent(cost) if removal != ORIGINAL else "" for removal, cost in
+        "net cost, %": [cost(net) if removal != ORIGINAL else "" for removal, net in
                      zip(both.removal, both.cost_net, strict=True)]})
     return shown.drop(columns="data set") if judged.dataset.nunique() == 1 else shown
 
