@@ -202,7 +202,7 @@ def test_rankings_by_what_they_find_first(one: Subject, layer: int) -> None:
         against = areas[key] - areas[RANDOM]
         text = right.texts[place]
         assert text.get_text() == ("" if key == RANDOM else
-                                   f"  {against.mean():+.3f} against random".replace("-", MINUS))
+                                   f"{against.mean():+.3f} against random".replace("-", MINUS))
         _, low, high = hand_mean(against)
         assert (text.get_weight() == "bold") == (low > 0 or high < 0)
     for line in left.lines:

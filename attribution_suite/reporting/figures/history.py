@@ -115,7 +115,8 @@ def feature_legend(figure: Figure, names: Sequence[str], weights: np.ndarray) ->
     if len(names) > len(named):
         handles.append(Line2D([], [], color=GREY, linewidth=3))
         words.append(f"the other {len(names) - len(named)}, which moved less")
-    figure.legend(handles, words, loc="outside upper center", ncols=min(LEGEND, len(words)))
+    figure.legend(handles, words, loc="outside upper center", ncols=max(1, min(LEGEND, len(words), int(
+        WIDTH / (0.55 + 0.085 * max(map(len, words)))))))
 
 
 @styled

@@ -170,12 +170,11 @@ def unit_bars(best: Mapping[int, pd.DataFrame]) -> Figure:
         for bar, row in zip(bars, _rows(rows), strict=True):
             tell(bar, f"unit {row.unit} for {row.busiest_class}: F1 {rounded(row.f1)}, precision "
                       f"{rounded(row.precision)}, recall {rounded(row.recall)}")
-            driven = ", ".join(label(name, 16) for name in row.driven_by.split(", ")) if row.driven_by else ""
-            axes.text(row.f1 + 0.01, bar.get_y() + 0.36, f"{row.f1:.2f}" + f"   driven by {driven}" * bool(driven),
-                      va="center", fontsize=8)
+            driven = f"   driven by {label(row.driven_by, 46)}" * bool(row.driven_by)
+            axes.text(row.f1 + 0.01, bar.get_y() + 0.36, f"{row.f1:.2f}{driven}", va="center", fontsize=7.5)
         axes.set_yticks(range(len(rows)), [f"unit {row.unit}: {label(row.busiest_class, 18)}" for row in _rows(rows)])
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlim(0, 1.6)
+        axes.set_xlim(0, 2)
         axes.set_xticks(np.arange(0, 1.01, 0.2))
         axes.set_title(layer_name(layer))
         axes.grid(axis="x")

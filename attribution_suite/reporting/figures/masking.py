@@ -165,14 +165,14 @@ def _area_bars(axes: Any, area: pd.DataFrame, palette: dict[str, str], measure: 
         tell(bar, f"{said(row.selection)}: {rounded(row.mean)}")
         if np.isfinite(row.low):
             axes.plot([row.low, row.high], [place, place], color=PALETTE["ink"], linewidth=1.2)
-        interval = f"  {row.against_random:+.3f} against random".replace("-", "\N{MINUS SIGN}")
+        interval = f"{row.against_random:+.3f} against random".replace("-", "\N{MINUS SIGN}")
         clear = row.against_low > 0 or row.against_high < 0
         text = "" if row.selection == RANDOM else interval
-        axes.text(np.nanmax([row.mean, row.high]), place, text, va="center", fontsize=7.5,
+        axes.text(1.01, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5,
                   fontweight="bold" if clear else "normal", color=PALETTE["ink"] if clear else PALETTE["muted"])
     axes.set_yticks(range(len(area)), [label(said(name), 30) for name in area.selection])
     axes.set_ylim(len(area) - 0.4, -0.6)
-    axes.set_xlim(0, 1.5 * area["mean"].max())
+    axes.set_xlim(0, 1.15 * area["mean"].max())  # an interval of two networks may reach anywhere
     axes.set_xlabel(f"mean {measure} over the curve")
     axes.grid(axis="x")
 

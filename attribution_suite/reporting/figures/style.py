@@ -238,9 +238,9 @@ def below(axes: Any, places: Sequence[float], texts: Sequence[str], **how: Any) 
                       ha="center", va="top", **{"color": PALETTE["ink"], **how}).set_in_layout(False)
 
 
-def sample(rows: int) -> np.ndarray:
-    """At most MOST_ROWS row numbers, always the same ones."""
-    return np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
+def sample(rows: int, most: int = MOST_ROWS) -> np.ndarray:
+    """At most `most` row numbers, always the same ones."""
+    return np.sort(np.random.default_rng(0).permutation(rows)[:most])
 
 
 def blank(axes: Any) -> None:
