@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from attribution_suite.conclusions.numbers import rounded
-from attribution_suite.reporting.figures.history import (
+from attribution_suite.reporting.figures.recorded import (
     feature_legend,
     moved_units,
     palette,
