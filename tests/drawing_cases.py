@@ -1,5 +1,6 @@
 """Subjects of any size for the drawing of figures: tables of made-up numbers with the columns of a run."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.scorers import CONTROL, SCORERS
-from attribution_suite.tables import TABLES, VERDICTS
+from attribution_suite.tables import NEURON_TABLES, TABLES, VERDICTS
+from attribution_suite.units.masking import FRACTIONS, RANDOM
 
 METHODS = ["retrain", "stochastic_tuning", "fold", "subset_fold_dp", "constant"]
 SEEDS = 2
@@ -65,7 +67,7 @@ def sized(scorers: int, features: int, long: bool = False, removed: int = 2) -> 
     agreement = pd.concat([table(
         dict(TABLES["agreement"]), **key, seed=0, removal="original", metric="rank_correlation", reading=reading,
         scorer_a=[a for a, _ in pairs], scorer_b=[b for _, b in pairs], value=draw.uniform(-1, 1, len(pairs)))
-        for reading in ("row", "global")])
+        for reading in (("row", "global") if scorers < 10 else ("row",))])  # both are drawn alike
     training = table(dict(TABLES["training"]), **key, **grid(removal=["original", "retrain"], seed=[0, 1],
                                                              epoch=list(range(1, 30))), training_loss=1.0,
                      validation_loss=1.1)
@@ -76,3 +78,36 @@ def sized(scorers: int, features: int, long: bool = False, removed: int = 2) -> 
     info = {"task": "regression", "target": "y", "classes": [], "groups": dict.fromkeys(names, 1), "source": "file",
             "features": features, "architecture": "3-4-1 relu"}
     return Subject(f"s{scorers}-f{features}", 0, info, {}, tables, None, None, verdicts)
+
+
+def looked_into(one: Subject, units: int = 40, epochs: int = 12) -> Subject:
+    """The same with a look inside: two hidden layers, three classes with the features' kind of names."""
+    draw, names = np.random.default_rng(1), list(one.info["groups"])
+    classes = [name.replace("feature", "class") for name in names[:3]]
+    key = {"dataset": "sized", "split": 0, "seed": 0}
+
+    def rows(name: str, **given: Any) -> pd.DataFrame:
+        return table(dict(NEURON_TABLES[name]), **key, **given)
+
+    def part(count: int) -> np.ndarray:
+        return draw.uniform(0, 1, count)
+
+    unit = grid(layer=[1, 2], unit=list(range(units)))
+    count, driving = 2 * units, grid(predicted=classes, feature=names)
+    nodes = [(0, name) for name in names] + [(layer, f"unit:{k}") for layer in (1, 2) for k in range(units)]
+    importance = pd.concat([rows("layers", layer=[layer for layer, _ in nodes], node=[node for _, node in nodes],
+                                 scorer=scorer, share=part(len(nodes))) for scorer in ("gradient_weight", "lrp")])
+    curves = pd.concat([table(dict(NEURON_TABLES["masking"]), dataset="sized", layer=0, fill="zero", selection=name,
+                              **grid(seed=[0, 1], fraction=list(FRACTIONS)), units=3,
+                              accuracy=part(2 * len(FRACTIONS)), loss=part(2 * len(FRACTIONS)))
+                        for name in (RANDOM, *(f"top:{scorer}" for scorer in one.scorers[:-1]))])
+    weights = grid(epoch=list(range(1, epochs + 1)), unit=list(range(12)), feature=names[:20])
+    look = {name: table(dict(columns), dataset=[]) for name, columns in NEURON_TABLES.items()} | {
+        "units": rows("units", **unit, busiest_class=classes[0], precision=0.5, recall=0.5, f1=part(count),
+                      driven_by=", ".join(names[:3])),
+        "classes": rows("classes", label=classes, precision=part(3), recall=part(3), f1=part(3)),
+        "drivers": rows("drivers", **driving, share=part(3 * len(names)), positive=0.5),
+        "layers": importance, "masking": curves,
+        "cuts": rows("cuts", **unit, kl=np.where(part(count) < 0.1, np.inf, part(count)), mean_shift=part(count)),
+        "history": rows("history", **weights, weight=draw.standard_normal(len(weights["unit"])))}
+    return replace(one, neurons=look, info={**one.info, "task": "multiclass", "classes": classes})

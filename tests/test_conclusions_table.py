@@ -50,7 +50,7 @@ def test_the_table_of_a_run_is_what_its_tables_say(tmp_path: Path) -> None:
     assert (path / "verdicts.parquet").read_bytes() == before
     for feature in removed():
         own = kept[(kept.dataset == "boston") & (kept.removed == feature)]
-        assert words.headline(own) in page
+        assert words.headline(feature, list(own.direct[own.removal != "original"])) in page
 
 
 def test_a_run_with_a_failed_chunk_has_a_table(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def told(found: Frames, feature: str) -> tuple[str, dict[tuple[str, ...], str]]:
     table, summary = verdicts(found), summary_table(found)
     own = table[table.removed == feature]
     sentences = words.findings(found, own, summary[summary.removed == feature])
-    return words.headline(own), {(finding.kind, *finding.methods): finding.text for finding in sentences}
+    headline = words.headline(feature, list(own.direct[own.removal != "original"]))
+    return headline, {(finding.kind, *finding.methods): finding.text for finding in sentences}
 
 
 def outcomes_of(one: Subject, feature: str, removal: str) -> pd.DataFrame:

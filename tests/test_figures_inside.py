@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ from report_fixture import SEEDS, VOTERS, drawn_by, hand_mean, subject
 from scipy.stats import gaussian_kde, norm
 
 from attribution_suite.conclusions.numbers import rounded
-from attribution_suite.reporting.figures import animation, history, masking, paths, units
+from attribution_suite.reporting.figures import animation, history, layers, masking, paths, single_weights, units
 from attribution_suite.reporting.figures.masking import POOLS
 from attribution_suite.reporting.figures.shades import PALETTE, RATE_COLOURS
 from attribution_suite.reporting.figures.style import CLASS_COLOURS, DOWN, GREY, UP, Picture
@@ -42,7 +43,13 @@ def look(one: Subject, table: str, **wanted: object) -> pd.DataFrame:
 
 
 def by_name(draw: Any, one: Subject) -> dict[str, tuple[Any, Picture]]:
-    """A figure's name without the data set → figure and picture."""
+    """A figure's name without the data set → figure and picture, as the run has it."""
+    return _by_name(draw, one.name)
+
+
+@cache
+def _by_name(draw: Any, name: str) -> dict[str, tuple[Any, Picture]]:
+    one = subject(name)
     figures, pictures = drawn_by(draw, one)
     drawn = [picture for picture in pictures if isinstance(picture, Picture) and not picture.moving]
     return {picture.name.removeprefix(f"{one.name}-"): (figure, picture)
@@ -195,7 +202,7 @@ def test_rankings_by_what_they_find_first(one: Subject, layer: int) -> None:
         against = areas[key] - areas[RANDOM]
         text = right.texts[place]
         assert text.get_text() == ("" if key == RANDOM else
-                                   f"  {against.mean():+.3f} against random".replace("-", MINUS))
+                                   f"{against.mean():+.3f} against random".replace("-", MINUS))
         _, low, high = hand_mean(against)
         assert (text.get_weight() == "bold") == (low > 0 or high < 0)
     for line in left.lines:
@@ -379,3 +386,116 @@ def test_a_frame_shows_its_own_epoch() -> None:
             image.seek(place)
             areas.append(int((np.abs(np.asarray(image.convert("RGB")).astype(int) - shade).sum(2) < 30).sum()))
         assert np.allclose(np.array(areas) / areas[-1], epochs / 6, atol=0.06)
+
+
+# Layers, classes, cuts, single weights.
+
+def bars_of(axes: Any) -> list[float]:
+    return [bar.get_width() for bar in axes.patches]
+
+
+def test_every_layer_has_its_strongest_nodes_by_both_scorers(one: Subject) -> None:
+    figure, picture = by_name(layers.layers, one)["layers"]
+    importances = look(one, "layers", seed=0)
+    assert len(figure.axes) == 3 and list(picture.table.columns) == ["node", "gradient × weight", "LRP", "layer"]
+    for layer, axes in enumerate(figure.axes):
+        shares = importances[importances.layer == layer].pivot(index="node", columns="scorer", values="share")
+        order = shares.mean(axis=1).sort_values(ascending=False, kind="stable").index[:10]
+        assert words(axes.get_yticklabels()) == list(order)
+        assert bars_of(axes) == pytest.approx([*100 * shares.gradient_weight[order], *100 * shares.lrp[order]])
+        rank = shares.gradient_weight.rank().corr(shares.lrp.rank())
+        title = axes.get_title(loc="left")
+        assert title.startswith(f"hidden layer {layer}" if layer else "inputs")
+        assert closest(title.split("ρ = ")[1], rank)
+
+
+def test_classes_are_told_with_what_drives_their_units() -> None:
+    iris = subject("iris")
+    figure, picture = by_name(layers.layers, iris)["classes"]
+    found, driven = figure.axes
+    scores = look(iris, "classes").groupby("label")[["precision", "recall", "f1"]].mean()
+    share = look(iris, "drivers").groupby(["predicted", "feature"]).share.mean().unstack()
+    assert words(found.get_yticklabels()) == list(iris.info["classes"]) and words(driven.get_yticklabels()) == [""] * 3
+    features = words(driven.get_xticklabels())
+    assert features == list(share.max().sort_values(ascending=False).index)
+    for axes, table, columns in ((found, scores, ["precision", "recall", "f1"]), (driven, share, features)):
+        told = json.loads(axes.collections[0].get_gid())
+        for label in iris.info["classes"]:
+            for column in columns:
+                name = "F1" if column == "f1" else column
+                assert f"{label}, {name}: {table.loc[label, column]:.2f}" in told
+    assert len(picture.table) == 3 * len(features) and {"share", "positive", "f1"} <= set(picture.table)
+
+
+def test_a_regression_has_drivers_and_no_classes() -> None:
+    found = by_name(layers.layers, subject("boston"))
+    (axes,) = found["classes"][0].axes
+    assert words(axes.get_yticklabels()) == ["all rows"] and "detectors" not in found
+    assert "precision" not in found["classes"][1].caption
+
+
+def test_units_that_tell_a_class_best() -> None:
+    iris = subject("iris")
+    figure, picture = by_name(layers.layers, iris)["detectors"]
+    for axes, layer in zip(figure.axes, (1, 2), strict=True):
+        rows = look(iris, "units", seed=0, layer=layer)
+        best = rows[rows.f1 > 0].sort_values("f1", ascending=False, kind="stable").head(10)
+        assert bars_of(axes) == pytest.approx(list(best.f1))
+        assert words(axes.get_yticklabels()) == [f"unit {row.unit}: {row.busiest_class}" for row in best.itertuples()]
+        said = words(axes.texts)
+        assert all(text.startswith(f"{f1:.2f}") for text, f1 in zip(said, best.f1, strict=True))
+        assert [", ".join(text.split("driven by ")[1:]) for text in said] == list(best.driven_by)
+    assert set(picture.table.layer) == {1, 2}
+
+
+def test_the_units_whose_cut_moves_the_next_layer_most(one: Subject) -> None:
+    figure, picture = by_name(layers.layers, one)["cuts"]
+    for line, layer in zip(np.reshape(figure.axes, (2, 2)), (1, 2), strict=True):
+        rows = look(one, "cuts", seed=0, layer=layer).dropna(subset="kl")
+        best = rows.sort_values(["kl", "mean_shift"], ascending=False).head(10)
+        assert words(line[0].get_yticklabels()) == [f"unit {unit}" for unit in best.unit]
+        significant = look(one, "units", seed=0, layer=layer).set_index("unit").significant
+        for axes, column in zip(line, ("kl", "mean_shift"), strict=True):
+            known = best[column].where(np.isfinite(best[column]), 1.1 * best[column][np.isfinite(best[column])].max())
+            assert bars_of(axes) == pytest.approx(list(known))
+            assert [to_hex(bar.get_facecolor()) for bar in axes.patches] == [
+                PALETTE["accent"] if significant[unit] else GREY for unit in best.unit]
+            for text, value in zip(words(axes.texts), best[column], strict=True):
+                assert text == "∞" if np.isinf(value) else closest(text, value)
+    assert picture.on_page and set(picture.table.layer) == {1, 2}
+
+
+def test_each_single_weight_has_a_box(one: Subject) -> None:
+    values, names, _ = weights(one)
+    figure, picture = by_name(single_weights.single_weights, one)["history-single"]
+    units = np.sort(np.argsort(-values.std(0).sum(1), kind="stable")[:8])
+    columns = np.argsort(-values.std(0).sum(0), kind="stable")[:8]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [f"unit {unit}" for unit in units]
+    for axes, unit in zip(figure.axes, units, strict=True):
+        whiskers, boxes, middle = axes.collections
+        assert middle.get_segments()[0][0][1] == pytest.approx(np.median(values[:, unit, columns[0]]), abs=1e-6)
+        for place, column in enumerate(columns):
+            own = values[:, unit, column]
+            low, high = np.percentile(own, [25, 75])
+            ends = boxes.get_paths()[place].vertices[:, 1]
+            assert (ends.min(), ends.max()) == pytest.approx((low, high), abs=1e-6)
+            within = own[(own >= low - 1.5 * (high - low)) & (own <= high + 1.5 * (high - low))]
+            ends = whiskers.get_segments()[place][:, 1]
+            assert tuple(ends) == pytest.approx((within.min(), within.max()), abs=1e-6)
+    row = picture.table.iloc[-1]
+    own = values[:, row.unit, names.index(row.feature)]
+    assert (row.least, row["median"], row.most) == pytest.approx((own.min(), np.median(own), own.max()), abs=1e-6)
+
+
+def test_the_five_bars_are_those_of_the_table_of_densities(one: Subject) -> None:
+    figure, _ = by_name(single_weights.single_weights, one)["history-barrage"]
+    densities = look(one, "densities", seed=0).set_index(["unit", "feature"])
+    values, names, _ = weights(one)
+    columns = [names[k] for k in np.argsort(-values.std(0).sum(0), kind="stable")[:8]]
+    assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes] == ["len", "max", "sum", "mean", "stdev"]
+    units = [int(name.removeprefix("unit ")) for name in words(figure.axes[-1].get_xticklabels())]
+    for axes in figure.axes:
+        column = axes.get_title(loc="left").split(":")[0]
+        for bars, feature in zip(axes.containers, columns, strict=True):
+            expected = np.nan_to_num([densities.loc[(unit, feature), column] for unit in units])
+            assert [bar.get_height() for bar in bars] == pytest.approx(list(expected), rel=1e-3, abs=1e-6)

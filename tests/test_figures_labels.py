@@ -10,15 +10,18 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from drawing_cases import sized
+from drawing_cases import looked_into, sized
 
 from attribution_suite.reporting import figures
+from attribution_suite.reporting.figures import layers, masking, single_weights
 from attribution_suite.reporting.figures.style import Picture
 from attribution_suite.reporting.figures.svg import inline
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHAPTERS = ("matrix", "redistribution", "cost", "scorers", "data")
-SIZES = {(2, 3, False): CHAPTERS, (19, 126, True): CHAPTERS, (40, 1000, False): ("matrix", "scorers")}
+SIZES = ((2, 3, False), (19, 126, True), (40, 1000, False))
+# Of the look inside what has names: once, the longest ones.
+INSIDE = (layers.layers, masking.masking, single_weights.single_weights)
 # Two texts meet if no side of either box parts them; a box is the font's, its upper and lower fifth are empty.
 PROBE = """
 addEventListener("load", () => {
@@ -53,8 +56,10 @@ addEventListener("load", () => {
 def pictures() -> dict[str, Picture]:
     """Every figure of an audit, of every size."""
     with patch("attribution_suite.reporting.figures.style.png", lambda painter: b"png"):  # they are as the SVGs
-        drawn = [one for size, chapters in SIZES.items() for subject in [sized(*size)] for name in chapters
+        drawn = [one for size in SIZES for subject in [sized(*size)] for name in CHAPTERS
                  for draw in figures.CHAPTERS[name] for one in figures._listed(draw(subject))]
+        looked = looked_into(sized(19, 126, True))
+        drawn += [one for draw in INSIDE for one in figures._listed(draw(looked))]
     return {one.name: one for one in drawn if isinstance(one, Picture)}
 
 
@@ -74,7 +79,7 @@ def bad_labels(drawings: dict[str, str], folder: Path) -> list[list[str]]:
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 def test_no_label_is_cut_or_over_another(tmp_path: Path) -> None:
     drawings = {name: inline(one.svg, name, one.alt) for name, one in pictures().items()}
-    assert len(drawings) > 20
+    assert len(drawings) > 30
     wrong = ('<svg id="wrong" viewBox="0 0 100 100"><text x="10" y="50">one</text><text x="12" y="52">two</text>'
              '<text x="95" y="20">cut</text></svg>')
     assert bad_labels({**drawings, "wrong": wrong}, tmp_path) == [

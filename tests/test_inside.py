@@ -107,6 +107,7 @@ def test_masking_is_that_of_the_test_rows(run: Path, networks: Perceptrons) -> N
     test = load_dataset("iris").with_decoy().test
     curves = table(run, "masking")
     intact = curves[curves.fraction == 0]
+    assert set(curves.layer) == {1} and set(table(run, "masking", "heart").layer) == {0, 1, 2}
     for seed in range(SEEDS):
         hit = networks.to_module(seed)(test.inputs[:ROWS]).argmax(1) == test.targets[:ROWS]
         assert intact[intact.seed == seed].accuracy.to_numpy() == pytest.approx(float(hit.float().mean()))
@@ -150,13 +151,16 @@ def test_the_page_tells_and_shows_it(run: Path) -> None:
     page = (run / "report.html").read_text()
     assert len(page) < 1_000_000 and "Inside the networks" in page and "removal methods" not in page
     for words in ("separate the target", "of a pool of layer 1 at zero", "ranks units of layer 2 best",
-                  "importance here: rank correlation with", "simulated data"):
+                  "importance here: rank correlation with", "cut alone, the next layer is moved most by unit",
+                  "simulated data"):
         assert words in page.replace("\N{NO-BREAK SPACE}", " "), words
     files = {path.name for path in (run / "figures").iterdir()}
     for dataset, layers in (("iris", 1), ("heart", 2)):
         names = ["history.gif", "path-0.png", "history-still.png", "history-boxes.png", *[
             f"{kind}-{layer}.png" for kind in ("activity", "normality", "masking", "rankings")
-            for layer in range(1, layers + 1)]]
+            for layer in range(1, layers + 1)], "layers.png", "classes.png", "detectors.png", "cuts.png",
+            "history-single.png", "history-barrage.png"]
+        names += [f"{kind}-together.png" for kind in ("masking", "rankings")] * (layers > 1)
         assert {f"{dataset}-{name}" for name in names} <= files
     assert "data:image" not in page and 'id="figure-heart-history-still"' in page
     assert 'href="figures/iris-history.gif"' in page and 'href="figures/heart-masking-1.svg"' in page

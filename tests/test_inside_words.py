@@ -33,8 +33,12 @@ def masking(difference: float, seeds: int = 5, layer: int = 1, spread: float = 0
     return pd.DataFrame(rows)
 
 
+NO_CUTS = pd.DataFrame(columns=["seed", "layer", "unit", "kl", "mean_shift"])
+
+
 def look(units_: pd.DataFrame, curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {"units": units_, "masking": curves, "importances": pd.DataFrame(columns=["seed", "feature", "share"])}
+    return {"units": units_, "masking": curves, "importances": pd.DataFrame(columns=["seed", "feature", "share"]),
+            "cuts": NO_CUTS}
 
 
 NONE = pd.DataFrame(columns=["layer", "seed", "feature", "scorer", "share"])
@@ -112,6 +116,28 @@ def test_what_was_not_measured_is_said() -> None:
     assert np.isnan(pool_difference(absent, "accuracy", *PAIR)).all()
     empty = findings(look(units([True, False]), masking(-0.2, masked=0)), NONE, "binary")
     assert not [one for one in empty if one.kind == "masking"]  # an empty pool costs nothing, which says nothing
+
+
+def test_all_layers_together_are_called_so() -> None:
+    ranked = masking(0.0, layer=0).query("selection == 'random'").assign(selection="top:x")
+    both = pd.concat([masking(-0.2), masking(-0.3, layer=0), ranked])
+    texts = [one.text for one in findings(look(units([True, False]), both), NONE, "binary")]
+    assert texts[1].startswith("90 % of a pool of layer 1 at zero") and "(0.3, " in texts[1]
+    assert texts[2].startswith("90 % of a pool of every layer at zero") and "(0.2, " in texts[2]
+    assert texts[3].startswith("ranks units of all layers together best") and len(texts) == 4
+    assert headline(look(units([True, False]), both), "binary").endswith("(layer 1).")
+
+
+def test_the_unit_that_moves_the_next_layer_most() -> None:
+    """Of the first network, each layer by itself; a node that is left constant is said, and NaN is no unit's."""
+    rows = [(0, 1, 0, 0.001, 0.5), (0, 1, 1, 0.3, 0.25), (0, 1, 2, 0.009, 3.0), (0, 1, 3, np.nan, np.nan),
+            (0, 2, 0, np.inf, 1.5), (0, 2, 1, 0.2, 2.0), (1, 1, 0, 9.0, 9.0)]
+    table = pd.DataFrame(rows, columns=NO_CUTS.columns)
+    found = findings({**look(units([True, False]), masking(0.0)), "cuts": table}, NONE, "binary")[-1]
+    assert (found.kind, found.text) == ("cuts", (
+        "cut alone, the next layer is moved most by unit 1 of layer 1 (KL 0.3, means by 0.25 standard deviations; 67 % "
+        "of the layer's units: KL below 0.01); unit 0 of layer 2 (a node is left constant, means by 1.5 standard "
+        "deviations; 0 % of the layer's units: KL below 0.01); first network."))
 
 
 @pytest.mark.parametrize(("task", "measure", "best", "falls"), [

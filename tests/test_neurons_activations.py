@@ -18,6 +18,7 @@ from attribution_suite.units.activations import (
     activity,
     class_members,
     class_scores,
+    driven_by,
     drivers,
 )
 from attribution_suite.units.table import units_table
@@ -93,6 +94,20 @@ def test_drivers_equal_a_loop(case: Case) -> None:
                 assert found.share == pytest.approx(given[list(columns)].sum() / given.sum())
 
 
+@hidden_case
+def test_what_drives_a_unit_equals_a_loop(case: Case) -> None:
+    collected, groups = collect(case.networks, case.evaluation.inputs), case.evaluation.groups
+    table = driven_by(case.networks, collected, groups).set_index(["member", "unit"]).driven_by
+    assert table.map(bool).sum() > len(table) / 2
+    for (member, unit), text in table.items():
+        weight = case.networks.weights[0][member, unit].numpy()
+        rows = case.evaluation.inputs.numpy()[collected.leaving[0][member, :, unit].numpy() > 0]
+        parts = {name: sum((weight[column] * rows[:, column]).mean() for column in columns)
+                 for name, columns in groups.items()} if len(rows) else {}
+        pushes = sorted((name for name in parts if parts[name] > 0), key=lambda name: -parts[name])
+        assert text == ", ".join(pushes[:3])
+
+
 def test_dead_and_always_on_units_are_named() -> None:
     weight = torch.tensor([[[1.0], [0.0], [1.0], [1.0]]])
     bias = torch.tensor([[0.0, -1.0, 5.0, -5.0]])
@@ -146,8 +161,14 @@ def test_units_table_joins_activity_and_tests(case: Case) -> None:
             rates = {str(place): (values[row.member, member[:, place] == 1, row.unit] > 0).mean()
                      for place in range(member.shape[1]) if member[:, place].any()}
             assert row.rate_range == pytest.approx(max(rates.values()) - min(rates.values()), abs=1e-6)
-            if task != "regression":
-                assert rates[row.busiest_class] == pytest.approx(max(rates.values()))
+            if task == "regression":
+                assert np.isnan([row.precision, row.recall, row.f1]).all()
+                continue
+            assert rates[row.busiest_class] == pytest.approx(max(rates.values()))
+            active = values[row.member, :, row.unit] > 0
+            expected = precision_recall_fscore_support(rows.targets == int(row.busiest_class), active, average="binary",
+                                                       zero_division=0)
+            assert (row.precision, row.recall, row.f1) == pytest.approx(expected[:3], abs=1e-6)
 
 
 def test_units_are_tested_before_the_activation() -> None:

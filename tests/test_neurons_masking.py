@@ -19,8 +19,10 @@ from attribution_suite.units.masking import (
     areas,
     by_score,
     by_significance,
+    curves_together,
     drawn,
     masked_outputs,
+    masked_together,
     summary,
 )
 
@@ -50,6 +52,39 @@ def test_equals_zeroed_weights_and_bias(case: Case, layer: int) -> None:
             dropped = torch.nonzero(kept[member, mask] == 0)[:, 0].tolist()
             slow = zeroed(case.networks.to_module(member), layer, dropped)(case.evaluation.inputs)
             torch.testing.assert_close(found[member, mask], slow.detach(), rtol=1e-4, atol=1e-5)
+
+
+@hidden_case
+def test_layers_together_equal_zeroed_weights_in_both(case: Case) -> None:
+    kept = [kept_masks(width) for width in case.networks.architecture.hidden]
+    found = masked_together(case.networks, case.evaluation.inputs, kept)
+    for member in range(MEMBERS):
+        for mask in range(kept[0].shape[1]):
+            module = case.networks.to_module(member)
+            for layer, masks in enumerate(kept, start=1):
+                module = zeroed(module, layer, torch.nonzero(masks[member, mask] == 0)[:, 0].tolist())
+            torch.testing.assert_close(found[member, mask], module(case.evaluation.inputs).detach(), rtol=1e-4,
+                                       atol=1e-5)
+    alone = masked_together(case.networks, case.evaluation.inputs, [kept[0], torch.ones_like(kept[1])])
+    assert not torch.allclose(alone, found)  # the second layer's masks count
+
+
+def test_curves_together_mask_each_layers_own_selection() -> None:
+    case = CASES[1]
+    rows, everything = Split(case.evaluation.inputs, case.evaluation.targets), [0.0, 0.4, 1.0]
+    chosen = [[drawn("random", torch.ones(MEMBERS, width).bool(), 2, seed=width)]
+              for width in case.networks.architecture.hidden]
+    curves = curves_together(case.networks, rows, "binary", chosen, tuple(everything))
+    assert (set(curves.layer), set(curves["fill"]), len(curves)) == ({0}, {"zero"}, MEMBERS * 2 * 3)
+    assert curves.groupby("fraction").units.unique().map(list).tolist() == [[0], [3 + 2], [7 + 5]]
+    row = curves.query("member == 1 and repeat == 1 and fraction == 0.4").iloc[0]
+    module = case.networks.to_module(1)
+    for layer, (selection,) in enumerate(chosen, start=1):
+        module = zeroed(module, layer, selection.order[1, 1, :round(0.4 * selection.order.shape[2])].tolist())
+    hit = (module(rows.inputs)[:, 0] > 0) == rows.targets.bool()
+    assert row.accuracy == pytest.approx(float(hit.float().mean()))
+    with pytest.raises(InputError, match="each of the 2 hidden layers"):
+        curves_together(case.networks, rows, "binary", chosen[:1])
 
 
 @hidden_case

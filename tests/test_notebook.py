@@ -281,7 +281,12 @@ def test_the_page_of_a_row_holds_its_figures_and_no_tag_of_a_name(explanation: E
     path = write_row(explanation, tmp_path)
     text = path.read_text()
     assert path.parent == tmp_path / "rows" and "<script" not in text
-    assert len(BeautifulSoup(text, "html.parser").find_all("img")) == 4
+    page = BeautifulSoup(text, "html.parser")
+    figures = page.find_all("svg")
+    kinds = ("path", "waterfall", "scorers", "bars")
+    assert [figure["id"] for figure in figures] == [f"figure-{kind}" for kind in kinds] and not page.find_all("img")
+    assert all(figure.find("text") for figure in figures) and figures[0].find("title")
+    assert "prefers-color-scheme: dark" in text  # figures and page turn dark together
 
 
 def test_a_row_number_is_that_of_the_file(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_a_table_is_saved_without_formulas(page: Browser) -> None:
     rows = list(csv.reader(files[0].read_text(encoding="utf-8-sig").splitlines()))
     assert len(rows) == 7 and {len(row) for row in rows} == {len(rows[0])}
     assert [row[0] for row in rows[1:]] == [*(" ".join(name.split()) for name in HOSTILE[:5]), f"'{HOSTILE[5]}"]
-    cost = rows[0].index("net cost")
+    cost = rows[0].index("net cost, %")
     assert not any(row[cost].startswith("'") and row[cost][2:3].isdigit() and "(" not in row[cost] for row in rows[1:])
     assert not any(cell[:1] in "=@" for row in rows for cell in row if cell)
 

@@ -3,7 +3,7 @@
 The words are those of docs/methods.md, 'What may be concluded'. Nothing unmeasured is ever read as gone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ PRESENT, BY_DESIGN = "present", "present by design"
 # The worst first: a method's row takes the first that one of its networks is in.
 ORDER = (PRESENT, UNMEASURED, UNDECIDED, BOUNDED, PROVED)
 KEYS = ["removed", "removal"]
+WITNESS = ["witness_from", "witness_to", "witness_before", "witness_after"]
+READ = [*KEYS, "state", "seed", "split", "reads", "worst_case", "worst_case_bound", "delta", "rows", "rows_unseen",
+        "witness_row", *WITNESS]
 ALPHA = 0.05
 
 Tables = Mapping[str, pd.DataFrame]
@@ -35,10 +38,12 @@ def direct(tables: Tables) -> pd.DataFrame:
     count, splits = network_count(tables), len(split_numbers(tables["outcomes"], tables["failures"]))
     measured = outcomes[outcomes.removed != ""]
     measured = measured.assign(state=network_states(measured, learned(tables["outcomes"])))
-    networks: dict[Any, pd.DataFrame] = dict(list(measured.groupby(KEYS, sort=False)))
+    networks: dict[tuple[Any, ...], list[Any]] = {}  # tuples: of a thousand features, frames took a minute
+    for network in measured[READ].itertuples(index=False):
+        networks.setdefault((network.removed, network.removal), []).append(network)
     rows = [{"removed": removed, "removal": removal, "splits": splits,
-             **_row(networks.get((removed, removal)), removal, count)} for removed, removal in order]
-    return pd.DataFrame(rows, columns=[*KEYS, "splits", *_row(None, ORIGINAL, 0)])
+             **_row(networks.get((removed, removal), []), count)} for removed, removal in order]
+    return pd.DataFrame(rows, columns=[*KEYS, "splits", *_row([], 0)])
 
 
 def learned(outcomes: pd.DataFrame) -> pd.Series:
@@ -70,14 +75,14 @@ def moved_at_most(rows: int) -> float:
     return float(1 - ALPHA ** (1 / rows)) if rows else np.nan
 
 
-def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, Any]:
-    """The verdict over the networks of one removal of one feature; `count`: how many there should be."""
-    states: list[str] = [] if networks is None else list(networks.state)
+def _row(networks: Sequence[Any], count: int) -> dict[str, Any]:
+    """The verdict over the networks (rows of `READ`) of one removal of one feature; `count`: how many to be."""
+    states = [network.state for network in networks]
     tally = {state: states.count(state) for state in ORDER}
     tally[UNMEASURED] += count - len(states)
     worst = next((state for state in ORDER if tally[state]), UNMEASURED)
-    whole = networks is not None and len(states) == count > 0 and bool(np.isfinite(networks.worst_case).all())
-    by_design = networks is not None and bool((networks.reads == "at inference").any())
+    found = [network for network in networks if np.isfinite(network.worst_case)]
+    by_design = any(network.reads == "at inference" for network in networks)
     row: dict[str, Any] = {
         "direct": BY_DESIGN if by_design else worst,
         "networks_proved": tally[PROVED], "networks_bounded": tally[BOUNDED],
@@ -87,16 +92,19 @@ def _row(networks: pd.DataFrame | None, removal: str, count: int) -> dict[str, A
         "moved_at_most": np.nan,
         "witness_seed": -1, "witness_split": -1, "witness_row": -1, "witness_from": "", "witness_to": "",
         "witness_before": np.nan, "witness_after": np.nan}
-    if networks is None or not np.isfinite(networks.worst_case).any():
+    if not found:
         return row
-    witness: Any = networks.iloc[int(networks.worst_case.argmax())]
-    row |= {"delta": witness.delta, "rows": int(networks.rows.min()), "rows_unseen": int(networks.rows_unseen.min())}
-    if whole:
-        row |= {"worst_case": witness.worst_case, "worst_case_bound": networks.worst_case_bound.max()}
+    witness = max((network for network in networks if not np.isnan(network.worst_case)),
+                  key=lambda network: network.worst_case)
+    row |= {"delta": witness.delta, "rows": int(min(network.rows for network in networks)),
+            "rows_unseen": int(min(network.rows_unseen for network in networks))}
+    if len(found) == len(networks) == count:
+        bounds = [network.worst_case_bound for network in networks if not np.isnan(network.worst_case_bound)]
+        row |= {"worst_case": witness.worst_case, "worst_case_bound": max(bounds, default=np.nan)}
     if worst in (BOUNDED, PROVED):
         row["moved_at_most"] = 0.0 if worst == PROVED else moved_at_most(row["rows_unseen"])
     if witness.witness_row >= 0:
         row |= {"witness_seed": int(witness.seed), "witness_split": int(witness.split),
                 "witness_row": int(witness.witness_row)}
-        row |= {name: witness[name] for name in ("witness_from", "witness_to", "witness_before", "witness_after")}
+        row |= {name: getattr(witness, name) for name in WITNESS}
     return row

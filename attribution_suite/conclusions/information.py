@@ -1,8 +1,5 @@
 """What networks still tell of a removed input: the worst of the networks, of each place that was probed."""
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 
 from attribution_suite.conclusions.direct import KEYS, Tables
@@ -27,41 +24,28 @@ def information(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     last = hidden["where"].str.removeprefix(HIDDEN).astype(int)
     places = {OUTPUT: probes[probes["where"] == OUTPUT], "hidden": hidden[last == last.max()]}
     dependence = asked[(asked.measure == "distance_correlation") & (asked["given"] == "")]
-    told_at = {place: _by_edit(table) for place, table in (*places.items(), ("dependence", dependence))}
-    nothing = asked.iloc[:0]
-    proxies = {removed: _proxies(tables["proxies"], removed) for removed in verdicts.removed.unique()}
+    rows = verdicts[KEYS].reset_index(drop=True)
+    for place, told in places.items():
+        ridge = told[told.measure == "ridge"].groupby(KEYS).value.agg(lambda values: values.mean(skipna=False))
+        rows = rows.join(_worst(told).rename(f"information_{place}"), on=KEYS).join(
+            ridge.rename(f"recovered_{place}"), on=KEYS)
+    of_output = places[OUTPUT].groupby(KEYS, sort=False)
+    proxies = tables["proxies"].query("removal == @ORIGINAL", local_dict={"ORIGINAL": ORIGINAL})
     ceiling = probes[probes["where"] == INPUTS].groupby(["removed", "split"]).value.max().groupby("removed").mean()
-    rows = []
-    for removed, removal in verdicts[KEYS].itertuples(index=False, name=None):
-        row: dict[str, Any] = {"removed": removed, "removal": removal}
-        for place in places:
-            told = told_at[place].get((removed, removal), nothing)
-            row |= {f"information_{place}": worst(told), f"recovered_{place}": _mean(told[told.measure == "ridge"])}
-        told = told_at[OUTPUT].get((removed, removal), nothing)
-        row |= {"dependence": worst(told_at["dependence"].get((removed, removal), nothing)),
-                "ceiling": ceiling.get(removed, np.nan),
-                "recovered_metric": "" if told.empty else str(told.metric.iloc[0]), "power": told.power.min()}
-        rows.append(row | {"proxies": proxies[removed]})
-    return pd.DataFrame(rows)
+    rows = rows.join(_worst(dependence).rename("dependence"), on=KEYS).join(
+        of_output.agg(recovered_metric=("metric", "first"), power=("power", "min")), on=KEYS)
+    rows = rows.assign(ceiling=rows.removed.map(ceiling), proxies=rows.removed.map(_chosen(proxies)))
+    words = ["information_output", "information_hidden", "dependence", "recovered_metric", "proxies"]
+    return rows.astype(dict.fromkeys(words, object)).fillna(dict.fromkeys(words, ""))
 
 
-def worst(rows: pd.DataFrame) -> str:
-    """The first of ORDER that a network is in; '' where nothing was asked."""
-    states = set(rows.state)
-    return next((state for state in ORDER if state in states), "")
+def _worst(rows: pd.DataFrame) -> pd.Series:
+    """Of each removed feature and removal the first of ORDER that a network is in."""
+    place = {state: number for number, state in enumerate(ORDER)}
+    return rows.state.map(place).groupby([rows[key] for key in KEYS]).min().map(dict(enumerate(ORDER)))
 
 
-def _by_edit(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
-    """(removed, removal) → its rows."""
-    return dict(list(table.groupby(["removed", "removal"], sort=False)))
-
-
-def _mean(rows: pd.DataFrame) -> float:
-    """Over networks; NaN where one has no value."""
-    return float(rows.value.mean()) if len(rows) and rows.value.notna().all() else np.nan
-
-
-def _proxies(ledger: pd.DataFrame, removed: str) -> str:
-    """The features that predict the removed one, in the order in which they were chosen."""
-    chosen = ledger[(ledger.removed == removed) & (ledger.removal == ORIGINAL)].sort_values("order", kind="stable")
-    return ", ".join(dict.fromkeys(chosen.proxy))
+def _chosen(ledger: pd.DataFrame) -> pd.Series:
+    """The features that predict each removed one, in the order in which they were chosen."""
+    ordered = ledger.sort_values("order", kind="stable").drop_duplicates(["removed", "proxy"])
+    return ordered.groupby("removed", sort=False).proxy.agg(", ".join)

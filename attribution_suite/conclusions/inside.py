@@ -1,7 +1,7 @@
 """What a look inside found, in words: units, masking, rankings, and whether the weight history is an importance."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,13 @@ from attribution_suite.conclusions.summary import seed_interval
 from attribution_suite.conclusions.words import Finding
 from attribution_suite.datasets.table import DECOY
 from attribution_suite.scorers import CONTROL
-from attribution_suite.units.masking import RANDOM, areas, summary
+from attribution_suite.units.masking import RANDOM, TOGETHER, areas, summary
 
-LABELS = {"units": "units", "masking": "masking", "ranking": "ranking", "history": "weight history"}
+LABELS = {"units": "units", "masking": "masking", "ranking": "ranking", "cuts": "cuts", "history": "weight history"}
 USABLE = 0.5  # the least rank correlation with other scorers, in the median
 NOISE = 0.2  # the most of the features that may stand below the noise column
 ENOUGH = 5
+LITTLE = 0.01  # nats: normal distributions whose means are a seventh of a standard deviation apart
 NEARLY_ALL = 0.95  # from here on the significant units are simply the units
 Look = Mapping[str, pd.DataFrame]
 PAIRS = (("significant", "as many as significant"), ("non-significant", "as many as non-significant"))
@@ -52,10 +53,10 @@ def findings(look: Look, originals: pd.DataFrame, task: str) -> list[Finding]:
     layers = sorted(units.layer.unique())
     text = " ".join(_units(layer, units[units.layer == layer]) for layer in layers)
     result = [Finding("units", (), text)]
-    for layer in layers:
+    for layer in [*layers, *([TOGETHER] if (masking.layer == TOGETHER).any() else [])]:
         curves = masking[(masking.layer == layer) & (masking["fill"] == "zero")]
         result += [*_masking(layer, curves, measure_of(task)), *_ranking(layer, curves, measure_of(task))]
-    return result + _history(look, originals)
+    return [*result, *_cuts(look["cuts"]), *_history(look, originals)]
 
 
 def pool_difference(curves: pd.DataFrame, measure: str, pool: str, control: str) -> tuple[float, float, float]:
@@ -105,7 +106,8 @@ def _masking(layer: int, curves: pd.DataFrame, measure: Literal["accuracy", "los
             continue
         parts.append(f"{masked[pool]:.0f} {pool} units {verb} as many random ones ({_shown(of_pool)} against "
                      f"{_shown(of_control)})")
-    text = f"{percent(most)} of a pool of layer {layer} at zero, {measure}: {'; '.join(parts)}."
+    whose = "of every layer" if layer == TOGETHER else f"of layer {layer}"
+    text = f"{percent(most)} of a pool {whose} at zero, {measure}: {'; '.join(parts)}."
     return [Finding("masking", (), text)] if parts else []
 
 
@@ -124,9 +126,22 @@ def _ranking(layer: int, curves: pd.DataFrame, measure: Literal["accuracy", "los
     random = area.set_index("selection").loc[RANDOM]
     falls = "falls" if measure == "accuracy" else "rises"
     worst = last.selection.removeprefix("top:")
-    text = (f"ranks units of layer {layer} best: {measure} {falls} first (mean over the curve {first['mean']:.3g}, "
+    whose = "all layers together" if layer == TOGETHER else f"layer {layer}"
+    text = (f"ranks units of {whose} best: {measure} {falls} first (mean over the curve {first['mean']:.3g}, "
             f"random {random['mean']:.3g}); last of {len(order)} is {worst}, {last['mean']:.3g}.")
     return [Finding("ranking", (first.selection.removeprefix("top:"),), text)]
+
+
+def _cuts(cuts: pd.DataFrame) -> list[Finding]:
+    """Which units of the first network move the next layer most when they are cut, each alone."""
+    parts = []
+    for layer, units in cuts[cuts.seed == 0].dropna(subset="kl").groupby("layer"):
+        most: Any = next(units.nlargest(1, ["kl", "mean_shift"]).itertuples())
+        size = f"KL {most.kl:.2g}" if np.isfinite(most.kl) else "a node is left constant"
+        parts.append(f"unit {most.unit} of layer {layer} ({size}, means by {most.mean_shift:.2g} standard deviations; "
+                     f"{percent((units.kl < LITTLE).mean())} of the layer's units: KL below {LITTLE:g})")
+    return [Finding("cuts", (), f"cut alone, the next layer is moved most by {'; '.join(parts)}; first network.")
+            ] if parts else []
 
 
 def history_agreement(look: Look, originals: pd.DataFrame) -> pd.Series:

@@ -40,14 +40,19 @@ def signed_percent(value: float) -> str:
     return "0 %" if float(text[:-2].replace(",", "")) == 0 else text.replace("-", MINUS)
 
 
-def cost(relative: float, absolute: float) -> str:
-    """A change of the test loss as per cent of the loss before; of `BASELESS` or more as the change itself.
+def cost(relative: float) -> str:
+    """A change of the test loss as per cent of the loss before; beyond `BASELESS` times it no more than that.
 
-    A network whose loss was next to nothing loses tens of thousands of per cent by a loss that is small.
+    A network whose loss was next to nothing loses tens of thousands of per cent by a loss that is small: `in_loss`.
     """
-    if abs(relative) < BASELESS or not np.isfinite(absolute):
+    if not abs(relative) > BASELESS:
         return signed_percent(relative)
-    return f"{absolute:+.2g} in loss".replace("-", MINUS)
+    return f"> +{100 * BASELESS} %" if relative > 0 else f"< {MINUS}{100 * BASELESS} %"
+
+
+def in_loss(change: float) -> str:
+    """A change of the loss in its own units."""
+    return f"{change:+.2g} in loss".replace("-", MINUS)
 
 
 def seconds(value: float) -> str:

@@ -1,6 +1,7 @@
 """What is left of each removed feature by each method, and what it cost, with intervals."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,9 @@ from attribution_suite.tables.audit import ORIGINAL
 from attribution_suite.tables.verdicts import rank_name
 
 UNIT = ["dataset", "layer", "removed", "removal"]
-FACTS = ["direct_effect_before", "direct_effect", "flip_rate", "seconds"]
+FACTS = ["direct_effect_before", "direct_effect", "flip_rate", "seconds", "loss_change", "cost_net", "performance",
+         "performance_before", "effect_left"]
+EFFECTS = {"direct_effect_before": "effect_before", "direct_effect": "effect_after"}  # as the summary calls them
 MEANS = ["rmse_before", "rmse", "accuracy_before", "accuracy", "loss_before", "cost_net_loss"]  # without an interval
 COST_MARGIN, COST_LEVEL = 0.01, 0.05  # net costs of less than 1 % of the test loss are no difference, shown at 5 %
 STUDENT, NADEAU_BENGIO = "Student's t over networks", "Nadeau and Bengio's over splits"  # how an interval is made
@@ -42,20 +45,19 @@ def summary_table(tables: Mapping[str, pd.DataFrame], simulated: Collection[str]
         performance=edited.r2.fillna(edited.auc), performance_before=edited.r2_before.fillna(edited.auc_before),
         effect_left=part_left(edited.direct_effect, edited.direct_effect_before))
     means = _means(facts.assign(cost_net_loss=facts.cost_net * facts.loss_before))
-    facts = facts.set_index([*UNIT, "split", "seed"])[
-        [*FACTS, "loss_change", "cost_net", "performance", "performance_before", "effect_left"]]
-    groups = dict(list(facts.groupby(UNIT, sort=False)))
-    notes = {key: tuning_note(rows) for key, rows in edited.groupby(UNIT, sort=False)}
-    none = facts.iloc[:0]
     failures = tables["failures"]
-    ratios = {name: split_ratio(rows, failures[failures.dataset == name]) for name, rows in outcomes.groupby("dataset")}
-    rows = []
-    for key in pairs(outcomes, failures).itertuples(index=False, name=None):
-        group = groups.get(key, none)
-        rows.append({**dict(zip(UNIT, key, strict=True)), "simulated": key[0] in simulated, "seeds": len(group),
-                     "splits": group.index.get_level_values("split").nunique(), "note": notes.get(key, ""),
-                     **_row(group, ratios.get(key[0]))})
-    return pd.DataFrame(rows).join(means, on=UNIT) if rows else pd.DataFrame()
+    ratios = {str(name): split_ratio(rows, failures[failures.dataset == name])
+              for name, rows in outcomes.groupby("dataset")}
+    table = pairs(outcomes, failures)
+    if table.empty:
+        return pd.DataFrame()
+    table["simulated"] = table.dataset.isin(list(simulated))
+    counts = facts.groupby(UNIT).split.agg(seeds="size", splits="nunique")
+    table = table.join(counts, on=UNIT).fillna({"seeds": 0, "splits": 0}).astype({"seeds": int, "splits": int})
+    table = table.join(tuning_notes(edited), on=UNIT).fillna({"note": ""})
+    table["interval"] = [STUDENT if ratios.get(name) is None else NADEAU_BENGIO for name in table.dataset]
+    table = table.join(_intervals(facts, ratios), on=UNIT)
+    return table.assign(cost_equivalent=table.cost_equivalent.eq(True)).join(means, on=UNIT)
 
 
 def _means(networks: pd.DataFrame) -> pd.DataFrame:
@@ -64,30 +66,65 @@ def _means(networks: pd.DataFrame) -> pd.DataFrame:
     return means.mask(networks[MEANS].isna().groupby([networks[name] for name in UNIT]).any())
 
 
-def tuning_note(networks: pd.DataFrame) -> str:
-    """What is to be said of a tuned method wherever it is compared; `networks`: its rows of `outcomes`."""
-    budget, goals = networks.budget.min(), networks.goal[networks.goal != ""]
+def tuning_notes(edited: pd.DataFrame) -> pd.Series:
+    """What is to be said of a tuned method wherever it is compared, by UNIT; '' where nothing is."""
+    marked = edited.assign(asked=edited.goal != "", reached=edited.goal.str.startswith("reached"),
+                           search=edited.goal == "reached by search")
+    found = marked.groupby(UNIT, sort=False).agg(budget=("budget", "min"), asked=("asked", "sum"),
+                                                 reached=("reached", "sum"), search=("search", "any"))
+    return pd.Series([_note(*row) for row in found.itertuples(index=False, name=None)], found.index, str, "note")
+
+
+def _note(budget: float, asked: int, reached: int, search: bool) -> str:
     parts = [f"{percent(budget)} budget"] if budget < 1 else []
-    if len(goals):
-        words = "reached by search" if (goals == "reached by search").any() else "reached"
-        parts.append(f"goal {words} in {int(goals.str.startswith('reached').sum())} of {len(goals)} networks")
+    if asked:
+        parts.append(f"goal {'reached by search' if search else 'reached'} in {reached} of {asked} networks")
     return ", ".join(parts)
 
 
-def _row(networks: pd.DataFrame, ratio: float | None) -> dict[str, object]:
-    """Mean and interval of each column; NaN where a network was not measured. `ratio`: as for `interval`."""
-    names = {"direct_effect_before": "effect_before", "direct_effect": "effect_after"}
-    splits = networks.index.get_level_values("split").to_numpy()
-    row: dict[str, object] = {"interval": STUDENT if ratio is None else NADEAU_BENGIO}
-    for column in networks.columns:
-        values = networks[column].to_numpy()
-        name = names.get(str(column), str(column))
-        row[name], row[f"{name}_low"], row[f"{name}_high"] = interval(
-            values * np.nan if np.isnan(values).any() else values, splits, ratio)
-    costs = networks.cost_net.to_numpy()
-    whole = ratio is not None and not np.isnan(costs).any()
-    row["cost_equivalent"] = no_difference(split_means(costs, splits) if whole else costs, ratio)
-    return row
+def _intervals(facts: pd.DataFrame, ratios: Mapping[str, float | None]) -> pd.DataFrame:
+    """By UNIT: mean and interval of each column of `FACTS`, NaN where a network was not measured; `cost_equivalent`.
+
+    Rows of equally many networks on the same splits are one array: of a thousand features each by itself took minutes.
+    """
+    facts = facts.sort_values([*UNIT, "split", "seed"], kind="stable")
+    names = [EFFECTS.get(name, name) for name in FACTS]
+    columns = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+    values, splits = facts[FACTS].to_numpy(float), facts.split.to_numpy()
+    alike: dict[Any, list[tuple[Any, Any]]] = {}
+    indices: Mapping[Any, Any] = facts.groupby(UNIT).indices
+    for key, rows in indices.items():
+        alike.setdefault((ratios.get(key[0]), tuple(splits[rows])), []).append((key, rows))
+    if facts.empty:
+        return pd.DataFrame(index=pd.MultiIndex.from_arrays([[]] * len(UNIT), names=UNIT),
+                            columns=[*columns, "cost_equivalent"], dtype=float)
+    parts = []
+    for (ratio, of_splits), units in alike.items():
+        found = values[np.stack([rows for _, rows in units])]  # [units, networks, columns]
+        known = found if ratio is None else _of_splits(found, np.array(of_splits))
+        ends = np.stack(_ends(known, ratio), -1).reshape(len(units), -1)
+        index = pd.MultiIndex.from_tuples([key for key, _ in units], names=UNIT)
+        parts.append(pd.DataFrame(ends, index, columns).assign(
+            cost_equivalent=no_difference(known[..., FACTS.index("cost_net")], ratio)))
+    return pd.concat(parts)
+
+
+def _of_splits(values: np.ndarray, splits: np.ndarray) -> np.ndarray:
+    """`[units, networks, columns]` → `[units, splits, columns]`, the mean of each split."""
+    return np.stack([values[:, splits == split].mean(1) for split in np.unique(splits)], 1)
+
+
+def _ends(values: np.ndarray, ratio: float | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, low and high of `[units, networks or splits, columns]`; the ends NaN of too few and of infinite ones."""
+    with np.errstate(invalid="ignore"):
+        mean = values.mean(1)
+    nothing = np.full(mean.shape, np.nan)
+    if values.shape[1] < (2 if ratio is None else LEAST_SPLITS):
+        return mean, nothing, nothing
+    known = np.isfinite(values).all(1)
+    filled = np.where(known[:, None], values, 0.0).swapaxes(1, 2)
+    ends = student_mean(filled) if ratio is None else split_mean(filled, ratio)
+    return mean, np.where(known, ends.low, np.nan), np.where(known, ends.high, np.nan)
 
 
 def net_costs(outcomes: pd.DataFrame) -> pd.Series:
@@ -103,15 +140,18 @@ def net_costs(outcomes: pd.DataFrame) -> pd.Series:
     return (edited.loss_native - np.where(edited.sham != "", reference, edited.loss_before)) / edited.loss_before
 
 
-def no_difference(costs: np.ndarray, ratio: float | None = None) -> bool:
-    """Whether the mean of the costs `[networks]` is shown to lie within ± COST_MARGIN, by two one-sided tests.
+def no_difference(costs: np.ndarray, ratio: float | None = None) -> np.ndarray:
+    """Whether the mean of the costs `[…, networks]` is shown to lie within ± COST_MARGIN, by two one-sided tests.
 
     False for fewer than two networks and where one was not measured: not shown is not equal. Schuirmann (1987).
     `ratio`: n_test / n_train, where the costs are the means of splits, of which three are needed.
     """
-    if len(costs) < (2 if ratio is None else LEAST_SPLITS) or not np.isfinite(costs).all():
-        return False
-    return bool(equivalence(costs, np.zeros_like(costs), COST_MARGIN, ratio) < COST_LEVEL)
+    known = np.isfinite(costs).all(-1)
+    if costs.shape[-1] < (2 if ratio is None else LEAST_SPLITS):
+        return np.zeros_like(known)
+    filled = np.where(known[..., None], costs, 0.0)
+    shown: np.ndarray = known & (equivalence(filled, np.zeros_like(filled), COST_MARGIN, ratio) < COST_LEVEL)
+    return shown
 
 
 def split_ratio(outcomes: pd.DataFrame, failures: pd.DataFrame) -> float | None:
@@ -177,6 +217,8 @@ def unit_ranks(table: pd.DataFrame) -> pd.DataFrame:
     Inputs, and units that were named, keep their names.
     """
     ranked = (table.layer > 0) & (table["rank"] > 0)
+    if not ranked.any():
+        return table
     return table.assign(removed=table.removed.where(~ranked, table["rank"].map(rank_name)))
 
 

@@ -1,5 +1,6 @@
 """The verdicts in sentences: what each method left of a feature, which scorers are right, what it cost."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from attribution_suite.conclusions.numbers import (
     BASELESS,
     UNMEASURED,
     cost,
+    in_loss,
     listed,
     percent,
     rounded,
@@ -57,13 +59,12 @@ class Finding:
     text: str
 
 
-def headline(verdicts: pd.DataFrame) -> str:
+def headline(removed: str, states: Sequence[str]) -> str:
     """One sentence on one removed feature: how many methods took it out, and how sure that is.
 
-    `verdicts`: its rows of the table of verdicts, that of the originals among them.
+    `states`: the direct influence that each method leaves.
     """
-    feature, methods = called(str(verdicts.removed.iloc[0])), verdicts[verdicts.removal != ORIGINAL]
-    count, tally = len(methods), methods.direct.value_counts()
+    feature, count, tally = called(removed), len(states), Counter(states)
     parts = [f"{tally[state]} {words}" for state, words in (
         (PROVED, "proved"), (BOUNDED, "bounded"), (UNDECIDED, "undecided"), (UNMEASURED, UNMEASURED)) if state in tally]
     if tally.get(UNMEASURED, 0) == count:
@@ -79,16 +80,16 @@ def plain(removal: str) -> str:
     return PLAIN.get(bare(removal), removal)
 
 
-def best(verdicts: pd.DataFrame, summary: pd.DataFrame) -> str:
+def best(methods: Sequence[Any]) -> str:
     """The method to look at first of one removed feature: of those that work the one of the least net cost.
 
-    Where none works, the one that leaves the smallest worst case. '' where that is not measured either. `verdicts` and
-    `summary` hold the feature's rows.
+    Where none works, the one that leaves the smallest worst case. '' where that is not measured either. `methods`: the
+    feature's rows of the summary and the table of verdicts together.
     """
-    edited = verdicts[verdicts.removal != ORIGINAL].set_index("removal")
-    works = edited.index[edited.direct.isin(OUT)]
-    order = summary.set_index("removal").cost_net.reindex(works) if len(works) else edited.worst_case
-    return str(order.idxmin()) if order.notna().any() else str(works[0]) if len(works) else ""
+    works = [row for row in methods if row.direct in OUT]
+    order = [(row.cost_net if works else row.worst_case, str(row.removal)) for row in works or methods]
+    known = [(value, name) for value, name in order if not np.isnan(value)]
+    return min(known, key=lambda pair: pair[0])[1] if known else str(works[0].removal) if works else ""
 
 
 def called(removed: str) -> str:
@@ -198,25 +199,25 @@ def _cost(summary: pd.DataFrame) -> Finding:
     if order.empty:
         return Finding("cost", (), "of the methods that work the net cost was not measured.")
     cheap, dear = summary.loc[order.index[0]], summary.loc[order.index[-1]]
-    text = f"costs least of those that work: net cost {cost_text(cheap)} of the test loss"
+    text = f"costs least of those that work: net cost {cost(cheap.cost_net)} of the test loss"
     if interval := cost_interval(cheap):
         text += f" ({interval})"
     text += ", which is no difference" if cheap.cost_equivalent else ""
     if len(order) > 1:
-        text += f"; {order.index[-1]} costs most, {cost_text(dear)}"
+        text += f"; {order.index[-1]} costs most, {cost(dear.cost_net)}"
     unknown = [str(name) for name in summary.index if name not in order.index]
     text += f"; {listed(unknown, 'and')}: not measured" if unknown else ""
     return Finding("cost", (str(order.index[0]),), text + ".")
 
 
-def cost_text(row: Any) -> str:
-    """The net cost of a row of the summary: '+3 %', '+0.52 in loss' where the loss before was next to nothing."""
-    return cost(row.cost_net, row.cost_net_loss)
-
-
 def cost_interval(row: Any) -> str:
-    """Its interval, '−1 % to +4 %'; '' where there is none, and where the loss before was next to nothing."""
-    if not row.cost_net_low < row.cost_net_high or abs(row.cost_net) >= BASELESS:
+    """What stands behind the net cost of a row of the summary: its interval, '−1 % to +4 %', '' where there is none.
+
+    Beyond `BASELESS` the change in the loss's own units, '+0.52 in loss'.
+    """
+    if abs(row.cost_net) > BASELESS:
+        return in_loss(row.cost_net_loss)
+    if not row.cost_net_low < row.cost_net_high:
         return ""
     return f"{signed_percent(row.cost_net_low)} to {signed_percent(row.cost_net_high)}"
 

@@ -54,7 +54,7 @@ class Answer:
 def columns(subject: Subject) -> list[str]:
     """The headings of the answer's table behind that of the method."""
     performance = f"RMSE of {subject.info['target']}" if subject.info["task"] == "regression" else "accuracy"
-    return ["direct influence", "worst case", "effect left", performance, "net cost", "information left", "seen by",
+    return ["direct influence", "worst case", "effect left", performance, "net cost, %", "information left", "seen by",
             "seconds"]
 
 
@@ -64,9 +64,11 @@ def answers(subject: Subject) -> list[Answer]:
     if summary.empty:
         return []
     both = summary.merge(subject.verdicts.drop(columns=["dataset", "layer", "splits"]), on=["removed", "removal"])
-    edited = dict(list(both.groupby("removed", sort=False)))
-    return [_answer(subject, verdicts, edited[str(removed)])
-            for removed, verdicts in subject.verdicts.groupby("removed", sort=False)]
+    edited: dict[str, list[Any]] = {}
+    for row in both.itertuples():
+        edited.setdefault(str(row.removed), []).append(row)
+    originals = subject.verdicts[subject.verdicts.removal == ORIGINAL]
+    return [_answer(subject, before, edited[str(before.removed)]) for before in originals.itertuples()]
 
 
 def findings(subject: Subject, removed: str) -> list[words.Finding]:
@@ -87,16 +89,15 @@ def _with_originals(subject: Subject, removed: str) -> pd.DataFrame:
     return outcomes[outcomes.removed.isin([removed, ""])]
 
 
-def _answer(subject: Subject, verdicts: pd.DataFrame, edited: pd.DataFrame) -> Answer:
-    """`verdicts`: the feature's rows of that table; `edited`: those of its methods with their summary."""
-    removed = str(verdicts.removed.iloc[0])
-    before: Any = next(verdicts[verdicts.removal == ORIGINAL].itertuples())
-    rows = list(edited.itertuples())
+def _answer(subject: Subject, before: Any, rows: list[Any]) -> Answer:
+    """`before`: the originals' row of the table of verdicts; `rows`: those of its methods with their summary."""
+    removed = str(before.removed)
     lines = [_line(subject, row, before) for row in rows]
-    name = words.best(verdicts, edited)
+    name = words.best(rows)
     place = next((place for place, line in enumerate(lines) if line.removal == name), None)
     return Answer(
-        removed, words.headline(verdicts), "" if place is None else numbers.unbroken(_cheapest(subject, rows[place])),
+        removed, words.headline(removed, [row.direct for row in rows]),
+        "" if place is None else numbers.unbroken(_cheapest(subject, rows[place])),
         _sentence(words.before_text(before, words.called(removed))), before.proxies, lines,
         None if place is None else lines[place])
 
@@ -166,7 +167,7 @@ def _performance(subject: Subject, row: Any) -> Value:
 
 def _cost(row: Any) -> Value:
     small = " ".join(filter(None, (words.cost_interval(row), "no difference" if row.cost_equivalent else "")))
-    return Value(numbers.measured(words.cost_text(row)), small, _order(row.cost_net))
+    return Value(numbers.measured(numbers.cost(row.cost_net)), small, _order(row.cost_net))
 
 
 def _information(row: Any, before: Any) -> Value:

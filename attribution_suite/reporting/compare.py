@@ -16,7 +16,7 @@ from attribution_suite.reporting.summary import align
 from attribution_suite.tables.audit import ORIGINAL
 
 KEYS = ["dataset", "layer", "removed", "removal"]
-HEAD = ["direct influence", "worst case", "performance", "net cost"]
+HEAD = ["direct influence", "worst case", "performance", "net cost, %"]
 NONE = "–"
 # What run.json says that decides numbers, beside the spec.
 ABOUT = ("versions", "code", "machine")
@@ -111,8 +111,9 @@ def _value(row: Mapping[str, Any], column: str) -> str:
         return numbers.measured(numbers.rounded(row["worst_case"]))
     if row["removal"] == ORIGINAL:
         return NONE
-    if column == "net cost":
-        return numbers.measured(numbers.cost(row["cost_net"], row["cost_net_loss"]))
+    if column == "net cost, %":
+        more = f" ({numbers.in_loss(row['cost_net_loss'])})" if abs(row["cost_net"]) > numbers.BASELESS else ""
+        return numbers.measured(numbers.cost(row["cost_net"])) + more
     if np.isnan(row["rmse"]) and np.isnan(row["accuracy"]):
         return numbers.UNMEASURED
     return f"RMSE {numbers.precise(row['rmse'])}" if np.isnan(row["accuracy"]) else numbers.precise_percent(

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from attribution_suite.conclusions.numbers import measured, number, percent, rounded, score, seconds
-from attribution_suite.conclusions.words import averaged, cost_text
+from attribution_suite.conclusions.numbers import cost, measured, number, percent, rounded, score, seconds
+from attribution_suite.conclusions.words import averaged
 from attribution_suite.tables.audit import ORIGINAL
 
-HEAD = ["data set", "removed", "method", "direct influence", "worst case", "mean effect", "R² or AUC", "net cost",
+HEAD = ["data set", "removed", "method", "direct influence", "worst case", "mean effect", "R² or AUC", "net cost, %",
         "seconds"]
 LEFT = 4  # columns of words
 
@@ -66,7 +66,7 @@ def _line(row: pd.Series, simulated: bool) -> list[str]:
         return [*words, "", "", "", ""]
     return [*words, measured(percent(row.effect_left)),
             f"{measured(score(row.performance_before))} → {measured(score(row.performance))}",
-            measured(cost_text(row)), seconds(row.seconds)]
+            measured(cost(row.cost_net)), seconds(row.seconds)]
 
 
 def align(lines: Sequence[Sequence[str]]) -> str:

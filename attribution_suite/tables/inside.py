@@ -15,6 +15,11 @@ NEURON_TABLES: Mapping[str, Mapping[str, Column]] = {
         "rate": number("the part of the rows on which the unit is active (> 0)", "in [0, 1]"),
         "busiest_class": text("the predicted class with the highest rate ('all' for regression)"),
         "rate_range": number("the highest rate of a class minus the lowest", "in [0, 1]"),
+        "precision": number("of the rows on which it is active, those labelled with its busiest class; NaN for "
+                            "regression", "in [0, 1]"),
+        "recall": number("of the rows labelled with its busiest class, those on which it is active", "in [0, 1]"),
+        "f1": number("harmonic mean of both: how well 'it is active' tells the class", "in [0, 1]"),
+        "driven_by": text("the at most three features that push it on most, of the first hidden layer; '' above"),
         "test": text("what the pre-activations were put to: welch, mann_whitney, anova, kruskal, spearman, or constant "
                      "(nothing to test)"),
         "normality": number("the smallest Shapiro p over classes, of the pre-activations; regression: over all rows"),
@@ -56,7 +61,7 @@ NEURON_TABLES: Mapping[str, Mapping[str, Column]] = {
     },
     "masking": {
         **MEMBER,
-        "layer": whole("1 is the first hidden layer"),
+        "layer": whole("1 is the first hidden layer, 0 all hidden layers together"),
         "fill": text("what masked units stand at, 'zero' or 'mean'"),
         "selection": text(
             "a pool drawn at random (significant, non-significant, their controls, random) or top:SCORER"),
@@ -65,6 +70,24 @@ NEURON_TABLES: Mapping[str, Mapping[str, Column]] = {
         "units": whole("how many that are"),
         "accuracy": number("test rows; NaN for regression", "in [0, 1]"),
         "loss": number("the task's, test rows"),
+    },
+    "layers": {
+        **MEMBER,
+        "layer": whole("0 the inputs, 1 the first hidden layer"),
+        "node": text("an original column, or unit:K"),
+        "scorer": text("gradient_weight or lrp"),
+        "score": number("in the scorer's own units, test rows (gradient_weight: background rows)", "≥ 0"),
+        "share": number("of all nodes of the layer", "in [0, 1]"),
+    },
+    "cuts": {
+        **UNIT,
+        "kl": number("mean over the next layer's nodes of KL(before ‖ after) of their values as normal distributions, "
+                     "the unit at zero; test rows", "nats, ≥ 0"),
+        "kl_most": number("the largest of them", "nats, ≥ 0"),
+        "mean_shift": number("mean over the nodes of abs(mean after − mean before), in standard deviations before",
+                             "≥ 0"),
+        "mean_shift_most": number("the largest of them", "≥ 0"),
+        "moved_most": whole("the node of the next layer with the largest KL, −1 where all are constant"),
     },
     "paths": {
         **MEMBER,

@@ -79,6 +79,41 @@ def drivers(networks: Ensemble, collected: Collected, groups: Mapping[str, tuple
     return keys.assign(positive=positive.flatten().numpy(), share=share.flatten().numpy())
 
 
+def driven_by(networks: Ensemble, collected: Collected, groups: Mapping[str, tuple[int, ...]],
+              most: int = 3) -> pd.DataFrame:
+    """What switches each unit of the first hidden layer on: one row a member and unit (layer 1).
+
+    `driven_by`: at most `most` features, the strongest first, of those whose mean contribution w_uk x_k (a group's is
+    the sum over its columns) to the unit's pre-activation is above 0 on the rows on which it is active; '' without such
+    a row.
+    """
+    active = (collected.leaving[0] > 0).float()
+    given = active.transpose(1, 2) @ collected.entering[0] / active.sum(1)[..., None].clamp(min=1)
+    parts = sum_groups(given * networks.first_weight, groups).numpy()
+    order, names = np.argsort(-parts, axis=2, kind="stable")[..., :most], np.array(tuple(groups), dtype=object)
+    texts = [", ".join(names[places[values[places] > 0]]) for values, places in zip(
+        parts.reshape(-1, parts.shape[2]), order.reshape(-1, order.shape[2]), strict=True)]
+    return _grid(member=len(networks), layer=[1], unit=parts.shape[1]).assign(driven_by=texts)
+
+
+def unit_scores(values: Tensor, targets: Tensor, busiest: np.ndarray) -> dict[str, np.ndarray]:
+    """'The unit is active' as a test for the class that it is active for most: precision, recall and F1.
+
+    `values` `[members, rows, units]`, `targets` `[rows]`, `busiest` `[members, units]` the class' index, −1 for a
+    regression, which has none: NaN. Each result `[members, units]`; 0 for a unit that is never active, and a class
+    without rows.
+    """
+    if (busiest < 0).all():
+        return dict.fromkeys(("precision", "recall", "f1"), np.full(busiest.shape, np.nan))
+    of_class = torch.nn.functional.one_hot(targets.long(), max(int(busiest.max()), int(targets.max())) + 1).float()
+    active = (values > 0).float()
+    both = (active.transpose(1, 2) @ of_class).numpy()
+    hits = np.take_along_axis(both, busiest[..., None], 2)[..., 0]
+    fired, labelled = active.sum(1).numpy(), of_class.sum(0).numpy()[busiest]
+    return {"precision": hits / np.maximum(fired, 1), "recall": hits / np.maximum(labelled, 1),
+            "f1": 2 * hits / np.maximum(fired + labelled, 1)}
+
+
 def class_scores(outputs: Tensor, targets: Tensor, task: Task, classes: Sequence[str] = ()) -> pd.DataFrame:
     """Precision, recall and F1 of every member and class by scikit-learn, with `rows`: how many have the label.
 

@@ -1,6 +1,6 @@
 """What masking units costs: curves of accuracy and loss over the fraction of units that are silenced."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,12 +14,14 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.measures.statistics import student_mean
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.outputs import predicted_class, task_loss
+from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers.attribution import Attribution
 from attribution_suite.units import VALUES_AT_ONCE
 
 FRACTIONS = tuple(round(0.1 * step, 1) for step in range(10))
 REPEATS = 10  # of a random draw, as published
 RANDOM = "random"
+TOGETHER = 0  # the layer of a curve where units of all hidden layers are masked
 Fill = Literal["zero", "mean"]
 
 
@@ -100,6 +102,48 @@ def masked_outputs(networks: Ensemble, values: Tensor, kept: Tensor, fill: Tenso
     return torch.cat(parts, 2)
 
 
+def masked_together(networks: Perceptrons, inputs: Tensor, kept: Sequence[Tensor]) -> Tensor:
+    """Outputs `[members, masks, rows, outputs]` on `[rows, features]` with units of every hidden layer at zero.
+
+    `kept[l − 1]` `[members, masks, units]`: 1 where a unit of layer l stays, 0 where it is masked.
+    """
+    tail, values = networks.tail(1), networks.activations(inputs)[1]
+    masks, widest = kept[0].shape[1], max(networks.architecture.widths[1:])
+    step = max(1, VALUES_AT_ONCE // (len(networks) * masks * widest))
+    parts = []
+    for start in range(0, values.shape[1], step):
+        flat = (values[:, None, start:start + step] * kept[0][:, :, None]).flatten(1, 2)
+        for layer, (weight, bias) in enumerate(zip(tail.weights, tail.biases, strict=True), start=1):
+            flat = torch.baddbmm(bias[:, None], flat, weight.transpose(1, 2))
+            if layer < len(kept):
+                flat = (networks.activate(flat).unflatten(1, (masks, -1)) * kept[layer][:, :, None]).flatten(1, 2)
+        parts.append(flat.unflatten(1, (masks, -1)))
+    return torch.cat(parts, 2)
+
+
+def curves_together(networks: Ensemble, rows: Split, task: Task, selections: Sequence[Sequence[Selection]],
+                    fractions: tuple[float, ...] = FRACTIONS) -> pd.DataFrame:
+    """The curves of units masked in all hidden layers at once, at zero; columns as of `Masking.curves`, layer 0.
+
+    `selections[l − 1]`: those of layer l, the same names in every layer. At fraction f each layer loses that fraction
+    of its own selection; `units` counts them all. Raises InputError for networks whose layers are not known, and where
+    a layer's selections are missing.
+    """
+    if not isinstance(networks, Perceptrons):
+        raise InputError(f"layers cannot be masked together: {networks.refusal('layers')}")
+    names = [[selection.name for selection in of_layer] for of_layer in selections]
+    if len(names) != networks.architecture.depth - 1 or any(other != names[0] for other in names):
+        raise InputError(f"masking all layers together needs the same selections for each of the "
+                         f"{networks.architecture.depth - 1} hidden layers")
+    frames = []
+    for of_layers in zip(*selections, strict=True):
+        outputs = masked_together(networks, rows.inputs, [selection.kept(fractions) for selection in of_layers])
+        units = torch.stack([selection.counts(fractions) for selection in of_layers]).sum(0)
+        index = {"layer": TOGETHER, "fill": "zero", "selection": of_layers[0].name}
+        frames.append(_frame(index, fractions, units, *_costs(outputs, rows.targets, task)))
+    return pd.concat(frames, ignore_index=True)
+
+
 @dataclass(frozen=True)
 class Masking:
     """`fractions` of a selection's units, masked at `layer` with zero or with each unit's mean (over `background`)."""
@@ -131,18 +175,21 @@ class Masking:
         frames = []
         for selection in selections:
             outputs = masked_outputs(tail, values, selection.kept(self.fractions), fill)
-            frames.append(self._frame(selection, *_costs(outputs, rows.targets, task)))
+            index = {"layer": self.layer, "fill": self.fill, "selection": selection.name}
+            frames.append(_frame(index, self.fractions, selection.counts(self.fractions),
+                                 *_costs(outputs, rows.targets, task)))
         return pd.concat(frames, ignore_index=True)
 
-    def _frame(self, selection: Selection, accuracy: Tensor, loss: Tensor) -> pd.DataFrame:
-        members, repeats, _ = selection.order.shape
-        index = pd.MultiIndex.from_product([range(members), range(repeats), self.fractions],
-                                           names=["member", "repeat", "fraction"])
-        counts = selection.counts(self.fractions)[:, None].expand(-1, repeats, -1)
-        columns = {"units": counts, "accuracy": accuracy, "loss": loss}
-        frame = index.to_frame(index=False).assign(**{name: v.flatten().numpy() for name, v in columns.items()})
-        frame = frame.assign(layer=self.layer, fill=self.fill, selection=selection.name)
-        return frame[["member", "layer", "fill", "selection", "repeat", "fraction", *columns]]
+
+def _frame(named: Mapping[str, int | str], fractions: Sequence[float], units: Tensor, accuracy: Tensor,
+           loss: Tensor) -> pd.DataFrame:
+    """The curves of one selection: a row a member, repeat and fraction. `units` `[members, fractions]` are masked."""
+    repeats = accuracy.numel() // units.numel()
+    index = pd.MultiIndex.from_product([range(len(units)), range(repeats), fractions],
+                                       names=["member", "repeat", "fraction"])
+    columns = {"units": units[:, None].expand(-1, repeats, -1), "accuracy": accuracy, "loss": loss}
+    frame = index.to_frame(index=False).assign(**named, **{name: v.flatten().numpy() for name, v in columns.items()})
+    return frame[["member", *named, "repeat", "fraction", *columns]]
 
 
 def _costs(outputs: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:

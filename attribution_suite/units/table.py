@@ -10,7 +10,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.measures.unit_tests import unit_tests
 from attribution_suite.networks.forward import collect
 from attribution_suite.networks.network import Ensemble
-from attribution_suite.units.activations import activity
+from attribution_suite.units.activations import activity, class_members, unit_scores
 
 KEYS = ["member", "layer", "unit"]
 
@@ -20,7 +20,8 @@ def units_table(networks: Ensemble, rows: Split, task: Task, classes: Sequence[s
 
     member, layer, unit; `state` ('dead', 'always on', 'never on', 'mixed'); `rate` in [0, 1], the part of the rows on
     which it is active (> 0); `busiest_class`, the predicted class with the highest rate, and `rate_range`, that rate
-    minus the lowest one (0 where one class alone is predicted). These are of the activations. Then the columns of
+    minus the lowest one (0 where one class alone is predicted); `precision`, `recall` and `f1` of 'the unit is active'
+    as a test for that class (`unit_scores`; NaN for a regression). These are of the activations. Then the columns of
     `UnitTests`, each layer of a member being corrected by itself. The tests are of the pre-activations, as in the
     published runs: after a ReLU a unit that is ever off is not normal, and the test of normality would say so of
     nearly all. So a dead ReLU, whose activation is constant, can be significant: what enters it separates the classes,
@@ -31,8 +32,16 @@ def units_table(networks: Ensemble, rows: Split, task: Task, classes: Sequence[s
     collected = collect(networks, rows.inputs)
     tests = [unit_tests(values.numpy(), rows.targets.numpy(), task).to_frame().assign(layer=layer)
              for layer, values in enumerate(collected.leaving[:-1], start=1)]
-    by_class = activity(collected, task, classes)
-    return _over_classes(by_class).merge(pd.concat(tests), on=KEYS, validate="one_to_one")
+    by_class = _over_classes(activity(collected, task, classes))
+    names, _ = class_members(collected.outputs, task, classes)
+    index = {name: -1 if task == "regression" else place for place, name in enumerate(names)}
+    told = []
+    for layer, values in enumerate(collected.entering[1:], start=1):
+        of_layer = by_class[by_class.layer == layer]
+        busiest = of_layer.busiest_class.map(index).to_numpy().reshape(len(networks), -1)
+        scores = unit_scores(values, rows.targets, busiest)
+        told.append(of_layer.assign(**{name: column.ravel() for name, column in scores.items()}))
+    return pd.concat(told).merge(pd.concat(tests), on=KEYS, validate="one_to_one")
 
 
 def _over_classes(by_class: pd.DataFrame) -> pd.DataFrame:

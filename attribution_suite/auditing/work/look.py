@@ -22,8 +22,10 @@ from attribution_suite.scorers.choice import Choice, inapplicable, traits_of
 from attribution_suite.scorers.weight_history import density_table, weight_history_scores, weights_over_epochs
 from attribution_suite.tables import NEURON_TABLES
 from attribution_suite.tables.column import schema, tidy
-from attribution_suite.units.activations import activity, class_scores, drivers
-from attribution_suite.units.masking import Masking, by_score, by_significance
+from attribution_suite.units.activations import activity, class_scores, driven_by, drivers
+from attribution_suite.units.cuts import cuts
+from attribution_suite.units.importances import layer_importances
+from attribution_suite.units.masking import Masking, Selection, by_score, by_significance, curves_together
 from attribution_suite.units.paths import quantile_path, to_frame
 from attribution_suite.units.table import units_table
 
@@ -68,37 +70,49 @@ def inside(subject: Subject, data: TabularDataset, networks: Ensemble, evaluatio
     rows = Split(evaluation.inputs, evaluation.targets)
     seen = collect(networks, background.inputs)
     units = units_table(networks, background, data.task, data.classes)
+    stacked = not networks.refusal("layers")  # of a module one layer is known, and no weights that lead to it
+    if stacked:
+        units = units.merge(driven_by(networks, seen, data.groups), on=["member", "layer", "unit"], how="left")
     units, fired = (frame[frame.layer.isin(layers)] for frame in (units, activity(seen, data.task, data.classes)))
-    yield "units", units
+    yield "units", units.assign(driven_by=units.get("driven_by", pd.Series("", units.index)).fillna(""))
     yield "activity", fired
     if data.task != "regression":
         yield "classes", class_scores(networks.outputs(rows.inputs), rows.targets, data.task, data.classes)
+    chosen = {layer: selections(subject, networks, evaluation, layer, units[units.layer == layer]) for layer in layers}
     for layer in layers:
         of_layer = units[units.layer == layer]
-        yield "masking", masked(subject, networks, evaluation, layer, of_layer)
+        yield "masking", masked(networks, evaluation, layer, *chosen[layer])
         first = of_layer[of_layer.member == 0]
         yield "samples", samples(seen.leaving[layer - 1][0], background.targets, first, data.task)
-    if networks.refusal("layers"):  # of a module one layer is known, and no weights that lead to it
+    if not stacked:
         return
     yield "drivers", drivers(networks, seen, data.groups, data.task, data.classes)
+    yield "layers", layer_importances(networks, evaluation)
+    yield "cuts", cuts(networks, rows.inputs, layers)
+    if len(chosen) > 1 and len(chosen) == networks.architecture.depth - 1:
+        yield "masking", curves_together(networks, rows, data.task, [[*pools, *ranked] for pools, ranked
+                                                                     in chosen.values()])
     for output in range(min(networks.architecture.outputs, OUTPUTS)):
         both = [quantile_path(networks, background.inputs, sign, output, KEPT) for sign in ("positive", "negative")]
         yield "paths", to_frame(both, data.feature_names).assign(output=output)
 
 
-def masked(subject: Subject, networks: Ensemble, evaluation: Evaluation, layer: int,
-           units: pd.DataFrame) -> pd.DataFrame:
-    """The curves of one layer: the pools of significance, and the units ranked by every scorer of `SCORERS` in the run.
-
-    Units are zeroed; the pools are also set to their mean.
-    """
+def selections(subject: Subject, networks: Ensemble, evaluation: Evaluation, layer: int,
+               units: pd.DataFrame) -> tuple[list[Selection], list[Selection]]:
+    """Of one layer the pools of significance, and the units ranked by every scorer of `SCORERS` in the run."""
     significant = torch.from_numpy(units.significant.to_numpy().reshape(len(networks), -1).copy())
     missing = inapplicable(SCORERS, networks, layer)
     names = [name for name in SCORERS if name in subject.asked and not traits_of(name).control and name not in missing]
-    ranked = [by_score(Choice(name).attribute(networks, evaluation, layer)) for name in names]
-    rows, pools = Split(evaluation.inputs, evaluation.targets), by_significance(significant)
-    curves = [plan.curves(networks, rows, evaluation.background, evaluation.task, selections)
-              for plan, selections in ((Masking(layer), [*pools, *ranked]), (Masking(layer, fill="mean"), pools))]
+    return by_significance(significant), [by_score(Choice(name).attribute(networks, evaluation, layer))
+                                          for name in names]
+
+
+def masked(networks: Ensemble, evaluation: Evaluation, layer: int, pools: Sequence[Selection],
+           ranked: Sequence[Selection]) -> pd.DataFrame:
+    """The curves of one layer: units are zeroed; the pools are also set to their mean."""
+    rows = Split(evaluation.inputs, evaluation.targets)
+    curves = [plan.curves(networks, rows, evaluation.background, evaluation.task, chosen)
+              for plan, chosen in ((Masking(layer), [*pools, *ranked]), (Masking(layer, fill="mean"), pools))]
     return pd.concat(curves, ignore_index=True)
 
 

@@ -7,12 +7,14 @@ from attribution_suite.reporting.figures import (
     clusters,
     data,
     history,
+    layers,
     masking,
     matrix,
     paths,
     removals,
     scorers,
     signs,
+    single_weights,
     units,
 )
 from attribution_suite.reporting.figures.style import LeftOut, Picture
@@ -27,7 +29,8 @@ CHAPTERS: Mapping[str, tuple[Draw, ...]] = {
     "redistribution": (removals.redistribution,),
     "cost": (removals.cost,),
     "scorers": (scorers.shares, signs.signed, signs.conductance, scorers.agreement, scorers.xgboost),
-    "neurons": (units.units, masking.masking, paths.paths, history.history, animation.moving),
+    "neurons": (layers.layers, units.units, masking.masking, paths.paths, history.history,
+                single_weights.single_weights, animation.moving),
     "data": (data.training, clusters.clusters, data.fits, data.components),
 }
 

@@ -29,6 +29,7 @@ from attribution_suite.tables.audit import ORIGINAL
 
 MOST_EPOCHS = 60  # of the table behind the curves
 MOST_PANELS = 20
+MOST_DOTS, LEAST_DOTS = 1500, 100  # of all panels together, of one: a cloud says as much with fewer
 COMPONENT = re.compile(r"PC \d+")  # as datasets/pca.py names its columns
 FITS, COMPONENTS = "Each feature against the target", "The first three components"
 
@@ -89,7 +90,7 @@ def fits(subject: Subject) -> Picture | LeftOut | None:
     down = -(-len(names) // across)
     figure = canvas(WIDTH, 0.3 + 2.0 * down)
     grid = list(figure.subplots(down, across, sharey=True, squeeze=False).flat)
-    rows, lines = sample(len(inputs)), []
+    rows, lines = sample(len(inputs), max(LEAST_DOTS, MOST_DOTS // len(names))), []
     for axes, name, column in zip(grid, names, inputs.T.astype(np.float64), strict=False):
         lines.append([name, *_fit(axes, column, targets.astype(np.float64), rows)])
         axes.set_title(label(name, 20), fontsize=9)
@@ -98,7 +99,8 @@ def fits(subject: Subject) -> Picture | LeftOut | None:
         axes.set_ylabel(label(subject.data.target_name, 18))
     for axes in grid[len(names):]:
         axes.set_visible(False)
-    caption = "All rows, features in their own units, with the least-squares line and Pearson's r." + _sampled(inputs)
+    caption = "All rows, features in their own units, with the least-squares line and Pearson's r."
+    caption += f" Points: a sample of {len(rows):,} of {len(inputs):,} rows." * (len(rows) < len(inputs))
     alt = f"Scatter plots of {len(names)} features against {subject.data.target_name}, each with its fitted line."
     return picture(figure, subject, "fits", FITS, caption, alt,
                    pd.DataFrame(lines, columns=["feature", "Pearson's r", "slope", "intercept"]))

@@ -6,12 +6,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from scipy.stats import norm
 from torch import Tensor
 
 from attribution_suite.conclusions.numbers import percent, rounded
-from attribution_suite.errors import InputError
+from attribution_suite.reporting.figures.recorded import (
+    feature_legend,
+    moved_units,
+    palette,
+    panels,
+    ranked,
+    recorded_epochs,
+)
 from attribution_suite.reporting.figures.shades import PALETTE
 from attribution_suite.reporting.figures.style import (
     CLASS_COLOURS,
@@ -27,8 +33,7 @@ from attribution_suite.reporting.figures.style import (
 from attribution_suite.reporting.figures.svg import tell
 from attribution_suite.reporting.reading import Subject
 
-PANELS, BARS, LEGEND = 12, 40, 6  # the most a figure can hold and still be read; names in a line of the legend
-NAMED = 8  # inputs with a colour of their own: the eye tells no more apart
+PANELS, BARS = 12, 40  # the most a figure can hold and still be read
 
 
 def history(subject: Subject) -> list[Picture | LeftOut]:
@@ -63,58 +68,17 @@ def history(subject: Subject) -> list[Picture | LeftOut]:
 
 def _ends(history: Tensor, names: Sequence[str], every: int) -> pd.DataFrame:
     """Each drawn input's weights at the first and the last recorded epoch: mean, least and most over units."""
-    weights = _weights(history)
+    weights = recorded_epochs(history)
     ends = {f"epoch {every}": weights[0], f"epoch {every * len(weights)}": weights[-1]}
-    columns = _ranked(weights)[:2 * PANELS]
+    columns = ranked(weights)[:2 * PANELS]
     return pd.DataFrame({"input": [names[column] for column in columns], **{
         f"{what}, {when}": of(values[:, columns], axis=0) for when, values in ends.items()
         for what, of in (("mean", np.mean), ("least", np.min), ("most", np.max))}})
 
 
-def _weights(history: Tensor) -> np.ndarray:
-    """`[epochs, hidden, features]` of one member, its stopped epochs left out."""
-    if history.dim() != 3:
-        raise InputError(f"a figure shows the history of one member, [epochs, hidden, features], got "
-                         f"{list(history.shape)}: choose one with history[:, member]")
-    values = history.numpy()
-    recorded: np.ndarray = values[np.isfinite(values).all((1, 2))]
-    return recorded
-
-
-def _moved(weights: np.ndarray, most: int) -> np.ndarray:
-    """The `most` units whose weights moved most, in their order."""
-    return np.sort(np.argsort(-weights.std(0).sum(1), kind="stable")[:most])
-
-
-def _palette(weights: np.ndarray) -> list[str]:
-    """A colour for each of the inputs that moved most; grey for the others."""
-    named = {int(column): colour for column, colour in zip(_ranked(weights), CLASS_COLOURS[:NAMED], strict=False)}
-    return [named.get(column, GREY) for column in range(weights.shape[2])]
-
-
 def _drawing_order(weights: np.ndarray) -> list[tuple[int, str]]:
     """Column and colour, the grey ones first."""
-    return sorted(enumerate(_palette(weights)), key=lambda column: column[1] != GREY)
-
-
-def _grid(figure: Figure, count: int, across: int, **shared: Any) -> list[Any]:
-    """`count` axes, the unused ones of the last line hidden."""
-    grid = list(figure.subplots(-(-count // across), across, squeeze=False, **shared).flat)
-    for axes in grid[count:]:
-        axes.set_visible(False)
-    for axes in grid[max(0, count - across):count]:  # the last of its column, whatever is hidden below
-        axes.tick_params(labelbottom=True)
-    return grid[:count]
-
-
-def _feature_legend(figure: Figure, names: Sequence[str], weights: np.ndarray) -> None:
-    colours, named = _palette(weights), [int(column) for column in _ranked(weights)[:NAMED]]
-    handles = [Line2D([], [], color=colours[column], linewidth=3) for column in named]
-    words = [label(names[column]) for column in named]
-    if len(names) > len(named):
-        handles.append(Line2D([], [], color=GREY, linewidth=3))
-        words.append(f"the other {len(names) - len(named)}, which moved less")
-    figure.legend(handles, words, loc="outside upper center", ncols=min(LEGEND, len(words)))
+    return sorted(enumerate(palette(weights)), key=lambda column: column[1] != GREY)
 
 
 @styled
@@ -123,19 +87,19 @@ def weights_by_unit(history: Tensor, names: Sequence[str], every: int = 1) -> Fi
 
     `history` `[epochs, hidden, features]`: one member of `Trained.history`; `every`: its `record_every`.
     """
-    weights = _weights(history)
-    chosen = _moved(weights, PANELS)
+    weights = recorded_epochs(history)
+    chosen = moved_units(weights, PANELS)
     across = min(4, len(chosen))
     figure = canvas(WIDTH, 1.0 + 1.9 * -(-len(chosen) // across))
     epochs = every * np.arange(1, len(weights) + 1)
-    for axes, unit in zip(_grid(figure, len(chosen), across, sharex=True), chosen, strict=True):
+    for axes, unit in zip(panels(figure, len(chosen), across, sharex=True), chosen, strict=True):
         for column, colour in _drawing_order(weights):
             axes.plot(epochs, weights[:, unit, column], color=colour, linewidth=1.3)
         axes.set_title(f"unit {unit}")
         axes.grid()
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel("weight", fontsize=9)
-    _feature_legend(figure, names, weights)
+    feature_legend(figure, names, weights)
     return figure
 
 
@@ -145,12 +109,12 @@ def weights_by_input(history: Tensor, names: Sequence[str], every: int = 1) -> F
 
     Inputs beyond the first 24 by movement are left out.
     """
-    weights = _weights(history)
-    columns = _ranked(weights)[:2 * PANELS]
+    weights = recorded_epochs(history)
+    columns = ranked(weights)[:2 * PANELS]
     across = min(6, len(columns))
     figure = canvas(WIDTH, 0.6 + 1.6 * -(-len(columns) // across))
     epochs = every * np.arange(1, len(weights) + 1)
-    for axes, column in zip(_grid(figure, len(columns), across, sharex=True, sharey=True), columns, strict=True):
+    for axes, column in zip(panels(figure, len(columns), across, sharex=True, sharey=True), columns, strict=True):
         of_input = weights[:, :, column]
         if of_input.shape[1] <= 8:
             axes.plot(epochs, of_input, color=PALETTE["accent"], linewidth=1.2)
@@ -167,16 +131,11 @@ def weights_by_input(history: Tensor, names: Sequence[str], every: int = 1) -> F
     return figure
 
 
-def _ranked(weights: np.ndarray) -> np.ndarray:
-    """Columns by the summed standard deviation of their weights, largest first."""
-    return np.argsort(-weights.std(0).sum(0), kind="stable")
-
-
 @styled
 def weight_boxes(history: Tensor, names: Sequence[str]) -> Figure:
     """Box plots of each input's weights over epochs and units, with outliers above and without below."""
-    weights = _weights(history)
-    columns = _ranked(weights)[:BARS]
+    weights = recorded_epochs(history)
+    columns = ranked(weights)[:BARS]
     values = [weights[:, :, column].ravel() for column in columns]
     figure = canvas(WIDTH, 6.2)
     for axes, outliers in zip(figure.subplots(2, 1, sharex=True), (True, False), strict=True):
@@ -206,13 +165,13 @@ def spread_bars(history: Tensor, names: Sequence[str]) -> Figure:
 
     Of many units the groups are those whose weights moved most; the sum is over all, stacked where they are few.
     """
-    weights = _weights(history)
-    spread, columns = weights.std(0), _ranked(weights)[:BARS]
-    units = _moved(weights, max(1, min(8, 90 // len(columns))))
+    weights = recorded_epochs(history)
+    spread, columns = weights.std(0), ranked(weights)[:BARS]
+    units = moved_units(weights, max(1, min(8, 90 // len(columns))))
     figure = canvas(WIDTH, 6.0)
     above, below = figure.subplots(2, 1)
-    _grouped(above, spread, units, columns, _palette(weights))
-    _feature_legend(figure, names, weights)
+    _grouped(above, spread, units, columns, palette(weights))
+    feature_legend(figure, names, weights)
     bottom = np.zeros(len(columns))
     parts = spread[:, columns] if len(spread) <= 8 else spread[:, columns].sum(0, keepdims=True)
     for unit, part in enumerate(parts):
@@ -246,11 +205,11 @@ def densities(history: Tensor, names: Sequence[str]) -> Figure:
 
     A tall, narrow bell is a weight that stayed where it was. Of many units the `PANELS` that moved most.
     """
-    weights = _weights(history)
-    chosen = _moved(weights, PANELS)
+    weights = recorded_epochs(history)
+    chosen = moved_units(weights, PANELS)
     across = min(4, len(chosen))
     figure = canvas(WIDTH, 1.0 + 1.9 * -(-len(chosen) // across))
-    for axes, unit in zip(_grid(figure, len(chosen), across), chosen, strict=True):
+    for axes, unit in zip(panels(figure, len(chosen), across), chosen, strict=True):
         for column, colour in _drawing_order(weights):
             mean, spread = weights[:, unit, column].mean(), weights[:, unit, column].std()
             if spread == 0 or norm.pdf(0, 0, spread) < 1:
@@ -265,7 +224,7 @@ def densities(history: Tensor, names: Sequence[str]) -> Figure:
         axes.grid()
     figure.supxlabel("weight", fontsize=9)
     figure.supylabel("normal density, from 1", fontsize=9)
-    _feature_legend(figure, names, weights)
+    feature_legend(figure, names, weights)
     return figure
 
 

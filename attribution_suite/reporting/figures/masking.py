@@ -25,7 +25,7 @@ from attribution_suite.reporting.figures.style import (
 )
 from attribution_suite.reporting.figures.svg import tell
 from attribution_suite.reporting.reading import Subject
-from attribution_suite.units.masking import RANDOM, areas, summary
+from attribution_suite.units.masking import RANDOM, TOGETHER, areas, summary
 
 POOLS = {"significant": "#b4431f", "as many as significant": "#e8a488", "non-significant": "#1d5c8f",
          "as many as non-significant": "#93b8d6", RANDOM: GREY}
@@ -40,24 +40,30 @@ def masking(subject: Subject) -> list[Picture | LeftOut]:
     deepest = int(subject.neurons["units"].layer.max())
     measure = measure_of(subject.info["task"])
     over = "the draws of one network" if subject.neurons["units"].seed.nunique() == 1 else "networks"
-    for layer, table in subject.by_layer("masking"):
+    for layer, table in sorted(subject.by_layer("masking"), key=lambda part: (part[0] == TOGETHER, part[0])):
         curves = table[table["fill"] == "zero"].rename(columns={"seed": "member"})
-        last = layer == deepest
+        last, name = layer in (deepest, TOGETHER), layer or "together"
         pictures.append(attempt(
-            subject, partial(masking_pools, curves, measure), f"masking-{layer}",
-            f"Do significant units of layer {layer} matter more than random ones?",
+            subject, partial(masking_pools, curves, measure), f"masking-{name}",
+            f"Do significant units of {whose(layer)} matter more than random ones?",
             f"Test {measure} with a fraction of the units of a pool at zero, ten draws a network; band: 95 % "
-            f"interval over {over}. Each pool has its control: as many units, drawn from all (dashed).", last,
+            f"interval over {over}. Each pool has its control: as many units, drawn from all (dashed)."
+            + " Each layer loses that fraction of its own." * (layer == TOGETHER), last,
             _means(curves[curves.selection.isin(POOLS)], measure)))
         if curves.selection.str.startswith("top:").any():
             pictures.append(attempt(
-                subject, partial(masking_rankings, curves, measure), f"rankings-{layer}",
-                f"Whose ranking of the units of layer {layer} finds what matters?",
+                subject, partial(masking_rankings, curves, measure), f"rankings-{name}",
+                f"Whose ranking of the units of {whose(layer)} finds what matters?",
                 f"Units at zero, highest score first. Bars: the mean {measure} over the curve, "
                 f"{'lower' if measure == 'accuracy' else 'higher'} finds what matters; bold: the interval against "
                 "random draws leaves out zero.", last, _means(
                     curves[curves.selection.str.startswith("top:") | (curves.selection == RANDOM)], measure)))
     return pictures
+
+
+def whose(layer: int) -> str:
+    """'layer 2', 'all layers together'."""
+    return "all layers together" if layer == TOGETHER else f"layer {layer}"
 
 
 @styled
@@ -83,7 +89,7 @@ def masking_pools(curves: pd.DataFrame, measure: Literal["accuracy", "loss"] = "
     left.set(xlabel="fraction of the pool masked", ylabel=measure)
     left.grid()
     left.legend(loc="lower left" if measure == "accuracy" else "upper left")
-    left.set_title(f"layer {curves.layer.iloc[0]}, units at {curves['fill'].iloc[0]}")
+    left.set_title(f"{whose(curves.layer.iloc[0])}, units at {curves['fill'].iloc[0]}")
     _pool_bars(right, curves, means, measure)
     return figure
 
@@ -131,7 +137,7 @@ def masking_rankings(curves: pd.DataFrame, measure: Literal["accuracy", "loss"] 
         tell(line, said(name))
     _name_ends(left, means, named, palette)
     left.set(xlabel="fraction of all units masked, highest score first", ylabel=measure)
-    left.set_title(f"layer {curves.layer.iloc[0]}, units at {curves['fill'].iloc[0]}")
+    left.set_title(f"{whose(curves.layer.iloc[0])}, units at {curves['fill'].iloc[0]}")
     left.grid()
     _area_bars(right, area, palette, measure)
     return figure
@@ -159,14 +165,14 @@ def _area_bars(axes: Any, area: pd.DataFrame, palette: dict[str, str], measure: 
         tell(bar, f"{said(row.selection)}: {rounded(row.mean)}")
         if np.isfinite(row.low):
             axes.plot([row.low, row.high], [place, place], color=PALETTE["ink"], linewidth=1.2)
-        interval = f"  {row.against_random:+.3f} against random".replace("-", "\N{MINUS SIGN}")
+        interval = f"{row.against_random:+.3f} against random".replace("-", "\N{MINUS SIGN}")
         clear = row.against_low > 0 or row.against_high < 0
         text = "" if row.selection == RANDOM else interval
-        axes.text(np.nanmax([row.mean, row.high]), place, text, va="center", fontsize=7.5,
+        axes.text(1.01, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5,
                   fontweight="bold" if clear else "normal", color=PALETTE["ink"] if clear else PALETTE["muted"])
     axes.set_yticks(range(len(area)), [label(said(name), 30) for name in area.selection])
     axes.set_ylim(len(area) - 0.4, -0.6)
-    axes.set_xlim(0, 1.5 * area["mean"].max())
+    axes.set_xlim(0, 1.15 * area["mean"].max())  # an interval of two networks may reach anywhere
     axes.set_xlabel(f"mean {measure} over the curve")
     axes.grid(axis="x")
 

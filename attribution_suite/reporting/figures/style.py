@@ -141,12 +141,19 @@ def pixels_and_svg(figure: Figure, subject: Subject) -> tuple[bytes, str]:
         figure.text(1 - 0.06 / figure.get_figwidth(), 1 - 0.05 / figure.get_figheight(), "simulated data",
                     ha="right", va="top", color=PALETTE["warn"], fontsize=8.5, fontweight="bold")
     painter = FigureCanvasAgg(figure)
+    text = svg(painter)
+    return png(painter), text
+
+
+def svg(painter: FigureCanvasAgg) -> str:
+    """A figure as an SVG; it is laid out for good, as each renderer would lay it out again."""
+    layout = painter.figure.get_layout_engine()
     if layout is not None:
-        layout.execute(figure)  # for both; each would lay it out again
-    figure.set_layout_engine("none")
+        layout.execute(painter.figure)
+    painter.figure.set_layout_engine("none")
     drawing = SVGRenderer(painter.get_renderer())
-    figure.draw(drawing)
-    return png(painter), drawing.text()
+    painter.figure.draw(drawing)
+    return drawing.text()
 
 
 def png(painter: FigureCanvasAgg) -> bytes:
@@ -231,9 +238,9 @@ def below(axes: Any, places: Sequence[float], texts: Sequence[str], **how: Any) 
                       ha="center", va="top", **{"color": PALETTE["ink"], **how}).set_in_layout(False)
 
 
-def sample(rows: int) -> np.ndarray:
-    """At most MOST_ROWS row numbers, always the same ones."""
-    return np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
+def sample(rows: int, most: int = MOST_ROWS) -> np.ndarray:
+    """At most `most` row numbers, always the same ones."""
+    return np.sort(np.random.default_rng(0).permutation(rows)[:most])
 
 
 def blank(axes: Any) -> None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from attribution_suite.conclusions import words
 from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED
-from attribution_suite.conclusions.numbers import UNMEASURED, score, signed_percent
+from attribution_suite.conclusions.numbers import UNMEASURED, cost, score
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.reporting.figures.matrix import EFFECT, NORM, shift_matrix, shift_text
 from attribution_suite.reporting.figures.shades import PALETTE, SHIFT_COLOURS, ink_on
@@ -31,7 +31,8 @@ def headline(result: Audit) -> str:
     if judged.empty:
         return f"Nothing was removed: what the networks of {', '.join(result.record['datasets'])} use."
     groups = list(judged.groupby(["dataset", "layer", "removed"], sort=False))
-    first = words.headline(groups[0][1])
+    of_first = groups[0][1]
+    first = words.headline(str(of_first.removed.iloc[0]), list(of_first.direct[of_first.removal != ORIGINAL]))
     return first if len(groups) == 1 else f"{len(groups)} features were removed. {groups[0][0][0]}: {first}"
 
 
@@ -56,7 +57,7 @@ def table(result: Audit) -> pd.DataFrame:
         "worst case": both.worst_case, "bound": both.worst_case_bound, "δ": both.delta,
         "R² or AUC": [f"{score(before)} → {score(after)}" if removal != ORIGINAL else "" for removal, before, after in
                       zip(both.removal, both.performance_before, both.performance, strict=True)],
-        "net cost": [signed_percent(cost) if removal != ORIGINAL else "" for removal, cost in
+        "net cost, %": [cost(net) if removal != ORIGINAL else "" for removal, net in
                      zip(both.removal, both.cost_net, strict=True)]})
     return shown.drop(columns="data set") if judged.dataset.nunique() == 1 else shown
 
