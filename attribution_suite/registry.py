@@ -31,12 +31,13 @@ class Registry:
     """One family: `builtin` maps a name to 'module:attribute'; nothing is imported before `load`.
 
     `makers` maps a prefix to the 'module:function' that makes a class of what follows it: 'captum' that of
-    `captum:Saliency`.
+    `captum:Saliency`. `traits`: the class of what every class of the family declares of itself, '' for nothing.
     """
 
     kind: str
     builtin: Mapping[str, str]
     makers: Mapping[str, str] = field(default_factory=dict)
+    traits: str = ""
 
     @cached_property
     def added(self) -> "dict[str, EntryPoint]":
@@ -68,7 +69,7 @@ class Registry:
     def load(self, name: str) -> Any:
         """The class that the name stands for, its options apart.
 
-        Raises InputError for an unknown one, and for one of a package that is broken.
+        Raises InputError for an unknown one, and for one of a package that is broken or declares no `traits`.
         """
         name = bare(name)
         prefix, _, rest = name.partition(":")
@@ -79,12 +80,16 @@ class Registry:
             raise unknown_name(self.kind, name, [*self.names, *self.patterns])
         module, _, attribute = self.places[name].partition(":")
         try:
-            return getattr(import_module(module), attribute)
+            kind = getattr(import_module(module), attribute)
         except (Exception, SystemExit) as error:  # a stranger's module may fail in any way while it is imported
             if name in self.builtin:
                 raise
             raise InputError(f"{self.kind} '{name}' of {self.version(name)} cannot be loaded: {_reason(error)}"
                              ) from error
+        if self.traits and type(getattr(kind, "traits", None)).__name__ != self.traits:
+            raise InputError(f"{self.kind} '{name}' ({self.places[name]}) has no `traits`: let its class declare "
+                             f"them: traits: ClassVar[{self.traits}] = {self.traits}(…)")
+        return kind
 
     def loaded(self) -> dict[str, Any]:
         """The class of every name; what a broken package adds is left out, with a warning that names it."""
@@ -106,17 +111,21 @@ class Registry:
         return [f"{prefix}:NAME" for prefix in self.makers]
 
     def describe(self, name: str) -> str:
-        """The first line of the docstring, read from the source: describing a family loads no backend."""
+        """The first line of the docstring, read from the source: describing a family loads no backend.
+
+        What a package adds is loaded: of one that is broken it is told what breaks it.
+        """
         place = self.places.get(name) or self.makers[name.partition(":")[0]]
         module, _, attribute = place.partition(":")
-        try:
-            module_spec = find_spec(module)
-            if module_spec is None or module_spec.origin is None or not module_spec.origin.endswith(".py"):
-                return ""
-            body = ast.parse(Path(module_spec.origin).read_text(encoding="utf-8")).body
-        except (Exception, SystemExit) as error:  # a stranger's package is imported to find its module, and may fail
-            return f"cannot be loaded: {_reason(error)}"
-        for node in body:
+        if name in self.added:
+            try:
+                self.load(name)
+            except InputError as error:
+                return str(error)
+        module_spec = find_spec(module)
+        if module_spec is None or module_spec.origin is None or not module_spec.origin.endswith(".py"):
+            return ""
+        for node in ast.parse(Path(module_spec.origin).read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
                 return (ast.get_docstring(node) or "").partition("\n")[0]
         return ""

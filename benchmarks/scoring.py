@@ -3,9 +3,9 @@
 Captum, LIME and plain PyTorch are called on each network alone, with the same settings, baselines, draws and explained
 classes, and the values must be equal. The slow sides are timed on a few networks (or rows) and multiplied: the table
 says on how many. The slow side runs in one process; ours in two workers of one thread, as an audit runs it (the second
-worker scores the same fifty networks, so a ratio is what the machine does in the same time). Seconds are the
-processor's, those of ours a worker's, for programs beside would take from two workers what they leave to one process.
-Interleaved, medians.
+worker scores the same fifty networks, so a ratio is what the machine does in the same time: of one core, half).
+Seconds are the processor's, those of ours a worker's, for programs beside would take from two workers what they leave
+to one process. Interleaved, medians.
 
 `--captum`: every class of `captum:NAME` that the networks share, one network at a time, in one call, and by the fast
 path where there is one; one process of one thread for all three.

@@ -54,7 +54,7 @@ def test_data_that_are_none(case: str) -> None:
 AUDITS: list[tuple[dict[str, Any], str]] = [
     ({"seed": 5}, "unknown option of audit 'seed'; did you mean seeds"),
     ({"scorers": [nn.Linear]}, "a scorer is a name such as .*, or a class or an object of captum.attr, got <class"),
-    ({"scorers": [NoiseTunnel]}, "captum:NoiseTunnel goes around a class"),
+    ({"scorers": [NoiseTunnel]}, "captum:NoiseTunnel goes around another class"),
     ({"scorers": "lime"}, "option 'scorers' is a list of names, got 'lime'"),
     ({"scorers": 3}, "option 'scorers' is a list of names, got 3"),
     ({"scorers": ["lmie"]}, "unknown scorer 'lmie'; did you mean lime"),

@@ -5,6 +5,8 @@ import re
 import captum.attr as attr
 import pytest
 import torch
+from captum._utils.models.linear_model import SkLearnLasso
+from captum.attr._core.lime import get_exp_kernel_similarity_function
 from captum_cases import ASKED, NEURONS, UNIT, directly, modules, perceptrons
 from cases import make_case
 from command import ROOT
@@ -120,8 +122,8 @@ BAD = {
     "captum:GuidedGradCam": "captum:GuidedGradCam cannot score a table: it needs convolutional layers",
     "captum:LLMAttribution": "it needs a language model",
     "captum:InterpretableEmbeddingBase": "it needs embedding layers",
-    "captum:NoiseTunnel": "captum:NoiseTunnel goes around a class",
-    "captum:NoiseTunnel(NoiseTunnel)": "unknown scorer 'captum:NoiseTunnel'",
+    "captum:NoiseTunnel": "captum:NoiseTunnel goes around another class",
+    "captum:NoiseTunnel(NoiseTunnel)": "captum:NoiseTunnel goes around another class",
     "captum:Saliency@1": "captum:Saliency@1: Saliency has no layer of its own",
     "captum:LayerLRP@0": "captum:LayerLRP@0: hidden layers are numbered from 1",
     "captum:LayerLRP@1:2": "LayerLRP scores all units of the layer: leave out ':2'",
@@ -192,10 +194,16 @@ def test_classes_and_objects_are_names() -> None:
     assert written(attr.NoiseTunnel(attr.GradientShap(net, multiply_by_inputs=False))) == \
         "captum:NoiseTunnel(GradientShap)?multiply_by_inputs=False"
     assert written(attr.FeaturePermutation(net)) == "captum:FeaturePermutation"
+    used = attr.Lime(net)
+    used.attribute(torch.zeros(1, 2), n_samples=5)
+    assert written(used) == written(attr.Lime(net)) == "captum:Lime"
+    other_kernel = get_exp_kernel_similarity_function("euclidean", kernel_width=3.0)
     for held, message in (
             (attr.LayerLRP(net, net), "holds a layer of its own network: name the class and the layer"),
             (attr.FeaturePermutation(net, perm_func=torch.roll), "holds a 'perm_func' that no name can tell"),
-            (attr.Lime(net), "holds a 'interpretable_model' that no name can tell"),
+            (attr.Lime(net, interpretable_model=SkLearnLasso(alpha=0.02)),
+             "holds a 'interpretable_model' that no name can tell"),
+            (attr.Lime(net, similarity_func=other_kernel), "holds a 'similarity_func' that no name can tell"),
             (attr.visualization, "or a class or an object of captum.attr"), (Residual, "or a class or an object of")):
         with pytest.raises(InputError, match=message):
             written(held)

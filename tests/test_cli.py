@@ -364,7 +364,13 @@ def test_a_package_adds_a_scorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         importlib.invalidate_caches()
         with pytest.warns(UserWarning, match=f"scorer 'broken' of broken 1.0 cannot be loaded: {reason}.* left out"):
             assert list(family.loaded()) == ["even"]  # the others live
-    assert family.describe("broken").startswith("cannot be loaded: SyntaxError: ")
+        assert f"'broken' of broken 1.0 cannot be loaded: {reason}" in family.describe("broken")  # and `list` says so
+    (tmp_path / "more" / "broken_module.py").write_text("class Added:\n    pass\n")
+    importlib.invalidate_caches()
+    family = Registry("scorer", {}, traits="ScorerTraits")
+    with pytest.warns(UserWarning, match=r"'broken' \(broken_module:.*\) has no `traits`: .* left out"):
+        assert list(family.loaded()) == ["even"]
+    assert "has no `traits`" in family.describe("broken")
     with pytest.raises(InputError, match=r"scorer 'even' of an installed package .*: that name is taken"):
         Registry("scorer", {"even": "attribution_suite.scorers.lime:Lime"}).names  # noqa: B018
 

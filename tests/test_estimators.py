@@ -15,14 +15,21 @@ import pytest
 import torch
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingClassifier,
+)
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
-from sklearn.neighbors import KNeighborsRegressor
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PolynomialFeatures, StandardScaler
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor
 from xgboost import XGBClassifier, XGBRegressor
 
@@ -71,6 +78,8 @@ class Kind:
 
 
 MLP: dict[str, Any] = {"hidden_layer_sizes": (7, 5), "max_iter": 150, "learning_rate_init": 0.02, "random_state": 1}
+VOTERS = [("tree", DecisionTreeClassifier(random_state=0)), ("near", KNeighborsClassifier(1)),
+          ("far", KNeighborsClassifier(3))]
 KINDS = {
     "mlp binary": Kind(lambda: MLPClassifier(**MLP), "binary", True),
     "mlp multiclass": Kind(lambda: MLPClassifier(activation="tanh", **MLP), "multiclass", True),
@@ -89,6 +98,10 @@ KINDS = {
     "svm": Kind(lambda: LinearSVC(), "binary"),
     "ridge": Kind(lambda: RidgeClassifier(), "binary"),
     "ridge multiclass": Kind(lambda: RidgeClassifier(), "multiclass"),
+    "hard vote": Kind(lambda: VotingClassifier(VOTERS, voting="hard"), "binary"),
+    "hard vote multiclass": Kind(lambda: VotingClassifier(VOTERS, voting="hard"), "multiclass"),
+    "grid search": Kind(lambda: GridSearchCV(make_pipeline(FunctionTransformer(lambda rows: rows), SVC()), {
+        "svc__C": [0.5, 2]}, cv=2), "multiclass"),
     "neighbours": Kind(lambda: KNeighborsRegressor(3), "regression"),
 }
 
@@ -107,13 +120,18 @@ def fitted() -> dict[str, Any]:
 
 
 def by_hand(model: Any, task: str, rows: Tensor) -> np.ndarray:
-    """`[rows, outputs]`: the value, the log-odds of the second class, the log-probabilities; or the decisions."""
+    """`[rows, outputs]`: the value, the log-odds of the second class, the log-probabilities; or the decisions.
+
+    Of one that names classes alone, the probability of each class is 1 or 0.
+    """
     table = rows.double().numpy()
     if task == "regression":
         return model.predict(table).reshape(-1, 1)
-    if not hasattr(model, "predict_proba"):
+    if hasattr(model, "decision_function") and not hasattr(model, "predict_proba"):
         return model.decision_function(table).reshape(len(rows), -1)
-    p = np.clip(model.predict_proba(table).astype(float), LEAST, 1 - LEAST)
+    p = (model.predict_proba(table) if hasattr(model, "predict_proba")
+         else np.stack([model.predict(table) == name for name in model.classes_], 1))
+    p = np.clip(p.astype(float), LEAST, 1 - LEAST)
     return np.log(p) if task == "multiclass" else np.log(p[:, 1:] / (1 - p[:, 1:]))
 
 
@@ -272,12 +290,13 @@ def test_a_booster_read_by_load_model_predicts_what_it_predicted(fitted: dict[st
 def test_what_cannot_be_taken_is_named(fitted: dict[str, Any]) -> None:
     few = LinearRegression().fit(ROWS[:, :3], SCORE)
     refused(few, "regression", "fitted on 3 columns, the table has 4 after encoding: fit it on dataset.train.inputs")
-    refused(Shouting().fit(ROWS, LABELS["binary"]), "binary", "Shouting has neither predict_proba nor decision_fun")
+    pairs = SVC(decision_function_shape="ovo").fit(ROWS[:110], LABELS["multiclass"][:110])
+    refused(pairs, "multiclass", r"\(SVC\): its decision_function does not put the class first that it pred")
     refused(fitted["forest"], "regression", "RandomForestClassifier is a classifier, and table is a regression")
-    refused(fitted["forest regressor"], "binary", "RandomForestRegressor has neither predict_proba")
+    refused(fitted["forest regressor"], "binary", "RandomForestRegressor has no classes_, so it is no classifier")
     refused(fitted["forest"], "multiclass", "knows the classes no, yes, the table has 5, 6, 7")
     refused(RandomForestRegressor(), "regression", "cannot take rows of 4 inputs: This RandomForestRegressor instance")
-    refused(RandomForestClassifier(), "binary", "has no classes_: fit it")
+    refused(RandomForestClassifier(), "binary", "has no classes_, .* or not fitted: fit one")
     refused([fitted["forest"], torch.nn.Linear(4, 1)], "binary", "some networks are modules, some estimators")
     refused(fitted["forest"], "binary", "options 'outputs' and 'output' are for modules", outputs="probability")
     booster = fitted["xgboost"].get_booster()
@@ -349,14 +368,36 @@ def test_an_audit_of_a_classifier_has_no_dead_chunk(fitted: dict[str, Any], tmp_
     assert "only predicts" in page and "by predictions alone" in page
 
 
-def test_an_audit_of_a_regressor_has_no_dead_chunk(fitted: dict[str, Any], tmp_path: Path) -> None:
-    """Its tables, without the page."""
+def tables_of(model: Any, task: str, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """An audit's attributions and outcomes, without the page."""
     spec = make_spec(["table"], in_memory=["table"], decoy=False, remove=["x0"], seeds=1, **BRIEF)
-    prepared = prepare(spec, device="cpu", tables={"table": TABLES["regression"]}, networks=fitted["xgboost regressor"],
-                       say=lambda line: None)
-    with open_run(prepared, tmp_path, jobs=1, say=lambda line: None) as context:
-        assert run_audit(prepared, context, tmp_path) == []
-    check_run(*(pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("attributions", "outcomes")))
+    prepared = prepare(spec, device="cpu", tables={"table": TABLES[task]}, networks=model, say=lambda line: None)
+    with open_run(prepared, folder, jobs=1, say=lambda line: None) as context:
+        assert run_audit(prepared, context, folder) == []
+    attributions, outcomes = (pd.read_parquet(folder / f"{name}.parquet") for name in ("attributions", "outcomes"))
+    return attributions, outcomes
+
+
+def test_an_audit_of_a_regressor_has_no_dead_chunk(fitted: dict[str, Any], tmp_path: Path) -> None:
+    check_run(*tables_of(fitted["xgboost regressor"], "regression", tmp_path))
+
+
+def test_an_audit_of_one_that_names_classes_alone_counts_flips(tmp_path: Path) -> None:
+    """It reads x0 alone: every scorer that can be asked says so, and a row's output moves where its class does."""
+    model = Shouting().fit(ROWS[:110], LABELS["binary"][:110])
+    assert "the classes of predict alone" in as_ensemble(model, TABLES["binary"]).how
+    attributions, outcomes = tables_of(model, "binary", tmp_path)
+    check_run(attributions, outcomes)
+    said = attributions[(attributions.removal == "original") & ~attributions.scorer.isin(["random", "xgboost_gain"])]
+    top = said.loc[said.groupby("scorer").share.idxmax()]
+    assert len(top) > 1 and set(top.feature) == {"x0"}
+    rows = outcomes[(outcomes.removal == "constant")].iloc[0]
+    assert rows.direct_effect == 0 and rows.accuracy_before == pytest.approx(
+        (model.predict(TEST.numpy()) == LABELS["binary"][125:]).mean())
+    original = outcomes[(outcomes.removal == "original") & (outcomes.removed == "x0")].iloc[0]
+    odds = np.log(LEAST / (1 - LEAST))
+    assert original.direct_effect_max == pytest.approx(-2 * odds, rel=1e-4) == original.worst_case
+    assert rows.log_loss_before == pytest.approx(-np.log(LEAST) * (1 - rows.accuracy_before), rel=1e-3)
 
 
 def test_removals_that_all_need_gradients_are_refused(fitted: dict[str, Any]) -> None:

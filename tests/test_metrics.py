@@ -19,8 +19,9 @@ from report_fixture import BRIEF, datasets
 from scipy.stats import spearmanr, t
 from torch import Tensor, nn
 
-from attribution_suite import audit
+from attribution_suite import audit, from_arrays
 from attribution_suite.auditing import metric_frames
+from attribution_suite.auditing.run import open_run, prepare, run_audit
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.auditing.work import metrics as work
 from attribution_suite.conclusions.metrics import metrics_table, randomisation_sentences
@@ -246,6 +247,31 @@ def test_before_and_after_each_removal(run: tuple[Path, dict[str, pd.DataFrame]]
     changed = after.value != after.before
     assert changed.xs("integrated_gradients", level="scorer").all()
     assert before.value.xs(("integrated_gradients", "infidelity"), level=("scorer", "measure")).max() < 0.2
+
+
+def test_who_asks_later_keeps_what_is_finished(tmp_path: Path) -> None:
+    """Chunks are found, not made again; numbers are those of who asked at once; a module is edited again as it was."""
+    torch.manual_seed(0)
+    rows = torch.randn(90, 6)
+    table = from_arrays(rows, rows[:, 0] - rows[:, 1], name="made")
+    network, removals, tables, ran = Branching(), ["constant", "stochastic_tuning"], {}, {}
+    for run, folder, metrics in (("before", "a", False), ("later", "a", True), ("at once", "b", True)):
+        spec = make_spec(["made"], in_memory=["made"], remove=["x0"], removals=removals, scorers=["saliency", "random"],
+                         seeds=1, rows=20, background=30, tuning=0.02, information="off", reference="off", decoy=False,
+                         metrics=metrics)
+        prepared = prepare(spec, device="cpu", tables={"made": table}, networks=network, say=lambda line: None)
+        with open_run(prepared, tmp_path / folder, jobs=1, say=lambda line: None) as context:
+            assert run_audit(prepared, context, tmp_path / folder) == []
+        ran[run] = json.loads((tmp_path / folder / "run.json").read_text())["timings"]
+        tables[run] = {name: pd.read_parquet(tmp_path / folder / f"{name}.parquet")
+                       for name in ("metrics", "randomisation", "attributions", "failures")}
+    assert tables["before"]["metrics"].empty and tables["before"]["randomisation"].empty
+    assert ran["later"]["chunks_found"] == ran["before"]["chunks_run"] and ran["later"]["chunks_run"] == 3
+    for name, table in tables["later"].items():
+        pd.testing.assert_frame_equal(table, tables["at once"][name])
+    after = tables["later"]["metrics"].query("scorer == 'saliency' and measure == 'infidelity'").set_index("removal")
+    assert set(after.index) == {"original", *removals} and after.value.nunique() == 3
+    assert after.before["constant"] == after.value["original"]
 
 
 def test_the_page_names_who_ignores_the_weights(run: tuple[Path, dict[str, pd.DataFrame]]) -> None:

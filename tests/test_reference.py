@@ -180,6 +180,20 @@ def test_every_scorer_with_a_reference_is_held_against_it(layer: int) -> None:
     assert checks["lime"].rows == 1
 
 
+def test_networks_that_say_the_same_everywhere_pass() -> None:
+    """What is left is rounding of 16, which has no size: of our LIME nothing, of the package 1e-15 or so."""
+    last = torch.zeros_like(GROUPED.networks.weights[-1])
+    networks = replace(GROUPED.networks, weights=(*GROUPED.networks.weights[:-1], last),
+                       biases=(*GROUPED.networks.biases[:-1], torch.full_like(GROUPED.networks.biases[-1], 16.118)))
+    asked = [name for name in HELD if not traits_of(name).below]
+    checks, failures, arrays = scored(asked, networks=networks)
+    assert failures == {} and list(checks) == asked and checks["lime"].passed
+    assert (arrays["mean_abs"][:, asked.index("lime")] == 0).all()
+    alone = Alone.of(networks, GROUPED.evaluation, MEMBER, 0)
+    wrong = torch.full((1, len(GROUPED.evaluation.groups)), 1e-9)
+    assert difference(Lime(60), alone, [0], wrong).item() > 0.1
+
+
 def test_a_run_without_checks_has_none() -> None:
     assert scored(["saliency"], reference="off")[0] == {}
 

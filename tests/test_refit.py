@@ -1,6 +1,7 @@
 """Retraining by a user's own `fit(model, split, seed)`: what it is given, what is made of what it returns."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,25 @@ def test_one_of_several_results_is_refitted_too() -> None:
         torch.testing.assert_close(edited.outputs(TEST)[0], network(Iris)(filled)[0], rtol=1e-4, atol=1e-5)
 
 
+def test_logits_stay_logits_where_what_was_fitted_says_little() -> None:
+    """All of them in [0, 1], as probabilities are: those that were given were logits. A recipe needs no name."""
+    table = from_arrays(INPUTS, INPUTS[:, 0] > 0, task="binary", split=SPLIT)
+
+    def fit(steps: int, model: nn.Module, split: Any, seed: int) -> None:
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.fill_(0.5 if weight.dim() == 1 else 0.01)
+
+    edited = remove(nn.Linear(FEATURES, 1), table, "x0", "retrain", outputs="logit", fit=partial(fit, 3))
+    given = nn.Sequential(nn.Linear(FEATURES, 1))
+    torch.nn.init.normal_(given[0].weight, std=3)
+    again = remove(given, table, "x0", "retrain", fit=partial(fit, 3))
+    assert again.outputs(TEST).min() >= 0 and again.outputs(TEST).max() <= 1
+    torch.testing.assert_close(again.outputs(TEST), edited.outputs(TEST))
+    digests = {Given.of(given, table, 1, fit=partial(fit, steps)).digest for steps in (3, 4)}
+    assert len(digests) == 2
+
+
 def test_an_estimators_fit_may_be_the_users() -> None:
     forest = RandomForestRegressor(3, random_state=0).fit(TABLE.train.inputs, TABLE.train.targets)
     seeds = []
@@ -128,6 +148,7 @@ def broken(model: nn.Module, split: Any, seed: int) -> None:
     (Boston(), 3, "option 'fit' is a function fit.model, split, seed., got 3"),
     (Boston(), broken, "option 'fit' fails on network 0: ValueError: no such loss$"),
     (Boston(), lambda model, split, seed: Residual(), "it must train the same kind of network"),
+    (Boston(), lambda model, split, seed: "it", "what option 'fit' made cannot be taken: networks are an nn.Module"),
     (Bare(), lambda model, split, seed: None, "has no reset_parameters.*or let 'fit' return a new network"),
     (as_ensemble(Boston(), TABLE), few_steps, "option 'fit' trains models of your own"),
 ])

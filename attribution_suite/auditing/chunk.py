@@ -1,12 +1,12 @@
-"""The five kinds of work an audit is made of. A chunk knows its key, its inputs, its work and its tables.
+"""The six kinds of work an audit is made of. A chunk knows its key, its inputs, its work and its tables.
 
 A chunk is one unit of scheduling, resumption and distribution; it is plain data, so it travels to a worker process.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,11 @@ from attribution_suite.auditing import frames, metric_frames
 from attribution_suite.auditing.code_digest import plug_in_digest
 from attribution_suite.auditing.store import Arrays, Store, Stored, content_key
 from attribution_suite.auditing.subject import Subject
-from attribution_suite.auditing.work.edit import EDITED, EXAMINED, examine_originals, remove_features
+from attribution_suite.auditing.work.edit import EDITED, EXAMINED, examine_originals, explain_edits, remove_features
 from attribution_suite.auditing.work.look import look_inside
-from attribution_suite.auditing.work.metrics import METRICS
+from attribution_suite.auditing.work.metrics import METRICS, RANDOMISED
 from attribution_suite.auditing.work.sham import TUNED, tune_sham
-from attribution_suite.auditing.work.train import score_originals, stored_names, weight_names
+from attribution_suite.auditing.work.train import explain_originals, score_originals, stored_names, weight_names
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.removals import REFERENCE, REMOVALS, SHAM
 from attribution_suite.removals.removal import removal_traits, sham_of
@@ -68,9 +68,6 @@ class TrainOriginals:
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
         """Rows of attributions, agreement, training, failures and outcomes."""
         yield from frames.scored(self.subject, dataset, arrays, self.members)
-        if self.subject.metrics:
-            yield "metrics", metric_frames.metrics(self.subject, arrays, None, self.members)
-            yield "randomisation", metric_frames.randomisation(self.subject, arrays, self.members)
         yield "outcomes", frames.original_outcomes(dataset, arrays, self.members)
 
 
@@ -221,8 +218,7 @@ class RemoveFeatures:
     @property
     def outputs(self) -> frozenset[str]:
         """What a finished chunk holds."""
-        metrics = METRICS if self.subject.metrics else ()
-        return frozenset((*EDITED, *metrics, *weight_names(self.subject)))
+        return frozenset((*EDITED, *weight_names(self.subject)))
 
     def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
         """The edited networks' scores, losses and effects."""
@@ -238,14 +234,84 @@ class RemoveFeatures:
         reference = load(twin, store) if twin in chunks else None
         retrained = None if reference is None else reference.arrays
         yield "shifts", frames.shifts(self.subject, dataset, arrays, originals, retrained, members)
-        if self.subject.metrics:
-            yield "metrics", metric_frames.metrics(self.subject, arrays, originals, members)
         yield "nulls", frames.nulls(self.subject, dataset, arrays, arrays, members)
         budget = self.subject.budget if removal_traits(self.removal).tuned else np.nan
         yield "outcomes", frames.outcomes(arrays, retrained, originals, sham_of(self.removal), budget, self.reads,
                                           members)
         yield "frontier", frames.frontier(arrays, members)
         yield from frames.information(arrays, members)
+
+
+@dataclass(frozen=True)
+class MeasureExplanations:
+    """How true and steady explanations of the originals are, or of edited networks, where a run asks (`--metrics`).
+
+    It is no part of the chunk whose networks are asked: who asks later keeps all that is finished.
+    `edit`: the fields of that `RemoveFeatures` after `originals`; none for the originals themselves.
+    """
+
+    originals: TrainOriginals
+    edit: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, networks: "TrainOriginals | RemoveFeatures") -> "MeasureExplanations":
+        """The one that asks a chunk's networks."""
+        if isinstance(networks, TrainOriginals):
+            return cls(networks)
+        return cls(networks.originals, tuple(getattr(networks, one.name) for one in fields(networks)[1:]))
+
+    @property
+    def networks(self) -> TrainOriginals | RemoveFeatures:
+        """The chunk whose networks are asked."""
+        return RemoveFeatures(self.originals, *self.edit) if self.edit else self.originals
+
+    @property
+    def subject(self) -> Subject:
+        """The originals'."""
+        return self.originals.subject
+
+    @cached_property
+    def key(self) -> str:
+        """The chunk's name in the store."""
+        return content_key([type(self).__name__, self.networks.key])
+
+    @property
+    def removal(self) -> str:
+        """That of the networks."""
+        return self.networks.removal
+
+    @property
+    def members(self) -> pd.DataFrame:
+        """The key columns of its tables, one row a network."""
+        return self.networks.members
+
+    @property
+    def title(self) -> str:
+        """For progress and errors."""
+        return f"{self.networks.title}, metrics"
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """What a finished chunk holds."""
+        return frozenset(METRICS if self.edit else (*METRICS, *RANDOMISED))
+
+    def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
+        """Infidelity and sensitivity of every scorer; of the originals also what it says of random weights."""
+        originals = finished(self.originals, store).arrays
+        if not self.edit:
+            return explain_originals(self.subject, dataset, device, originals)
+        removal, features, _, proxies, residual = self.edit
+        return explain_edits(self.subject, dataset, device, originals, finished(self.networks, store).arrays, removal,
+                             features, proxies, residual)
+
+    def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
+        """Rows of metrics, randomisation and failures."""
+        originals = load(MeasureExplanations(self.originals), store) if self.edit else None
+        before = None if originals is None else originals.arrays
+        yield "metrics", metric_frames.metrics(self.subject, arrays, before, self.members)
+        if not self.edit:
+            yield "randomisation", metric_frames.randomisation(self.subject, arrays, self.members)
+        yield "failures", frames.failures(arrays, self.members)
 
 
 @dataclass(frozen=True)
@@ -291,7 +357,7 @@ class LookInside:
         return frames.unpacked(arrays)
 
 
-Chunk = TrainOriginals | ExamineOriginals | TuneSham | RemoveFeatures | LookInside
+Chunk = TrainOriginals | ExamineOriginals | TuneSham | RemoveFeatures | MeasureExplanations | LookInside
 
 
 def _few(features: tuple[tuple[str, ...], ...]) -> str:

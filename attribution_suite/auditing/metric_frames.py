@@ -11,7 +11,7 @@ from attribution_suite.measures.explanations import lower_limit, unchanged
 
 
 def metrics(subject: Subject, arrays: Arrays, originals: Arrays | None, members: pd.DataFrame) -> pd.DataFrame:
-    """One row a member that was asked, scorer and measure; `originals`: None for the originals themselves."""
+    """One row a member that was asked, scorer and measure; `originals`: theirs, None for the originals themselves."""
     values = arrays["metrics"]
     before = np.full_like(values, np.nan) if originals is None else each_variant(originals["metrics"], members)
     scorers = np.array(subject.scorers)

@@ -101,7 +101,7 @@ def plan_originals(spec: Spec, dataset: TabularDataset, given: Given | None, dev
         GENERIC, name=dataset.preset.name, training=given.training)
     assert isinstance(spec.layer, int)  # a name has become a number where networks are given
     subject = Subject(dataset.name, fingerprint(dataset), preset, spec.profile, spec.scorers, spec.layer, device.type,
-                      spec.rules, given, dataset.split, spec.reference, spec.baseline, spec.metrics)
+                      spec.rules, given, dataset.split, spec.reference, spec.baseline)
     if spec.inside is None or given is not None or dataset.split:
         return TrainOriginals(subject)
     return TrainOriginals(subject, record_every(preset.training.epochs, spec.profile.seeds,

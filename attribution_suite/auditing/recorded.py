@@ -12,6 +12,7 @@ from attribution_suite.auditing.chunk import (
     Chunk,
     ExamineOriginals,
     LookInside,
+    MeasureExplanations,
     RemoveFeatures,
     TrainOriginals,
     TuneSham,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from attribution_suite.networks.network import Ensemble
 
 WORKS: Mapping[str, type[Any]] = {
-    work.__name__: work for work in (ExamineOriginals, TuneSham, RemoveFeatures, LookInside)}
+    work.__name__: work for work in (ExamineOriginals, TuneSham, RemoveFeatures, MeasureExplanations, LookInside)}
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _subject(record: Mapping[str, Any], entry: Mapping[str, Any], store: Store) 
         Profile(**{name: _tuples(value) for name, value in spec["profile"].items()}), tuple(spec["scorers"]),
         spec["layer"], torch.device(record["machine"]["device"].partition(":")[0]).type,
         Rules(**{name: _tuples(value) for name, value in spec["rules"].items()}), _given(about, spec, entry, store),
-        entry["split"], spec["reference"], spec["baseline"], spec["metrics"])
+        entry["split"], spec["reference"], spec["baseline"])
 
 
 def _given(about: Mapping[str, Any], spec: Mapping[str, Any], entry: Mapping[str, Any], store: Store) -> Given | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from attribution_suite.auditing.chunk import Chunk, load
+from attribution_suite.auditing.chunk import Chunk, MeasureExplanations, RemoveFeatures, TrainOriginals, load
 from attribution_suite.auditing.collate import collate
 from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.engine import Done
@@ -99,7 +99,7 @@ def run_audit(prepared: Prepared, context: RunContext, out: Path) -> list[str]:
 
 
 def carry_out(spec: Spec, plan: Plan, context: RunContext) -> tuple[list[Chunk], list[Done]]:
-    """Trains the originals, then edits them and looks inside; all chunks, and how they ended."""
+    """Trains the originals, edits them, looks inside and measures explanations; all chunks, and how they ended."""
     progress = Progress(context.say)
     progress.expect(len(plan.originals))
     done = run_chunks(plan.originals, context, progress.done)
@@ -114,8 +114,15 @@ def carry_out(spec: Spec, plan: Plan, context: RunContext) -> tuple[list[Chunk],
     after += [look for look in plan.looks if look.originals in trained]
     progress.expect(len(after))
     done += run_chunks(after, context, progress.done)
+    chunks = [*plan.originals, *after]
+    if spec.metrics:
+        measures = [MeasureExplanations.of(chunk) for chunk in chunks if isinstance(
+            chunk, TrainOriginals | RemoveFeatures) and load(chunk, context.store) is not None]
+        progress.expect(len(measures))
+        done += run_chunks(measures, context, progress.done)
+        chunks += measures
     progress.close()
-    return [*plan.originals, *after], done
+    return chunks, done
 
 
 def run_chunks(chunks: Sequence[Chunk], context: RunContext, report: Callable[[Done], None]) -> list[Done]:

@@ -23,8 +23,8 @@ class Subject:
 
     `split`: which of the repeated splits of its rows. `asked` are the scorers of the spec, of which `scorers` apply at
     `layer`. `rules`: how results are judged. `given`: the user's networks in the place of originals trained here.
-    `device`: the kind that computes, for its arithmetic has its own last bits. `reference`, `baseline` and
-    `metrics`: as in `Spec`.
+    `device`: the kind that computes, for its arithmetic has its own last bits. `reference` and `baseline`: as in
+    `Spec`.
     """
 
     name: str
@@ -39,7 +39,6 @@ class Subject:
     split: int = 0
     reference: str = "off"
     baseline: str | None = None
-    metrics: bool = False
 
     @property
     def title(self) -> str:

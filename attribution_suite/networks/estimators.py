@@ -21,6 +21,7 @@ from attribution_suite.networks.wrapped import LEAST
 
 ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "tanh": "tanh", "logistic": "sigmoid", "identity": "linear"}
 SAME = 1e-4  # how far probabilities, or values relative to the largest, may be from the estimator's own: float32
+RANKED = 0.9  # of rows whose predicted class has the largest decision
 Layers = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
@@ -35,6 +36,7 @@ class Reading:
 
     `predict`: a regression's value. `predict_proba`: of two classes the log-odds log p − log(1 − p) of the second, of
     several log p, with p within [1e-7, 1 − 1e-7]. `decision_function`, where there are no probabilities: its values.
+    `predict` of a classifier that has neither: the class that it names has p = 1, the others 0, as above.
     `order`: where each class of the table is among the estimator's `classes_`.
     """
 
@@ -44,35 +46,55 @@ class Reading:
 
     @classmethod
     def of(cls, estimator: Any, dataset: TabularDataset) -> "Reading":
-        """For the task of a data set. Raises InputError for another task, other classes, or classes alone."""
+        """For the task of a data set. Raises InputError for another task, and for other classes."""
         title = type(estimator).__name__
         if dataset.task == "regression":
             if hasattr(estimator, "classes_"):
                 raise InputError(f"{title} is a classifier, and {dataset.name} is a regression task")
             return cls("predict", dataset.task)
-        method = next((name for name in ("predict_proba", "decision_function") if hasattr(estimator, name)), None)
-        if method is None:
-            raise InputError(f"{title} has neither predict_proba nor decision_function, and which class it predicts "
-                             "says too little to be explained: give it behind "
-                             "sklearn.calibration.CalibratedClassifierCV")
+        method = next(name for name in ("predict_proba", "decision_function", "predict") if hasattr(estimator, name))
         if not hasattr(estimator, "classes_"):
-            raise InputError(f"{title} has no classes_: fit it as a classifier first, on dataset.train.inputs")
+            raise InputError(f"{title} has no classes_, so it is no classifier, or not fitted: fit one on "
+                             "dataset.train.inputs")
         return cls(method, dataset.task, _order(title, estimator.classes_, dataset.classes))
+
+    @property
+    def what(self) -> str:
+        """What the outputs are, in words."""
+        if self.method == "predict_proba":
+            return "the logarithms of predict_proba"
+        if self.method == "decision_function" or self.task == "regression":
+            return self.method
+        return ("the classes of predict alone, each as a probability of 1: effects count rows whose class changes, log "
+                "loss counts errors, and AUC is the mean share of each class that is hit")
 
     def __call__(self, estimator: Any, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """The outputs `[rows, outputs]`, float64."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an estimator's advice at every call is none for the reader of an audit
-            values = np.asarray(getattr(estimator, self.method)(as_fitted(estimator, rows)), dtype=np.float64)
+            said = np.asarray(getattr(estimator, self.method)(as_fitted(estimator, rows)))
         if self.task == "regression":
-            return values.reshape(len(rows), -1)
+            return said.astype(np.float64).reshape(len(rows), -1)
+        classes = np.asarray(estimator.classes_)
+        values = (said.reshape(-1, 1) == classes if self.method == "predict" else said).astype(np.float64)
         if values.ndim == 1:  # a decision function of two classes
             return values[:, None] * (1 if self.order == (0, 1) else -1)
         values = values[:, list(self.order)]
-        if self.method == "predict_proba":
+        if self.method != "decision_function":
             values = values.clip(LEAST, 1 - LEAST)
             values = np.log(values) if self.task == "multiclass" else np.log(values) - np.log1p(-values)
         return values if self.task == "multiclass" else values[:, 1:]
+
+    def misled(self, estimator: Any, rows: NDArray[np.float64], outputs: NDArray[np.float64]) -> bool:
+        """Whether `outputs` put another class first than `predict` does: decisions between pairs, not one a class.
+
+        Votes over pairs, from which an SVC's decisions come, break a few ties the other way.
+        """
+        if self.method != "decision_function":
+            return False
+        first = outputs.argmax(1) if self.task == "multiclass" else (outputs[:, 0] > 0).astype(int)
+        named = np.asarray(estimator.classes_)[list(self.order)][first]
+        return bool((named == np.asarray(estimator.predict(as_fitted(estimator, rows)))).mean() < RANKED)
 
     def labels(self, estimator: Any, targets: torch.Tensor) -> NDArray[Any]:
         """A table's targets `[rows]` as the estimator was fitted to them."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import cloudpickle
 import joblib
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,6 @@ from attribution_suite.networks.estimators import Reading, as_fitted
 from attribution_suite.networks.fronted import Fronted, ModuleArchitecture
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.seeding import seeded
-
-HOW = {"predict": "predict", "predict_proba": "the logarithms of predict_proba", "decision_function":
-       "decision_function"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Predictors(Fronted):
     @property
     def how(self) -> str:
         """How the members run, in words."""
-        return f"by predictions alone, one at a time: no gradients; outputs are {HOW[self.readings[0].method]}"
+        return f"by predictions alone, one at a time: no gradients; outputs are {self.readings[0].what}"
 
     def refusal(self, reads: str) -> str | None:
         """Why a method that reads more than outputs or labels cannot be asked; None for these."""
@@ -187,9 +185,19 @@ def _tried(number: int, estimator: Any, reading: Reading, rows: Tensor) -> Tenso
                          f"{name} returns {len(outputs)} outputs for {len(rows)} rows")
     if not torch.allclose(outputs[:len(few)], few, rtol=1e-4, atol=1e-5):
         raise InputError(f"{name}: a row's output depends on the other rows of its batch, so it cannot be attributed")
+    if reading.misled(estimator, rows.double().numpy(), outputs.double().numpy()):
+        raise InputError(f"{name}: its decision_function does not put the class first that it predicts: give it one "
+                         "decision a class, as SVC(decision_function_shape='ovr')")
     return outputs
 
 
 def _digests(estimators: Sequence[Any]) -> Tensor:
     """`[E, 16]` bytes of each estimator's content."""
-    return torch.tensor([list(bytes.fromhex(joblib.hash(estimator))) for estimator in estimators], dtype=torch.uint8)
+    return torch.tensor([list(bytes.fromhex(_hash(estimator))) for estimator in estimators], dtype=torch.uint8)
+
+
+def _hash(estimator: Any) -> str:
+    try:
+        return str(joblib.hash(estimator))
+    except Exception:  # it knows no masked arrays, which a grid search keeps, and no function without a name
+        return str(joblib.hash(cloudpickle.dumps(estimator)))

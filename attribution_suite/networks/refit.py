@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cloudpickle
 import joblib
 from torch import nn
 
@@ -16,6 +17,7 @@ from attribution_suite.networks.given import Networks, as_ensemble, listed
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.probe import reset
+from attribution_suite.networks.taken_apart import is_network
 from attribution_suite.networks.training import Trained
 from attribution_suite.seeding import seeded
 
@@ -68,7 +70,7 @@ class Refit:
         try:
             return inspect.getsource(self.fit)
         except (OSError, TypeError):  # no file, or an object that is called
-            digest: str = joblib.hash(self.fit)
+            digest: str = joblib.hash(cloudpickle.dumps(self.fit))
             return digest
 
     def networks(self, dataset: TabularDataset, like: Ensemble, nodes: Nodes, seeds: Sequence[int]) -> Ensemble:
@@ -82,7 +84,12 @@ class Refit:
         for member, (columns, values) in enumerate(zip(nodes.index.tolist(), means, strict=True)):
             rows = Rows(*(_filled(split, columns, values) for split in (dataset.train, dataset.validation)))
             models.append(self._fitted(member // variants, rows, seeds[member // variants]))
-        refitted = as_ensemble(models, dataset, self.outputs, self.output).to(like.device)
+        # The given ones were logits if nothing else was said; whether these look like probabilities is not asked again.
+        outputs = self.outputs or ("logit" if all(map(is_network, models)) else None)
+        try:
+            refitted = as_ensemble(models, dataset, outputs, self.output).to(like.device)
+        except InputError as error:
+            raise InputError(f"what option 'fit' made cannot be taken: {error}") from error
         if type(refitted) is not type(like) or refitted.architecture != like.architecture:
             raise InputError(f"option 'fit' returns {refitted.architecture}, and the networks are {like.architecture}: "
                              "it must train the same kind of network")

@@ -23,7 +23,7 @@ REMOVALS = Registry("removal", {
     "concept_scrubbing": f"{_HERE}.concept_scrubbing:ConceptScrubbing",
     "splince": f"{_HERE}.splince:Splince",
     "sham": f"{_HERE}.sham:Sham",
-})
+}, traits="RemovalTraits")
 
 REFERENCE = "retrain"  # what every other method is compared with: a network that never had the column
 # What the cost of a tuned method is compared with: the same tuning with nothing removed; 'sham?of=lazy': of lazy.

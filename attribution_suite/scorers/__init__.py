@@ -28,6 +28,6 @@ SCORERS = Registry("scorer", {
     "weights": f"{_HERE}.weights:Weights",
     "unit_significance": f"{_HERE}.unit_significance:UnitSignificance",
     "random": f"{_HERE}.random:Random",
-}, {"captum": f"{_HERE}.captum_methods.naming:captum_scorer"})
+}, {"captum": f"{_HERE}.captum_methods.naming:captum_scorer"}, traits="ScorerTraits")
 
 CONTROL = "random"  # the scorer whose traits say that it looks at nothing: a floor, without a vote

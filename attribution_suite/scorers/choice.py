@@ -11,7 +11,7 @@ from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.layered import at_layer
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.options import checked_options
-from attribution_suite.registry import bare, canonical, options_in
+from attribution_suite.registry import canonical, options_in
 from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.alone import by_reference
 from attribution_suite.scorers.attribution import Attribution, Evaluation, Scorer, ScorerTraits, check_applies
@@ -84,11 +84,8 @@ class Choice:
 
 
 def traits_of(name: str) -> ScorerTraits:
-    """What a scorer declares of itself. Raises InputError for one that declares nothing."""
-    traits = getattr(SCORERS.load(name), "traits", None)
-    if not isinstance(traits, ScorerTraits):
-        raise InputError(f"scorer '{name}' ({SCORERS.places[bare(name)]}) has no `traits`: let its class declare them, "
-                         "as in traits: ClassVar[ScorerTraits] = ScorerTraits()")
+    """What a scorer declares of itself."""
+    traits: ScorerTraits = SCORERS.load(name).traits
     return traits
 
 

@@ -218,9 +218,8 @@ def _coefficients(networks: Ensemble, around: Neighbourhood, rows: Tensor, row_p
         everyone = torch.arange(len(part), device=row_places.device)[:, None]
         for chosen in _parts(torch.arange(len(row_places), device=row_places.device), places):
             output = torch.zeros_like(chosen)[None] if classes is None else classes[:, chosen]
-            outputs = at_neighbours[everyone, output].double()
-            values[piece, chosen] = _ridge(places != row_places[chosen][:, :, None], outputs, at_rows[:, chosen],
-                                           factors[chosen])
+            moved = at_neighbours[everyone, output].double() - at_rows[:, chosen, None]
+            values[piece, chosen] = _ridge(places != row_places[chosen][:, :, None], moved, factors[chosen])
     return values
 
 
@@ -230,31 +229,31 @@ def _parts(rows: Tensor, places: Tensor) -> tuple[Tensor, ...]:
     return parts
 
 
-def _ridge(differs: Tensor, outputs: Tensor, at_row: Tensor, factor: Tensor) -> Tensor:
+def _ridge(differs: Tensor, moved: Tensor, factor: Tensor) -> Tensor:
     """The coefficients of some rows for all members, `[members, rows, features]`.
 
-    `differs` `[rows, features, samples − 1]` bool: where a neighbour is in another place than the row; `outputs`
-    `[members, rows, samples − 1]` at the neighbours and `at_row` `[members, rows]` at the row itself, a sample of
-    weight 1 that differs nowhere. Regressing on 'differs' instead of 'is the same' only flips the sign, and a feature
-    that never differs gets exactly zero. With Z the indicators, w the weights and A = w (Z − Z̄): (A Zᵀ + I) β = A y;
-    `factor` is the Cholesky factor of the left side.
+    `differs` `[rows, features, samples − 1]` bool: where a neighbour is in another place than the row; `moved`
+    `[members, rows, samples − 1]`: the outputs at the neighbours less that at the row itself, a sample of weight 1 that
+    differs nowhere. The intercept takes what is subtracted, and a network that says the same everywhere gets exactly
+    zero. Regressing on 'differs' instead of 'is the same' only flips the sign, and a feature that never differs gets
+    exactly zero. With Z the indicators, w the weights and A = w (Z − Z̄): (A Zᵀ + I) β = A y; `factor` is the Cholesky
+    factor of the left side.
     """
-    _, mean, centred = _weighted(differs)
-    moments = centred @ outputs.permute(1, 2, 0) - mean[:, :, None] * at_row.T[:, None]
-    return -torch.cholesky_solve(moments, factor).permute(2, 0, 1)
+    centred = _weighted(differs)[1]
+    return -torch.cholesky_solve(centred @ moved.permute(1, 2, 0), factor).permute(2, 0, 1)
 
 
 def _factor(differs: Tensor) -> Tensor:
     """The Cholesky factors of some rows' A Zᵀ + I, `[rows, features, features]`."""
-    indicator, _, centred = _weighted(differs)
+    indicator, centred = _weighted(differs)
     ridge = RIDGE * torch.eye(differs.shape[1]).to(centred)
     factor: Tensor = torch.linalg.cholesky(centred @ indicator.mT + ridge)
     return factor
 
 
-def _weighted(differs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Z `[rows, features, samples − 1]`, its weighted mean Z̄ `[rows, features]`, and A."""
+def _weighted(differs: Tensor) -> tuple[Tensor, Tensor]:
+    """Z and A, `[rows, features, samples − 1]`, with Z̄ the weighted mean over the samples and the row itself."""
     indicator = differs.double()
     weight = torch.exp(indicator.sum(1, keepdim=True) / (-2 * KERNEL_WIDTH**2 * differs.shape[1]))
     mean = (indicator @ weight.mT)[..., 0] / (weight.sum(-1) + 1)
-    return indicator, mean, (indicator - mean[..., None]) * weight
+    return indicator, (indicator - mean[..., None]) * weight

@@ -18,6 +18,7 @@ from attribution_suite.scorers.choice import Choice
 
 TOLERANCE = 1e-4  # of the row's largest |φ|: two ways to the same sum in single precision differ by 1e-6 or less
 KINK = 1e-5  # by how much weights are moved to see whether a row lies at a kink
+NOTHING = 1e-10  # of the largest output: a row whose values are all below it is held to it, for rounding has no size
 GLOBAL_ROWS = 128  # of a method without local values, both ways: two batches of 64
 
 
@@ -144,21 +145,27 @@ def difference(scorer: Scorer, alone: Alone, rows: Sequence[int], fast: Tensor) 
     a quotient of two differences, jumps, and which side is taken is left to rounding: the reference's own numbers move
     at least half as far when every weight moves by a normal draw of 1e-5 of itself, up or down.
     """
-    reference = reference_numbers(scorer, alone, rows)
-    apart = relative(fast.double().cpu(), reference)
+    reference, said = reference_numbers(scorer, alone, rows), fast.double().cpu()
+    apart = relative(said, reference)
     if not bool((apart > TOLERANCE).any()):
         return apart
+    with torch.no_grad():
+        least = NOTHING * float(alone.network(alone.evaluation.inputs).abs().max())
+    apart = relative(said, reference, least)
     moved = torch.zeros_like(apart)
     for seed in range(2):
         for sign in (KINK, -KINK):
             other = reference_numbers(scorer, replace(alone, network=nudged(alone.network, sign, seed)), rows)
-            moved = torch.maximum(moved, relative(other, reference))
+            moved = torch.maximum(moved, relative(other, reference, least))
     return apart.masked_fill((apart > TOLERANCE) & (moved >= apart / 2), torch.nan)
 
 
-def relative(values: Tensor, reference: Tensor) -> Tensor:
-    """max_k |values − reference| / max_k |reference|, `[rows]`: 0 of equal ones, NaN without a finite reference."""
-    apart, largest = (values - reference).abs().amax(1), reference.abs().amax(1)
+def relative(values: Tensor, reference: Tensor, least: float = 0.0) -> Tensor:
+    """max_k |values − reference| / max_k |reference|, `[rows]`: 0 of equal ones, NaN without a finite reference.
+
+    `least`: what is divided by at least, as where a network says the same everywhere.
+    """
+    apart, largest = (values - reference).abs().amax(1), reference.abs().amax(1).clamp(min=least)
     return torch.where(apart == 0, 0.0, apart / largest).masked_fill(~reference.isfinite().all(1), torch.nan)
 
 

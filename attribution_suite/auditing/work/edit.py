@@ -29,7 +29,8 @@ from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.measures.information.linear import dependence
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.nodes import Nodes
-from attribution_suite.networks.training import FRONTIER
+from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.networks.training import FRONTIER, Trained
 from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.proxy_residuals import ProxyResiduals
 from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, carried_out
@@ -100,17 +101,11 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     case = Case.of(subject, dataset, device, originals, features)
     method, taken, setting, seen, residuals = undertaken(subject, dataset, device, originals, case, removal, features,
                                                          proxies, residual)
-    trained = carried_out(method, case.before.tail(subject.layer), taken, setting)
-    after = case.before.with_tail(trained.networks)
-    if residuals is not None:
-        after = residuals.folded(after)
+    trained, after = edited(case, method, taken, setting, residuals, subject.layer)
     good = performed(after, dataset, case.seen)  # first of all: it refuses outputs that are not finite
     labels = refitted(subject, seen, taken, method)
     arrays = score_all(subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows,
                        subject.seeds, subject.reference, removal)
-    if subject.metrics:
-        arrays |= explanation_metrics(subject.choices, after, case.seen, subject.layer, subject.seeds,
-                                      arrays["measured"])
     members = np.arange(len(after)).reshape(len(features), -1)
     arrays |= worst_cases(after, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
     arrays |= null_scores(subject.choices, arrays["mean_abs"], after, case.seen, subject.layer, features, members,
@@ -134,6 +129,30 @@ def edits_scored(subject: Subject, dataset: TabularDataset, device: torch.device
     labels = refitted(subject, seen, taken, method)
     return performed(after, dataset, case.seen) | score_all(
         subject.choices, after, case.seen, subject.layer, labels, subject.profile.lime_rows, subject.seeds)
+
+
+def explain_edits(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays, stored: Arrays,
+                  removal: str, features: Features, proxies: Features, residual: bool) -> Arrays:
+    """How true and steady explanations of the edited networks in a finished chunk, `stored`, are.
+
+    Modules that are no stacked weights are not kept: they are edited again, as they were.
+    """
+    case = Case.of(subject, dataset, device, originals, features)
+    if isinstance(case.before, Perceptrons):
+        after: Ensemble = networks_of(stored, case.before.architecture).to(device)
+    else:
+        method, taken, setting, _, residuals = undertaken(subject, dataset, device, originals, case, removal, features,
+                                                          proxies, residual)
+        after = edited(case, method, taken, setting, residuals, subject.layer)[1]
+    return explanation_metrics(subject.choices, after, case.seen, subject.layer, subject.seeds, stored["measured"])
+
+
+def edited(case: Case, method: Removal, taken: Nodes, setting: Setting, residuals: ProxyResiduals | None,
+           layer: int) -> tuple[Trained, Ensemble]:
+    """What a method made of the networks above the layer, and the whole edited networks."""
+    trained = carried_out(method, case.before.tail(layer), taken, setting)
+    after = case.before.with_tail(trained.networks)
+    return trained, after if residuals is None else residuals.folded(after)
 
 
 def undertaken(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays, case: Case,

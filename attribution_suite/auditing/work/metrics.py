@@ -20,7 +20,7 @@ from attribution_suite.scorers.baselines import DISTRIBUTION
 from attribution_suite.scorers.choice import Choice, baseline_of, traits_of
 
 MEASURED = ("infidelity", "infidelity_normalised", "sensitivity_max")
-METRICS = ("metrics", "metric_failures")  # the arrays of every chunk that scores, where the run asks
+METRICS = ("metrics", "metric_failures")  # the arrays of every chunk that measures explanations
 RANDOMISED = ("randomised", "randomised_failures")  # beside them, of the originals
 NETWORKS = 3  # of the first seeds
 ROWS = 20  # of the rows to explain, the first

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
-from attribution_suite.auditing.work.metrics import METRICS, RANDOMISED, explanation_metrics, randomised
+from attribution_suite.auditing.work.metrics import explanation_metrics, randomised
 from attribution_suite.auditing.work.outcomes import each_effect
 from attribution_suite.auditing.work.performance import ORIGINAL_OUTCOMES, original_outcomes, performed
 from attribution_suite.auditing.work.score import SCORED, score_all
@@ -50,15 +50,20 @@ def score_originals(subject: Subject, dataset: TabularDataset, device: torch.dev
         finite_outputs(networks, inputs, rows)
     arrays = score_all(subject.choices, networks, evaluation, subject.layer, evaluation, subject.profile.lime_rows,
                        subject.seeds, subject.reference)
-    if subject.metrics:
-        asked = (subject.choices, networks, evaluation, subject.layer, subject.seeds, arrays["measured"])
-        arrays |= explanation_metrics(*asked) | randomised(*asked)
     arrays |= original_outcomes(subject, dataset, networks, evaluation, arrays["measured"])
     arrays |= curves(trained) | {"each_effect": each_effect(
         networks.tail(subject.layer), evaluation.at_layer(networks, subject.layer))}
     if trained.history is not None:
         arrays["history"] = trained.history.numpy(force=True)
     return arrays | weights(networks)
+
+
+def explain_originals(subject: Subject, dataset: TabularDataset, device: torch.device, stored: Arrays) -> Arrays:
+    """How true and steady explanations of the originals in a finished chunk are, and what random weights change."""
+    networks = stored_originals(subject, dataset, stored, device)
+    asked = (subject.choices, networks, evaluation_of(subject, dataset, networks), subject.layer, subject.seeds,
+             stored["measured"])
+    return explanation_metrics(*asked) | randomised(*asked)
 
 
 def originals_scored(subject: Subject, dataset: TabularDataset, device: torch.device, stored: Arrays) -> Arrays:
@@ -72,8 +77,6 @@ def originals_scored(subject: Subject, dataset: TabularDataset, device: torch.de
 def stored_names(subject: Subject, record_every: int | None) -> Iterator[str]:
     """The arrays of `score_originals`: the training of given networks is not recorded."""
     yield from (*TRAINED, *weight_names(subject))
-    if subject.metrics:
-        yield from (*METRICS, *RANDOMISED)
     if subject.given is None and record_every is not None:
         yield "history"
 

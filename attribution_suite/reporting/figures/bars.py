@@ -51,7 +51,7 @@ def bar_tables(panels: Mapping[str, pd.DataFrame], quantity: str) -> Figure:
     figure = canvas(min(WIDTH, 2.4 + cell * (columns + 1)), 1.75 + ROW * sum(rows) + 0.45 * (len(rows) - 1))
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=rows)[:, 0]
     values = pd.concat(list(panels.values())).to_numpy()
-    low, high = min(0.0, float(np.nanmin(values))), max(0.0, float(np.nanmax(values)))
+    low, high = float(np.nanmin(values, initial=0.0)), float(np.nanmax(values, initial=0.0))
     for place, (axes, (name, panel)) in enumerate(zip(grid, panels.items(), strict=True)):
         _bar_table(axes, panel, (low, high))
         if place == 0:

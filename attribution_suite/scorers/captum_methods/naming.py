@@ -8,6 +8,7 @@ from sys import maxsize
 from typing import Any
 
 import captum.attr
+import cloudpickle
 
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.scorers.attribution import Reads, ScorerTraits
@@ -60,10 +61,10 @@ class Asked:
         """Raises InputError for a class that there is not, and for a place that does not fit it."""
         if self.kind in NEEDS:
             raise InputError(f"captum:{self.kind} cannot score a table: it needs {NEEDS[self.kind]}")
-        if self.kind not in CATALOGUE or (self.tunnel and self.kind == TUNNEL):
+        if self.kind not in CATALOGUE:
             raise unknown_name("scorer", f"captum:{self.kind}", [f"captum:{known}" for known in CATALOGUE])
         if self.kind == TUNNEL:
-            raise InputError("captum:NoiseTunnel goes around a class: captum:NoiseTunnel(Saliency)")
+            raise InputError("captum:NoiseTunnel goes around another class: captum:NoiseTunnel(Saliency)")
         if self.layer == 0 or (self.layer is not None and not (self.scores_units or self.explains_unit)):
             raise InputError(f"captum:{name}: {self.kind} has no layer of its own; for the units of a hidden layer as "
                              "inputs ask it at that layer (--layer, layer=)" if self.layer else
@@ -149,9 +150,20 @@ def name_of(scorer: object) -> str:
     changed = []
     for option in sorted(settings):
         value, default = (getattr(each, option, getattr(each, f"_{option}", None)) for each in (scorer, made))
-        if not isinstance(value, bool | int | float) and value is not default:
+        if content(value) == content(default):
+            continue
+        if not isinstance(value, bool | int | float):
             raise InputError(f"an object of captum.attr.{kind.__name__} holds a '{option}' that no name can tell: call "
                              f"attribute(networks, dataset, '{name}', {option}=...)")
-        if value != default:
-            changed.append(f"{option}={value}")
+        changed.append(f"{option}={value}")
     return "?".join([name, "&".join(changed)]) if changed else name
+
+
+def content(value: object) -> bytes:
+    """What a setting is made of: Captum makes its default functions and models anew for every object.
+
+    Of a linear model without what it fitted to the last row that was explained.
+    """
+    if hasattr(value, "construct_kwargs"):
+        value = type(value), value.train_fn, value.construct_kwargs  # type: ignore[attr-defined]
+    return bytes(cloudpickle.dumps(value))
