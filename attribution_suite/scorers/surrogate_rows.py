@@ -41,7 +41,7 @@ class SurrogateRows:
     def of(cls, rows: Tensor, bins: int) -> "SurrogateRows":
         """Quantises and factorises."""
         mean, scale = rows.double().mean(0).numpy(), rows.double().std(0, correction=0).numpy()
-        scale = np.where(scale > CONSTANT * np.abs(rows).amax(0).numpy(), scale, np.inf)
+        scale = np.where(scale > CONSTANT * rows.abs().amax(0).numpy(), scale, np.inf)
         centred = (rows - torch.from_numpy(mean).to(rows)) / torch.from_numpy(scale).to(rows)
         correlations = (centred.T @ centred).double().numpy() / len(rows) + RIDGE * np.eye(rows.shape[1])
         return cls(rows, xgboost.QuantileDMatrix(rows.numpy(), max_bin=bins, nthread=1), mean, scale,

@@ -83,8 +83,8 @@ class XGBoostSurrogate(XGBoostScorer):
     the same rows.
     """
 
-    rounds: int = 6
-    rows: int = 16_000
+    rounds: int = 8
+    rows: int = 20_000
 
     def fit_outputs(self, networks: Ensemble, evaluation: Evaluation) -> list[Fitted]:
         """A surrogate of every output that a member is explained by, on the rows of `surrogate_rows`.
