@@ -59,17 +59,17 @@ def alone(inputs: torch.Tensor, labels: torch.Tensor, task: str = "regression") 
 
 def drawn(evaluation: Evaluation, background: torch.Tensor, among: list[int], rows: int,
           output: int = 0) -> torch.Tensor:
-    """The rows of a surrogate: three fifths background rows of its class, then each feature from such a row of its own."""
+    """The rows of a surrogate: three fifths background rows of its class, then each feature from one of its own."""
     generator = np.random.default_rng([evaluation.seed, output])
     order = generator.permutation(among)
     result = torch.empty(rows, background.shape[1])
     for row in range(round(0.6 * rows)):
         result[row] = background[order[row % len(order)]]
-    for columns in evaluation.groups.values():
-        others = generator.choice(among, rows - round(0.6 * rows))
+    places = generator.integers(len(among), size=(len(evaluation.groups), rows - round(0.6 * rows)))
+    for columns, others in zip(evaluation.groups.values(), places, strict=True):
         for row, other in enumerate(others, round(0.6 * rows)):
             for column in columns:
-                result[row, column] = background[other, column]
+                result[row, column] = background[among[other], column]
     return result
 
 
@@ -136,18 +136,23 @@ def test_surrogates_are_ridge_and_xgboosts_own_of_every_network(task: str) -> No
 
 
 def test_the_line_and_the_rows_of_the_class_make_a_surrogate_faithful() -> None:
-    """Negative control: without the line, or on rows of all classes, the same trees follow the networks less well."""
-    networks, evaluation = case("multiclass")
-    found = XGBoostShapSurrogate(**OPTIONS).attribute(networks, evaluation).details["fidelity"]
-    truth = networks.outputs(evaluation.inputs).gather(2, evaluation.explained[..., None])[..., 0]
-    rows = drawn(evaluation, evaluation.background, list(range(300)), 1000)
-    for member in range(3):
-        trees = torch.empty(40)
-        for output in range(3):
-            chosen = evaluation.explained[member] == output
+    """Negative control: the trees alone, on as many rows of all classes, hardly follow a network of many inputs."""
+    generator = torch.Generator().manual_seed(3)
+    inputs, background = (torch.randn(rows, 60, generator=generator) for rows in (150, 2000))
+    networks = Perceptrons.initialise(Architecture(60, (16,), 3), range(2))
+    outputs = networks.outputs(inputs)
+    evaluation = Evaluation(inputs, torch.zeros(150), background, torch.zeros(2000), torch.zeros(60),
+                            {f"x{column}": (column,) for column in range(60)}, "multiclass", outputs.argmax(2))
+    found = XGBoostShapSurrogate(rows=3000).attribute(networks, evaluation).details["fidelity"]
+    rows = drawn(evaluation, background, list(range(2000)), 1000)
+    for member, classes in enumerate(evaluation.explained):
+        trees, truth = (torch.zeros(150) for _ in range(2))
+        for output in classes.unique().tolist():
             booster = alone(rows, networks.outputs(rows)[member, :, output])
-            trees[chosen] = torch.from_numpy(booster.predict(xgboost.DMatrix(evaluation.inputs.numpy())))[chosen]
-        assert found[member] > 0.8 and found[member] > r2_score(truth[member], trees) + 0.05
+            said = torch.from_numpy(booster.predict(xgboost.DMatrix(inputs.numpy())))
+            trees, truth = (torch.where(classes == output, new, old) for new, old in (
+                (said, trees), (outputs[member, :, output], truth)))
+        assert found[member] > 0.7 and r2_score(truth, trees) < 0.5, (found, r2_score(truth, trees))
 
 
 def test_a_pool_and_the_originals_classes_are_what_is_drawn_from() -> None:
@@ -155,13 +160,13 @@ def test_a_pool_and_the_originals_classes_are_what_is_drawn_from() -> None:
     pool = torch.randn(600, 6, generator=torch.Generator().manual_seed(7))
     wide = replace(evaluation, pool=pool, pool_explained=networks.outputs(pool).argmax(2))
     edited = networks.with_first_layer(0.5 * networks.weights[0], networks.biases[0])
-    rows_of = dict(surrogate_rows(edited.select([1]), wide.for_members(torch.tensor([1])), 1000, 64)[0][1])
+    rows_of = dict(surrogate_rows(edited.select([1]), wide.for_members(torch.tensor([1])), 1000)[0][1])
     assert sorted(rows_of) == sorted(evaluation.explained[1].unique().tolist())
     for output, rows in rows_of.items():
         among = (wide.pool_explained[1] == output).nonzero()[:, 0].tolist()
         if len(among) >= 20:
             torch.testing.assert_close(rows.rows, drawn(wide, pool, among, len(rows.rows), output))
-    together = surrogate_rows(edited.select([1, 1, 2]), wide.for_members(torch.tensor([1, 1, 2])), 1000, 64)
+    together = surrogate_rows(edited.select([1, 1, 2]), wide.for_members(torch.tensor([1, 1, 2])), 1000)
     assert [members for members, _ in together] == [[0, 1], [2]]
 
 

@@ -30,8 +30,8 @@ from attribution_suite.tables.verdicts import rank_name
 # A verdict on the direct influence as the page's style and order name it.
 KINDS = {PROVED: "proved", BOUNDED: "bounded", UNDECIDED: "undecided", PRESENT: "present", BY_DESIGN: "design",
          UNMEASURED: "unmeasured"}
-LABELS = {**{kind: state for state, kind in KINDS.items()}, "before": "before", "alarms": "scorers", "blind": "scorers", "poor": "scorers",
-          "cost": "cost", "went": "went to", "known": "still known"}
+LABELS = {**{kind: state for state, kind in KINDS.items()}, "before": "before", "alarms": "scorers", "blind": "scorers",
+          "poor": "scorers", "cost": "cost", "went": "went to", "known": "still known"}
 OUT = (PROVED, BOUNDED)
 # What a method does, for a reader who knows no code; one of another package is called by its name.
 PLAIN = {
@@ -168,8 +168,8 @@ def scorer_findings(verdicts: pd.DataFrame) -> list[Finding]:
     for kind, column, words in (
             ("alarms", "false_alarm", "false alarm: sees the feature above its null where no direct influence is left"),
             ("blind", "blind", "blind: could not tell the feature from its null before the removal either"),
-            ("poor", "too_poor", f"too poor to speak: its surrogates follow the networks with an R² below {FAITHFUL}; its "
-             "shares are shown, and count neither for nor against anything")):
+            ("poor", "too_poor", f"too poor to speak: its surrogates follow the networks with an R² below {FAITHFUL}; "
+             "its shares are shown, and count neither for nor against anything")):
         by_scorer: dict[str, list[str]] = {}
         for row in verdicts.itertuples():
             for scorer in filter(None, str(getattr(row, column)).split(", ")):

@@ -1,5 +1,6 @@
 """The rows that surrogates are fitted to: drawn, quantised and factorised once for all networks of an original."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.memory import made_once
+from attribution_suite.scorers.xgboost_fit import quantised
 
 # Of a surrogate's rows the part that are rows of the table as they are. More of them follow the network better on real
 # rows, but let it read a feature's proxies: docs/methods.md has what was measured.
@@ -38,13 +40,14 @@ class SurrogateRows:
     factor: Any
 
     @classmethod
-    def of(cls, rows: Tensor, bins: int) -> "SurrogateRows":
+    def of(cls, rows: Tensor) -> "SurrogateRows":
         """Quantises and factorises."""
-        mean, scale = rows.double().mean(0).numpy(), rows.double().std(0, correction=0).numpy()
+        mean = rows.mean(0, dtype=torch.float64).numpy()
+        scale = rows.std(0, correction=0).double().numpy()
         scale = np.where(scale > CONSTANT * rows.abs().amax(0).numpy(), scale, np.inf)
         centred = (rows - torch.from_numpy(mean).to(rows)) / torch.from_numpy(scale).to(rows)
         correlations = (centred.T @ centred).double().numpy() / len(rows) + RIDGE * np.eye(rows.shape[1])
-        return cls(rows, xgboost.QuantileDMatrix(rows.numpy(), max_bin=bins, nthread=1), mean, scale,
+        return cls(rows, quantised(rows.numpy()), mean, scale,
                    cho_factor(correlations))
 
     def line(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,8 +66,8 @@ class SurrogateRows:
         return 6 * self.rows.numel()
 
 
-def surrogate_rows(networks: Ensemble, evaluation: Evaluation, total: int,
-                   bins: int) -> list[tuple[list[int], dict[int, SurrogateRows]]]:
+def surrogate_rows(networks: Ensemble, evaluation: Evaluation,
+                   total: int) -> list[tuple[list[int], dict[int, SurrogateRows]]]:
     """Which members share rows, and these rows by the output that is fitted to them.
 
     `total` rows, to each class of several in proportion to the rows that it explains, at least `LEAST`. Those of a
@@ -82,7 +85,7 @@ def surrogate_rows(networks: Ensemble, evaluation: Evaluation, total: int,
                 break
         else:
             shared.append([member])
-    return [(members, made_for(evaluation, classes, members[0], total, bins)) for members in shared]
+    return [(members, made_for(evaluation, classes, members[0], total)) for members in shared]
 
 
 def pool_classes(networks: Ensemble, evaluation: Evaluation) -> Tensor | None:
@@ -101,32 +104,33 @@ def same_rows(evaluation: Evaluation, classes: Tensor | None, member: int, other
         and torch.equal(classes[member], classes[other]))
 
 
-def made_for(evaluation: Evaluation, classes: Tensor | None, member: int, total: int,
-             bins: int) -> dict[int, SurrogateRows]:
+def made_for(evaluation: Evaluation, classes: Tensor | None, member: int, total: int) -> dict[int, SurrogateRows]:
     """The rows of one member."""
     pool = (evaluation.pool_rows if evaluation.pool_rows.dim() == 2 else evaluation.pool_rows[member]).cpu()
-    if classes is None or evaluation.explained is None:
-        wanted, sources = {0: (torch.arange(len(pool)).numpy(), total)}, (pool,)
-    else:
+    wanted, sources = {0: (np.arange(len(pool)), total)}, [pool]
+    if classes is not None and evaluation.explained is not None:
         of_pool, explained = classes[member].numpy(force=True), evaluation.explained[member]
         numbers, counts = explained.unique(return_counts=True)
         wanted = {number: (of_class if len(of_class := np.flatnonzero(of_pool == number)) >= FEWEST
                            else np.arange(len(pool)), max(LEAST, round(total * count / len(explained))))
                   for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)}
-        sources = (pool, classes[member])
-    options = (total, bins, evaluation.seed, dict(evaluation.groups), {k: count for k, (_, count) in wanted.items()})
+        sources.append(classes[member])
+    options = (total, evaluation.seed, dict(evaluation.groups), {k: count for k, (_, count) in wanted.items()})
+    columns = np.ascontiguousarray(pool.numpy().T)  # a column's draws are made together
     return made_once(KIND, sources, options, lambda: {
-        output: SurrogateRows.of(drawn(pool, evaluation.groups, among, count, [evaluation.seed, output]), bins)
+        output: SurrogateRows.of(drawn(columns, evaluation.groups, among, count, [evaluation.seed, output]))
         for output, (among, count) in wanted.items()}, lambda made: sum(each.nbytes for each in made.values()))
 
 
-def drawn(pool: Tensor, groups: Any, among: np.ndarray, count: int, seed: list[int]) -> Tensor:
-    """`count` rows drawn from the rows `among` of a pool, `[count, columns]`: the first `NATIVE` of them whole."""
+def drawn(pool: np.ndarray, groups: Mapping[str, Sequence[int]], among: np.ndarray, count: int,
+          seed: Sequence[int]) -> Tensor:
+    """`count` rows `[count, columns]` drawn from the rows `among` of a pool `[columns, rows]`: first whole ones."""
     generator = np.random.default_rng(seed)
     whole = round(NATIVE * count)
-    rows = pool.new_empty(count, pool.shape[1])
-    rows[:whole] = pool[torch.from_numpy(np.resize(generator.permutation(among), whole))]
-    for columns in groups.values():
-        each = torch.from_numpy(generator.choice(among, count - whole))
-        rows[whole:, list(columns)] = pool[:, list(columns)][each]
-    return rows
+    rows = np.empty((len(pool), count), np.float32)
+    rows[:, :whole] = pool[:, np.resize(generator.permutation(among), whole)]
+    each = among[generator.integers(len(among), size=(len(groups), count - whole))]
+    for columns, places in zip(groups.values(), each, strict=True):
+        for column in columns:
+            rows[column, whole:] = pool[column][places]
+    return torch.from_numpy(np.ascontiguousarray(rows.T))

@@ -14,7 +14,7 @@ from attribution_suite.networks.outputs import explained_output
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.memory import SURROGATES, made_once
 from attribution_suite.scorers.surrogate_rows import CONSTANT, SurrogateRows, surrogate_rows
-from attribution_suite.scorers.xgboost_fit import BINS, XGBoostScorer, contributions, matrix_of
+from attribution_suite.scorers.xgboost_fit import XGBoostScorer, contributions, matrix_of
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class XGBoostSurrogate(XGBoostScorer):
     the same rows.
     """
 
-    rounds: int = 8
-    rows: int = 20_000
+    rounds: int = 6
+    rows: int = 16_000
 
     def fit_outputs(self, networks: Ensemble, evaluation: Evaluation) -> list[Fitted]:
         """A surrogate of every output that a member is explained by, on the rows of `surrogate_rows`.
@@ -93,7 +93,7 @@ class XGBoostSurrogate(XGBoostScorer):
         """
         def fit() -> list[Fitted]:
             fitted = []
-            for members, rows_of in surrogate_rows(networks, evaluation, self.rows, BINS):
+            for members, rows_of in surrogate_rows(networks, evaluation, self.rows):
                 chosen = networks.select(members)
                 fitted.append(Fitted(members, {output: self._fitted(rows, chosen.outputs(
                     rows.rows.to(networks.device))[..., output].T.numpy(force=True))
@@ -109,8 +109,9 @@ class XGBoostSurrogate(XGBoostScorer):
         """For each network whose labels `[rows, networks]` has."""
         weights, level, left = rows.line(labels)
         variance = np.where(np.isfinite(rows.scale), rows.scale, 0)**2
-        return Surrogates(*(torch.from_numpy(part).float() for part in (level, weights.T, rows.mean, variance)),
-                          self.train(rows.matrix, left), len(labels))
+        parts = {"level": level, "weights": weights.T, "mean": rows.mean, "variance": variance}
+        return Surrogates(**{name: torch.from_numpy(part).float() for name, part in parts.items()},
+                          trees=self.train(rows.matrix, left), count=len(labels))
 
 
 def fidelity(networks: Ensemble, evaluation: Evaluation, fitted: Sequence[Fitted]) -> Tensor:

@@ -95,6 +95,7 @@ def _each(rows: Tensor) -> np.ndarray:
 
 
 def quantised(rows: np.ndarray) -> xgboost.QuantileDMatrix:
+    """Rows `[rows, columns]` to fit, in `BINS` quantiles a column."""
     return xgboost.QuantileDMatrix(rows, max_bin=BINS, nthread=1)
 
 

@@ -159,7 +159,7 @@ def agreement(scores: Scores) -> np.ndarray:
 
 def with_replaced_background(evaluation: Evaluation, nodes: Nodes, replacement: Replacement, seed: int,
                              batch_size: int) -> Evaluation:
-    """The evaluation whose background lost the nodes of each variant: baselines refit on it, `[variants, rows, features]`.
+    """The evaluation whose background lost the nodes of each variant, `[variants, rows, features]`: baselines refit.
 
     What is put in their place is drawn once, by one seed, and all seeds share it: a baseline knows no network, so that
     it is fitted once a variant as it is once to the table that has the column.
