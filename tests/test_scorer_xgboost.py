@@ -50,24 +50,24 @@ def case(task: str, rows: int = 40) -> tuple[Perceptrons, Evaluation]:
                                 explained)
 
 
-def alone(inputs: torch.Tensor, labels: torch.Tensor, task: str = "regression") -> xgboost.Booster:
+def alone(inputs: torch.Tensor, labels: torch.Tensor, task: str = "regression", rounds: int = 12) -> xgboost.Booster:
     """One model by xgboost's scikit-learn interface."""
     model = xgboost.XGBRegressor if task == "regression" else xgboost.XGBClassifier
-    return model(n_estimators=12, max_depth=3, max_bin=64, learning_rate=0.5, tree_method="hist", n_jobs=1).fit(
+    return model(n_estimators=rounds, max_depth=3, max_bin=64, learning_rate=0.5, tree_method="hist", n_jobs=1).fit(
         inputs.numpy(), labels.numpy()).get_booster()
 
 
 def drawn(evaluation: Evaluation, background: torch.Tensor, among: list[int], rows: int,
-          output: int = 0) -> torch.Tensor:
-    """The rows of a surrogate: three fifths background rows of its class, then each feature from one of its own."""
+          output: int = 0, native: float = 0.6) -> torch.Tensor:
+    """The rows of a surrogate: some background rows of its class, then each feature from one of its own."""
     generator = np.random.default_rng([evaluation.seed, output])
     order = generator.permutation(among)
     result = torch.empty(rows, background.shape[1])
-    for row in range(round(0.6 * rows)):
+    for row in range(round(native * rows)):
         result[row] = background[order[row % len(order)]]
-    places = generator.integers(len(among), size=(len(evaluation.groups), rows - round(0.6 * rows)))
+    places = generator.integers(len(among), size=(len(evaluation.groups), rows - round(native * rows)))
     for columns, others in zip(evaluation.groups.values(), places, strict=True):
-        for row, other in enumerate(others, round(0.6 * rows)):
+        for row, other in enumerate(others, round(native * rows)):
             for column in columns:
                 result[row, column] = background[among[other], column]
     return result
@@ -76,7 +76,7 @@ def drawn(evaluation: Evaluation, background: torch.Tensor, among: list[int], ro
 def surrogate(rows: torch.Tensor, labels: torch.Tensor) -> tuple[Pipeline, xgboost.Booster]:
     """scikit-learn's ridge on standardised columns, and one model by xgboost of what it leaves."""
     line = make_pipeline(StandardScaler(), Ridge(1e-3 * len(rows))).fit(rows.double().numpy(), labels.double().numpy())
-    return line, alone(rows, labels - torch.from_numpy(line.predict(rows.double().numpy())).float())
+    return line, alone(rows, labels - torch.from_numpy(line.predict(rows.double().numpy())).float(), rounds=2)
 
 
 def line_shap(line: Pipeline, rows: torch.Tensor) -> torch.Tensor:
@@ -120,14 +120,19 @@ def test_surrogates_are_ridge_and_xgboosts_own_of_every_network(task: str) -> No
             among, rows = list(range(300)), classes == output
             if task == "multiclass" and int((of_background[member] == output).sum()) >= 20:
                 among = [row for row in among if of_background[member, row] == output]
-            count = max(1000, round(OPTIONS["rows"] * float(rows.float().mean())))
-            inputs = drawn(evaluation, evaluation.background, among, count, output)
-            line, booster = surrogate(inputs, networks.outputs(inputs)[member, :, output])
-            weights = torch.from_numpy(line[1].coef_).float()  # of standardised columns: their variance is 1
-            expected += (weights.square() + gain(booster) / count) * rows.sum() / 40
-            values[rows] = (line_shap(line, evaluation.inputs) + shap(booster, evaluation.inputs))[rows]
-            fitted = line.predict(evaluation.inputs.double().numpy()) + booster.predict(
-                xgboost.DMatrix(evaluation.inputs.numpy()))
+            if task == "multiclass":
+                count = max(1000, round(8 * OPTIONS["rows"] * float(rows.float().mean())))
+                inputs = drawn(evaluation, evaluation.background, among, count, output)
+                line, booster = surrogate(inputs, networks.outputs(inputs)[member, :, output])
+                weights = torch.from_numpy(line[1].coef_).float()  # of standardised columns: their variance is 1
+                expected += (weights.square() + gain(booster) / count) * rows.sum() / 40
+                values[rows] = (line_shap(line, evaluation.inputs) + shap(booster, evaluation.inputs))[rows]
+                fitted = line.predict(evaluation.inputs.double().numpy())
+            else:
+                inputs = drawn(evaluation, evaluation.background, among, OPTIONS["rows"], native=0.25)
+                booster, fitted = alone(inputs, networks.outputs(inputs)[member, :, output]), 0.0
+                expected, values = gain(booster) / OPTIONS["rows"], shap(booster, evaluation.inputs)
+            fitted = fitted + booster.predict(xgboost.DMatrix(evaluation.inputs.numpy()))
             predicted[rows], explained[rows] = fitted[rows], truth[member, rows, output]
         torch.testing.assert_close(gains.scores[member], sum_groups(expected, GROUPS), rtol=1e-3, atol=1e-5)
         torch.testing.assert_close(shaps.values[member], sum_groups(values, GROUPS), rtol=1e-3, atol=1e-4)
@@ -143,7 +148,7 @@ def test_the_line_and_the_rows_of_the_class_make_a_surrogate_faithful() -> None:
     outputs = networks.outputs(inputs)
     evaluation = Evaluation(inputs, torch.zeros(150), background, torch.zeros(2000), torch.zeros(60),
                             {f"x{column}": (column,) for column in range(60)}, "multiclass", outputs.argmax(2))
-    found = XGBoostShapSurrogate(rows=3000).attribute(networks, evaluation).details["fidelity"]
+    found = XGBoostShapSurrogate().attribute(networks, evaluation).details["fidelity"]
     rows = drawn(evaluation, background, list(range(2000)), 1000)
     for member, classes in enumerate(evaluation.explained):
         trees, truth = (torch.zeros(150) for _ in range(2))
@@ -152,7 +157,7 @@ def test_the_line_and_the_rows_of_the_class_make_a_surrogate_faithful() -> None:
             said = torch.from_numpy(booster.predict(xgboost.DMatrix(inputs.numpy())))
             trees, truth = (torch.where(classes == output, new, old) for new, old in (
                 (said, trees), (outputs[member, :, output], truth)))
-        assert found[member] > 0.7 and r2_score(truth, trees) < 0.5, (found, r2_score(truth, trees))
+        assert found[member] > r2_score(truth, trees) + 0.2, (found, r2_score(truth, trees))
 
 
 def test_a_pool_and_the_originals_classes_are_what_is_drawn_from() -> None:
@@ -222,9 +227,8 @@ def test_hidden_layers_are_fitted_member_by_member() -> None:
     for member in range(3):
         expected = shap(alone(seen.background[member], evaluation.background_targets), seen.inputs[member])
         torch.testing.assert_close(baseline.values[member], expected)
-        rows = drawn(seen, seen.background[member], list(range(300)), OPTIONS["rows"])
-        line, booster = surrogate(rows, tail.select([member]).outputs(rows)[0, :, 0])
-        expected = line_shap(line, seen.inputs[member]) + shap(booster, seen.inputs[member])
+        rows = drawn(seen, seen.background[member], list(range(300)), OPTIONS["rows"], native=0.25)
+        expected = shap(alone(rows, tail.select([member]).outputs(rows)[0, :, 0]), seen.inputs[member])
         torch.testing.assert_close(fitted.values[member], expected, rtol=1e-3, atol=1e-4)
 
 

@@ -15,9 +15,9 @@ from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.memory import made_once
 from attribution_suite.scorers.xgboost_fit import quantised
 
-# Of a surrogate's rows the part that are rows of the table as they are. More of them follow the network better on real
-# rows, but let it read a feature's proxies: docs/methods.md has what was measured.
-NATIVE = 0.6
+# Of a surrogate's rows the part that are rows of the table as they are, for one output and for classes. More of them
+# follow the network better on real rows, but let it read a feature's proxies: docs/methods.md has what was measured.
+NATIVE, NATIVE_OF_CLASSES = 0.25, 0.6
 LEAST = 1000  # rows of an output, however few rows it explains
 FEWEST = 20  # rows of a class that are drawn from; of fewer, from all rows
 RIDGE = 1e-3  # added to the diagonal of the correlations
@@ -50,11 +50,16 @@ class SurrogateRows:
         return cls(rows, quantised(rows.numpy()), mean, scale,
                    cho_factor(correlations))
 
-    def line(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ridge regression of labels `[rows, networks]`: weights `[columns, networks]`, means, and what is left."""
+    def level(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """No line: weights of zero `[columns, networks]`, the labels' means, and what is left of them."""
         level = labels.mean(0, dtype=np.float64)
         centred = labels - level
         centred[:, np.sqrt(np.square(centred).mean(0)) <= CONSTANT * np.abs(labels).max(0)] = 0
+        return np.zeros((self.rows.shape[1], labels.shape[1])), level, centred
+
+    def line(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ridge regression of labels `[rows, networks]`: weights `[columns, networks]`, means, and what is left."""
+        _, level, centred = self.level(labels)
         rows = self.rows.numpy()
         slopes = (rows.T @ centred.astype(np.float32)).astype(np.float64) - self.mean[:, None] * centred.sum(0)
         weights = cho_solve(self.factor, slopes / self.scale[:, None] / len(rows)) / self.scale[:, None]
@@ -71,8 +76,8 @@ def surrogate_rows(networks: Ensemble, evaluation: Evaluation,
     """Which members share rows, and these rows by the output that is fitted to them.
 
     `total` rows, to each class of several in proportion to the rows that it explains, at least `LEAST`. Those of a
-    class are drawn from the rows that the original predicts to be of it, as are the rows that it explains: the first
-    `NATIVE` of them are such rows, the others have each feature (a group's columns together) from such a row of its
+    class are drawn from the rows that the original predicts to be of it, as are the rows that it explains. The first
+    of them are such rows as they are, the others have each feature (a group's columns together) from such a row of its
     own, as LIME draws them. On the table's own rows alone a feature that the network ignores would be fitted as a proxy
     of those it reads.
     """
@@ -107,7 +112,7 @@ def same_rows(evaluation: Evaluation, classes: Tensor | None, member: int, other
 def made_for(evaluation: Evaluation, classes: Tensor | None, member: int, total: int) -> dict[int, SurrogateRows]:
     """The rows of one member."""
     pool = (evaluation.pool_rows if evaluation.pool_rows.dim() == 2 else evaluation.pool_rows[member]).cpu()
-    wanted, sources = {0: (np.arange(len(pool)), total)}, [pool]
+    wanted, sources, native = {0: (np.arange(len(pool)), total)}, [pool], NATIVE
     if classes is not None and evaluation.explained is not None:
         of_pool, explained = classes[member].numpy(force=True), evaluation.explained[member]
         numbers, counts = explained.unique(return_counts=True)
@@ -115,18 +120,19 @@ def made_for(evaluation: Evaluation, classes: Tensor | None, member: int, total:
                            else np.arange(len(pool)), max(LEAST, round(total * count / len(explained))))
                   for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)}
         sources.append(classes[member])
+        native = NATIVE_OF_CLASSES
     options = (total, evaluation.seed, dict(evaluation.groups), {k: count for k, (_, count) in wanted.items()})
     columns = np.ascontiguousarray(pool.numpy().T)  # a column's draws are made together
     return made_once(KIND, sources, options, lambda: {
-        output: SurrogateRows.of(drawn(columns, evaluation.groups, among, count, [evaluation.seed, output]))
+        output: SurrogateRows.of(drawn(columns, evaluation.groups, among, count, native, [evaluation.seed, output]))
         for output, (among, count) in wanted.items()}, lambda made: sum(each.nbytes for each in made.values()))
 
 
 def drawn(pool: np.ndarray, groups: Mapping[str, Sequence[int]], among: np.ndarray, count: int,
-          seed: Sequence[int]) -> Tensor:
-    """`count` rows `[count, columns]` drawn from the rows `among` of a pool `[columns, rows]`: first whole ones."""
+          native: float, seed: Sequence[int]) -> Tensor:
+    """`count` rows `[count, columns]` drawn from the rows `among` of a pool `[columns, rows]`, a part `native` whole."""
     generator = np.random.default_rng(seed)
-    whole = round(NATIVE * count)
+    whole = round(native * count)
     rows = np.empty((len(pool), count), np.float32)
     rows[:, :whole] = pool[:, np.resize(generator.permutation(among), whole)]
     each = among[generator.integers(len(among), size=(len(groups), count - whole))]
