@@ -130,7 +130,7 @@ def made_for(evaluation: Evaluation, classes: Tensor | None, member: int, total:
 
 def drawn(pool: np.ndarray, groups: Mapping[str, Sequence[int]], among: np.ndarray, count: int,
           native: float, seed: Sequence[int]) -> Tensor:
-    """`count` rows `[count, columns]` drawn from the rows `among` of a pool `[columns, rows]`, a part `native` whole."""
+    """`count` rows `[count, columns]` drawn from the rows `among` of a pool `[columns, rows]`, a part whole."""
     generator = np.random.default_rng(seed)
     whole = round(native * count)
     rows = np.empty((len(pool), count), np.float32)
