@@ -142,7 +142,8 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     warm = replace(cold, epochs=max(1, round(table.preset.tuning_epochs * positive("tuning", tuning))))
     refit = Refit.of(fit, networks, outputs, output, layer)
     setting = Setting.of(table, original, layer, numbers, cold, warm, refit)
-    return original.with_tail(carried_out(edit, original.tail(layer), nodes, setting).networks)
+    edited = carried_out(edit, original.tail(layer), nodes, setting).networks
+    return original.with_tail(edited) if layer else edited
 
 
 @in_own_words

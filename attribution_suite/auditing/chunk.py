@@ -222,7 +222,8 @@ class RemoveFeatures:
     def outputs(self) -> frozenset[str]:
         """What a finished chunk holds."""
         metrics = METRICS if self.subject.metrics else ()
-        return frozenset((*EDITED, *metrics, *weight_names(self.subject)))
+        kept = () if removal_traits(self.removal).in_front else weight_names(self.subject)
+        return frozenset((*EDITED, *metrics, *kept))
 
     def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
         """The edited networks' scores, losses and effects."""
