@@ -434,6 +434,7 @@ def check(model: str | Path, data: "str | Path | DataFrame", feature: str, max_e
           **options: Any) -> "Checked":
     """Does an exported network move by more than `max_effect` when `feature` alone moves? `passed`: proved or bounded.
 
+    `feature`: one, or several that move together: 'sex+race' (of several numbers a search, which bounds nothing).
     `model`: a .safetensors file of `Audit.export` or `attribution-suite export`, its card beside it. `data`: a data set
     of the catalogue, or a file or DataFrame with the same columns; its first `rows` rows are looked at, prepared as the
     card says, and the feature moves over what all its rows say it may be. `max_effect` > 0: in f's units, the output's
