@@ -143,7 +143,7 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     refit = Refit.of(fit, networks, outputs, output, layer)
     setting = Setting.of(table, original, layer, numbers, cold, warm, refit)
     edited = carried_out(edit, original.tail(layer), nodes, setting).networks
-    return original.with_tail(edited) if layer else edited
+    return edited if edit.traits.in_front else original.with_tail(edited)
 
 
 @in_own_words

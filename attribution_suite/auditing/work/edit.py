@@ -101,7 +101,7 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     method, taken, setting, seen, residuals = undertaken(subject, dataset, device, originals, case, removal, features,
                                                          proxies, residual)
     trained = carried_out(method, case.before.tail(subject.layer), taken, setting)
-    after = case.before.with_tail(trained.networks) if subject.layer else trained.networks
+    after = trained.networks if method.traits.in_front else case.before.with_tail(trained.networks)
     if residuals is not None:
         after = residuals.folded(after)
     good = performed(after, dataset, case.seen)  # first of all: it refuses outputs that are not finite
