@@ -142,7 +142,8 @@ def remove(networks: "Networks", dataset: "Data", feature: str | Sequence[str], 
     warm = replace(cold, epochs=max(1, round(table.preset.tuning_epochs * positive("tuning", tuning))))
     refit = Refit.of(fit, networks, outputs, output, layer)
     setting = Setting.of(table, original, layer, numbers, cold, warm, refit)
-    return original.with_tail(carried_out(edit, original.tail(layer), nodes, setting).networks)
+    edited = carried_out(edit, original.tail(layer), nodes, setting).networks
+    return edited if edit.traits.in_front else original.with_tail(edited)
 
 
 @in_own_words
@@ -438,6 +439,7 @@ def check(model: str | Path, data: "str | Path | DataFrame", feature: str, max_e
           **options: Any) -> "Checked":
     """Does an exported network move by more than `max_effect` when `feature` alone moves? `passed`: proved or bounded.
 
+    `feature`: one, or several that move together: 'sex+race' (of several numbers a search, which bounds nothing).
     `model`: a .safetensors file of `Audit.export` or `attribution-suite export`, its card beside it. `data`: a data set
     of the catalogue, or a file or DataFrame with the same columns; its first `rows` rows are looked at, prepared as the
     card says, and the feature moves over what all its rows say it may be. `max_effect` > 0: in f's units, the output's

@@ -143,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
                                                 "feature, else 1")
     checked.add_argument("model", metavar="MODEL.safetensors")
     checked.add_argument("data", metavar="DATASET|FILE")
-    checked.add_argument("--remove", required=True, metavar="F", help="the feature that must not move the output")
+    checked.add_argument("--remove", required=True, metavar="F", help="what must not move the output; b+c together")
     checked.add_argument("--max-effect", required=True, type=float, metavar="D",
                          help="the largest move that is allowed, in the output's units (classes: the logit's)")
     checked.add_argument("--rows", type=int, default=2000, metavar="N", help="rows looked at (default: 2000)")

@@ -26,8 +26,10 @@ def checked_options(family: Registry, name: object, options: Mapping[str, Any]) 
     taken = [field for field in fields(kind) if field.init] if is_dataclass(kind) else []
     known = [field.name for field in taken]
     for option in (*written, *options):
+        if not known:
+            raise InputError(f"unknown option of {bare(name)} '{option}': it takes none")
         if option not in known:
-            raise unknown_name(f"option of {bare(name)}", option, known or ["none"])
+            raise unknown_name(f"option of {bare(name)}", option, known)
         if option in written and option in options:
             raise InputError(f"option '{option}' of {bare(name)} is given twice: in its name and beside it")
     for field in taken:

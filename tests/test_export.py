@@ -153,6 +153,11 @@ def test_the_command_passes_what_is_proved_or_bounded_and_nothing_else(run: tupl
     for allowed, expected, verdict in cases:
         status, out, err = call_main("check", model, file, "--remove", "age", "--max-effect", allowed, cwd=found.path)
         assert (status, err) == (expected, "") and out.startswith(f"age: {verdict}: ") and out.count("\n") == 1
+    # Of two numbers together a search finds something and bounds nothing: never a pass.
+    for allowed, verdict in ((1e9, "undecided"), (effect * 0.99, "present")):
+        status, out, _ = call_main("check", model, file, "--remove", "age+income", "--max-effect", allowed,
+                                   cwd=found.path)
+        assert (status, out.startswith(f"age+income: {verdict}: ")) == (1, True)
     gone = found.export("fold", "age")
     status, out, _ = call_main("check", gone, file, "--remove", "age", "--max-effect", 1e-9, cwd=found.path)
     assert status == 0 and out.startswith("age: proved none")

@@ -53,7 +53,7 @@ def test_one_name_for_what_means_the_same() -> None:
     ("lime?sample=3", {}, "unknown option of lime 'sample'; did you mean samples"),
     ("lime?samples=1", {}, "option 'samples' of lime must be a whole number of at least 2, got 1"),
     ("lmie?samples=3", {}, "unknown scorer 'lmie'; did you mean lime"),
-    ("saliency?steps=3", {}, "unknown option of saliency 'steps'; known: none"),
+    ("saliency?steps=3", {}, "unknown option of saliency 'steps': it takes none"),
 ])
 def test_wrong_options_are_named(name: str, options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -71,9 +71,11 @@ def check_network(model: Path, data: str | Path | pd.DataFrame, feature: str, ma
         raise InputError(f"{card_path(model)}: has {len(columns)} columns, the network {network.architecture.features} "
                          "inputs: export both again")
     inputs = torch.from_numpy(prepared(dataset, columns))
-    index = [number for number, entry in enumerate(columns) if entry["column"] == feature]
-    if not index:
-        raise unknown_name("feature of the network", feature, dict.fromkeys(entry["column"] for entry in columns))
+    known = dict.fromkeys(entry["column"] for entry in columns)
+    together = {feature} if feature in known else set(feature.split("+"))
+    for name in sorted(together - known.keys()):
+        raise unknown_name("feature of the network", name, known)
+    index = [number for number, entry in enumerate(columns) if entry["column"] in together]
     centre, scale = (np.array([entry[name] for entry in columns]) for name in ("centre", "scale"))
     worst = worst_case(network, inputs[:rows], inputs, Nodes.of([tuple(index)]), card["dataset"]["task"],
                        torch.tensor([max_effect], dtype=torch.float64)).named(

@@ -218,7 +218,8 @@ class RemoveFeatures:
     @property
     def outputs(self) -> frozenset[str]:
         """What a finished chunk holds."""
-        return frozenset((*EDITED, *weight_names(self.subject)))
+        kept = () if removal_traits(self.removal).in_front else weight_names(self.subject)
+        return frozenset((*EDITED, *kept))
 
     def work(self, dataset: TabularDataset, store: Store, device: torch.device) -> Arrays:
         """The edited networks' scores, losses and effects."""

@@ -12,6 +12,7 @@ from attribution_suite.auditing.work.train import networks_of
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.perceptrons import Perceptrons
+from attribution_suite.removals.removal import removal_traits
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Kept:
 
     def network(self, entry: Mapping[str, Any], *members: int) -> Perceptrons:
         """The members of an entry's networks. Raises InputError where its file is missing or damaged."""
+        if entry["work"] == "RemoveFeatures" and removal_traits(entry["removal"]).in_front:
+            raise InputError(f"{entry['removal']} puts a fixed step in front of a network, which is no stacked weights "
+                             "any more and is not kept: `attribution_suite.remove` returns it, `to_module` as a module")
         if entry["key"] not in self._read:
             stored = self.store.load(entry["key"])
             if stored is None:

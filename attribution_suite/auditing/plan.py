@@ -208,6 +208,8 @@ def refusals(removal: str, original: TrainOriginals, dataset: TabularDataset, fe
     every original: one that a single network refuses is left out for all.
     """
     ask, subject, removable = removal_traits(removal).refusals, original.subject, nodes_of(original.subject, dataset)
+    if subject.layer and removal_traits(removal).in_front:
+        return dict.fromkeys(range(len(features[0])), "it puts a step in front of the network, not between its layers")
     if ask is None:
         return {}
     groups = [[removable.named(name).columns for name in names] for names in features]

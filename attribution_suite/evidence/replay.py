@@ -68,7 +68,8 @@ def scored_again(chunk: Chunk, stored: Stored, recorded: Recorded, dataset: Tabu
 
     Raises InputError for a chunk that keeps no networks.
     """
-    if not isinstance(chunk, TrainOriginals | RemoveFeatures) or not list(weight_names(chunk.subject)):
+    if not isinstance(chunk, TrainOriginals | RemoveFeatures) or not (
+            set(weight_names(chunk.subject)) & stored.arrays.keys()):
         raise InputError("it keeps no networks")
     with one_thread():
         if isinstance(chunk, TrainOriginals):

@@ -23,6 +23,7 @@ from attribution_suite.removals.removal import RemovalTraits, Setting
 
 STRENGTHS = (0.0, 0.5, 2.0, 8.0, 32.0)
 VALIDATION_ROWS = 500  # that the choice of λ looks at: distances, whose cost grows with their square
+MATRICES = 32  # of pairs of a batch's rows that are held at once: they stay in a core's cache
 FEWEST = 8  # rows of a batch whose dependence is estimated
 Measure = Literal["distance_correlation", "hsic"]
 
@@ -100,31 +101,28 @@ class DependencePenalty:
         """Its sum over the rows, and its derivative by the output."""
         total, slope = self.strength.new_zeros(len(self.strength)), torch.zeros_like(output)
         whole = batch.size - batch.size % self.rows
+        distinct, which = self.groups
+        seed = self.priced * len(batch.inputs) // len(self.strength)
         for start, stop in ((0, whole), (whole, batch.size)):  # the whole pieces at once, and the last one
             length = min(self.rows, stop - start)
             if length < FEWEST:
                 continue
-            values = output[self.priced, :, start:stop].transpose(1, 2).unflatten(1, (-1, length))
-            centred = self._of_nodes(batch.inputs[:, start:stop], length)
-            value, gradient = dependence_and_slope(values, centred, self.measure)
-            price = length * self.strength[self.priced]
-            total[self.priced] += price * value.sum(1)
-            slope[self.priced, :, start:stop] = (price[:, None, None, None] * gradient).flatten(1, 2).transpose(1, 2)
+            columns = batch.inputs[:, start:stop, distinct.index].transpose(1, 2) * ~distinct.repeats[:, None]
+            # Of every seed and set of nodes once, whatever the strengths: `[seeds, sets, pieces, length, length]`.
+            centred = u_centred(similarity(columns.unflatten(2, (-1, length)), self.measure)[0])
+            at_once = max(1, MATRICES * length // (stop - start))
+            for part in torch.arange(len(self.priced), device=output.device).split(at_once):
+                members = self.priced[part]
+                values = output[members, :, start:stop].transpose(1, 2).unflatten(1, (-1, length))
+                value, gradient = dependence_and_slope(values, centred[seed[part], which[part]], self.measure)
+                price = length * self.strength[members]
+                total[members] += price * value.sum(1)
+                slope[members, :, start:stop] = (price[:, None, None, None] * gradient).flatten(1, 2).transpose(1, 2)
         return total, slope
 
     def select(self, members: Tensor) -> "DependencePenalty":
         """That of the members at these positions."""
         return replace(self, nodes=self.nodes.select(members), strength=self.strength[members])
-
-    def _of_nodes(self, inputs: Tensor, length: int) -> Tensor:
-        """The U-centred similarities of each priced member's nodes, `[priced, pieces, length, length]`.
-
-        From `[seeds, rows, features]`: of every seed and set of nodes once, whatever the strengths.
-        """
-        distinct, which = self.groups
-        columns = inputs[:, :, distinct.index].transpose(1, 2) * ~distinct.repeats[:, None]
-        centred = u_centred(similarity(columns.unflatten(2, (-1, length)), self.measure)[0])
-        return centred[self.priced * len(inputs) // len(self.strength), which]
 
 
 def dependence(outputs: Tensor, x: Tensor, measure: Measure) -> Tensor:
@@ -147,8 +145,9 @@ def dependence_and_slope(outputs: Tensor, b: Tensor, measure: Measure) -> tuple[
     scale = within * other
     known, root = scale > 1e-12, scale.clamp_min(1e-12).sqrt()
     by_pair = torch.addcmul(b, a, (both / torch.where(known, within, 1.0))[..., None, None], value=-1)
-    by_pair *= factor * (2 * known / root)[..., None, None]
-    return torch.where(known, both / root, 0.0), by_pair.sum(-1, keepdim=True) * outputs - by_pair @ outputs
+    by_pair *= factor
+    slope = by_pair.sum(-1, keepdim=True) * outputs - by_pair @ outputs
+    return torch.where(known, both / root, 0.0), slope * (2 * known / root)[..., None, None]
 
 
 def similarity(values: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
@@ -158,7 +157,7 @@ def similarity(values: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
     """
     distances = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist")
     if measure == "distance_correlation":
-        return distances, torch.where(distances > 0, 1 / distances, 0.0)
+        return distances, distances.reciprocal().nan_to_num_(posinf=0.0)
     width = distances.detach().flatten(-2).median(-1).values.clamp_min(1e-12)[..., None, None]
     kernel = torch.exp(-distances.square() / (2 * width.square()))
     kernel = kernel * (1 - torch.eye(kernel.shape[-1], dtype=kernel.dtype, device=kernel.device))

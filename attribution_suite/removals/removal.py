@@ -90,10 +90,11 @@ class RemovalTraits:
     gradients. `control`: it removes nothing; an audit runs it by itself, not as one of `removals`. `default`: an audit
     that names no removals does it. `published`: the options under which it is what its source published, where the
     default corrects that; an audit with the preset 'published' takes them. `layers`: it edits layers behind the first
-    one, so that they must be known. `refusals`: why it does not apply to groups of columns of a split
-    `[rows, features]`, one answer each, None where it does; None: it applies to all. `of_index`: what a column that
-    holds a category's number must offer: the 'mean' of its embedding, or a 'linear' layer behind it; 'never': the
-    method reads the number as an amount.
+    one, so that they must be known. `in_front`: it puts a fixed step in front of the networks: not of hidden units, nor
+    of what has no gradients; what comes out is a module, of which a run keeps no weights. `refusals`: why it does not
+    apply to groups of columns of a split `[rows, features]`, one answer each, None where it does; None: it applies to
+    all. `of_index`: what a column that holds a category's number must offer: the 'mean' of its embedding, or a 'linear'
+    layer behind it; 'never': the method reads the number as an amount.
     """
 
     aims: Literal["direct", "marginal"] = "direct"
@@ -104,6 +105,7 @@ class RemovalTraits:
     control: bool = False
     default: bool = True
     layers: bool = False
+    in_front: bool = False
     refusals: Callable[[Split, Task, Sequence[Sequence[int]]], list[str | None]] | None = None
     published: Mapping[str, Any] = field(default_factory=dict)
     of_index: Literal["", "mean", "linear", "never"] = ""
@@ -174,7 +176,8 @@ def inapplicable(removals: Sequence[str], networks: Ensemble) -> dict[str, str]:
     reasons = {}
     for name in removals:
         traits = removal_traits(name)
-        if reason := (bool(sham_of(name)) and needs["gradients"]) or (traits.layers and needs["layers"]):
+        trained = bool(sham_of(name)) or traits.in_front
+        if reason := (trained and needs["gradients"]) or (traits.layers and needs["layers"]):
             reasons[name] = reason
     return reasons
 

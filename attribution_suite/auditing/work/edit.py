@@ -33,7 +33,7 @@ from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.networks.training import FRONTIER, Trained
 from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.proxy_residuals import ProxyResiduals
-from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, carried_out
+from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, carried_out, removal_traits
 from attribution_suite.scorers.attribution import Evaluation
 
 Features = tuple[tuple[str, ...], ...]
@@ -135,10 +135,10 @@ def explain_edits(subject: Subject, dataset: TabularDataset, device: torch.devic
                   removal: str, features: Features, proxies: Features, residual: bool) -> Arrays:
     """How true and steady explanations of the edited networks in a finished chunk, `stored`, are.
 
-    Modules that are no stacked weights are not kept: they are edited again, as they were.
+    What is no stacked weights is not kept: it is edited again, as it was.
     """
     case = Case.of(subject, dataset, device, originals, features)
-    if isinstance(case.before, Perceptrons):
+    if isinstance(case.before, Perceptrons) and not removal_traits(removal).in_front:
         after: Ensemble = networks_of(stored, case.before.architecture).to(device)
     else:
         method, taken, setting, _, residuals = undertaken(subject, dataset, device, originals, case, removal, features,
@@ -151,7 +151,7 @@ def edited(case: Case, method: Removal, taken: Nodes, setting: Setting, residual
            layer: int) -> tuple[Trained, Ensemble]:
     """What a method made of the networks above the layer, and the whole edited networks."""
     trained = carried_out(method, case.before.tail(layer), taken, setting)
-    after = case.before.with_tail(trained.networks)
+    after = trained.networks if method.traits.in_front else case.before.with_tail(trained.networks)
     return trained, after if residuals is None else residuals.folded(after)
 
 

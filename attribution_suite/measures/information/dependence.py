@@ -197,9 +197,11 @@ def u_centred(similarity: Tensor) -> Tensor:
     Of distances (Székely & Rizzo 2014) or of a kernel (Song et al. 2012). Zero on the diagonal.
     """
     rows, sums = similarity.shape[-1], similarity.sum(-1)
-    centred = similarity - (sums[..., :, None] + sums[..., None, :]) / (rows - 2)
-    centred = centred + (sums.sum(-1) / ((rows - 1) * (rows - 2)))[..., None, None]
-    return centred * (1 - torch.eye(rows, dtype=similarity.dtype, device=similarity.device))
+    mean = sums / (rows - 2)
+    centred = similarity - mean[..., :, None]
+    centred -= (mean - sums.sum(-1, keepdim=True) / ((rows - 1) * (rows - 2)))[..., None, :]
+    centred.diagonal(dim1=-2, dim2=-1).zero_()
+    return centred
 
 
 def _orders_within(strata: NDArray[np.int64], permutations: int, seed: int) -> NDArray[np.int64]:
