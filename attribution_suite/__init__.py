@@ -7,19 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attribution_suite.api import (
-        attribute,
-        audit,
-        check,
-        compare,
-        describe,
-        information,
-        neurons,
-        remove,
-        report,
-        train,
-        worst_case,
-    )
+    from attribution_suite.api import audit, check, compare, describe, neurons, report
     from attribution_suite.datasets import DATASETS
     from attribution_suite.datasets.arrays import from_arrays
     from attribution_suite.datasets.load import load_dataset
@@ -35,12 +23,13 @@ if TYPE_CHECKING:
     from attribution_suite.results import Audit
     from attribution_suite.scorers import SCORERS
     from attribution_suite.scorers.attribution import Attribution
+    from attribution_suite.steps import attribute, information, remove, train, worst_case
 
 __version__ = "0.1.0"  # the one place: setup.cfg reads it here
 
 _PLACES = {
-    "train": "api", "attribute": "api", "remove": "api", "worst_case": "api", "information": "api", "audit": "api",
-    "neurons": "api", "check": "api", "compare": "api", "describe": "api", "report": "api",
+    "train": "steps", "attribute": "steps", "remove": "steps", "worst_case": "steps", "information": "steps",
+    "audit": "api", "neurons": "api", "check": "api", "compare": "api", "describe": "api", "report": "api",
     "load_dataset": "datasets.load", "from_arrays": "datasets.arrays", "TabularDataset": "datasets.table",
     "Training": "datasets.preset", "Ensemble": "networks.network", "Attribution": "scorers.attribution",
     "WorstCase": "measures.worst_case.result", "Information": "measures.information.result", "Audit": "results",

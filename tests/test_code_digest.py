@@ -16,7 +16,8 @@ from attribution_suite.registry import Registry
 PACKAGE = Path(attribution_suite.__file__).parent
 COMPUTES = ["networks/perceptrons.py", "scorers/lime.py", "removals/folding.py", "measures/agreement.py",
             "datasets/boston.py", "units/masking.py", "auditing/work/score.py", "seeding.py"]
-TELLS = ["reporting/page.py", "reporting/templates/report.css", "conclusions/words.py", "cli.py", "api.py",
+TELLS = ["reporting/page.py", "reporting/templates/report.css", "conclusions/words.py", "cli.py",
+         "command_line.py", "api.py", "steps.py", "arguments.py",
          "tables/audit.py", "auditing/progress.py", "auditing/pool.py"]
 
 

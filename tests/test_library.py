@@ -11,7 +11,6 @@ from module_cases import FEATURES, Branching, Residual, Unknown, members
 from torch import nn
 
 from attribution_suite import audit, load_dataset, report
-from attribution_suite.api import attribute, remove, train
 from attribution_suite.datasets.arrays import from_arrays
 from attribution_suite.datasets.preset import Training
 from attribution_suite.datasets.table import TabularDataset
@@ -24,6 +23,7 @@ from attribution_suite.removals.removal import Setting
 from attribution_suite.removals.retrain import Retrain
 from attribution_suite.scorers.attribution import Evaluation
 from attribution_suite.scorers.integrated_gradients import IntegratedGradients
+from attribution_suite.steps import attribute, remove, train
 
 pytestmark = pytest.mark.usefixtures("plain")
 

@@ -12,7 +12,7 @@ from command import BRIEF, NO_DATA, SMALL, call_main
 from attribution_suite import attribute, load_dataset, remove, train
 from attribution_suite.auditing.code_digest import plug_in_digest
 from attribution_suite.auditing.spec import PROFILES, make_spec
-from attribution_suite.cli import parser
+from attribution_suite.command_line import parser
 from attribution_suite.datasets.preset import Training
 from attribution_suite.errors import InputError
 from attribution_suite.options import checked_options
