@@ -27,7 +27,7 @@ class Grid:
 
     values: np.ndarray
     number: np.ndarray
-    level: tuple[str, ...]
+    level: np.ndarray
 
     @classmethod
     def of(cls, rows: np.ndarray, feature: str, names: Sequence[str], others: Sequence[str] = ()) -> "Grid":
@@ -41,17 +41,18 @@ class Grid:
         flag = np.array([name != feature and bool(np.isin(column, (0, 1)).all())
                          for name, column in zip(names, rows.T, strict=True)])
         flags = pd.DataFrame(rows[:, flag])
-        patterns = [rows] if flags.empty else [rows[part.index] for _, part in flags.groupby(list(flags))]
+        patterns = [rows] if flags.empty else [rows[part.index] for _, part in sorted(
+            flags.groupby(list(flags)), key=lambda each: [-value for value in each[0]] if any(each[0]) else [-2.0])]
         values = np.concatenate([_spread(pattern, flag) for pattern in patterns])
         values = values[np.unique(np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int))]
         if (~flag).sum() > 1:
-            level = tuple(", ".join(f"{name} {value:.4g}" for name, value in zip(names, point, strict=True))
-                          for point in values)
+            level = [", ".join(f"{name} {value:.4g}" for name, value in zip(names, point, strict=True))
+                     for point in values]
         else:
             of_flags = [name for name, is_flag in zip(names, flag, strict=True) if is_flag]
-            level = tuple(_level(point[flag], of_flags, feature, others, flag.all()) for point in values)
+            level = [_level(point[flag], of_flags, feature, others, bool(flag.all())) for point in values]
         number = values[:, ~flag][:, 0] if (~flag).sum() == 1 else np.full(len(values), np.nan)
-        return cls(values, np.where([name == MISSING for name in level], np.nan, number), level)
+        return cls(values, np.where([name == MISSING for name in level], np.nan, number), np.array(level, dtype=object))
 
 
 def amounts(column: np.ndarray) -> np.ndarray:

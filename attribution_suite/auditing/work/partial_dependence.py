@@ -16,6 +16,7 @@ from attribution_suite.networks.network import Ensemble
 from attribution_suite.scorers.attribution import Evaluation
 
 PARTIAL_DEPENDENCE = "partial_dependence"  # the array: a table as the bytes of a Parquet file
+Columns = dict[str, np.ndarray]
 ROWS = 100  # evaluated rows that the mean is over, at most
 SHOWN_ROWS = 12  # of them, those whose own curves are kept
 
@@ -33,19 +34,19 @@ def dependence_curves(networks: Ensemble, features: Sequence[Sequence[str]], see
     for member, name in enumerate(name for names in features for name in names):
         for feature in removable.named(name).features:  # a hidden unit is its own network's
             asked.setdefault((feature, member if layer else -1), []).append(member)
-    frames = []
+    parts: list[Columns] = []
     for (feature, _), members in asked.items():
         columns = rows.groups[feature]
         grid, values = _grid(dataset, feature) if layer == 0 else _unit_grid(rows.background[members[0]], columns)
         part = curves(tail.select(members), inputs if layer == 0 else inputs[members], columns, values,
                       dataset.task).cpu()
-        of_feature = [_means(part, members, grid, dataset)]
+        parts.append(_means(part, members, feature, grid, dataset))
         for member, own in zip(members, part, strict=True):
             if member < len(features[0]):
                 explained = None if seen.explained is None else seen.explained[member].cpu()
-                of_feature.append(_each_row(own, grid, explained, dataset).assign(member=member))
-        frames.append(pd.concat(of_feature).assign(feature=feature))
-    return {PARTIAL_DEPENDENCE: packed(pd.concat(frames, ignore_index=True))}
+                parts.append(_each_row(own, member, feature, grid, explained, dataset))
+    table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {PARTIAL_DEPENDENCE: packed(pd.DataFrame(table))}
 
 
 def _grid(dataset: TabularDataset, feature: str) -> tuple[Grid, Tensor]:
@@ -63,26 +64,30 @@ def _unit_grid(background: Tensor, columns: tuple[int, ...]) -> tuple[Grid, Tens
     return grid, torch.from_numpy(grid.values)
 
 
-def _means(part: Tensor, members: list[int], grid: Grid, dataset: TabularDataset) -> pd.DataFrame:
+def _means(part: Tensor, members: list[int], feature: str, grid: Grid, dataset: TabularDataset) -> Columns:
     """The partial dependence of each member and output, the mean of curves `[members, rows, points, outputs]`."""
     count, _, points, outputs = part.shape
-    level = np.repeat(np.array(grid.level, dtype=object), outputs)
-    return pd.DataFrame({
-        "member": np.repeat(members, points * outputs), "output": np.tile(_names(dataset, outputs), count * points),
-        "row": -1, "level": np.tile(level, count), "value": np.tile(np.repeat(grid.number, outputs), count),
-        "prediction": part.mean(1).flatten().numpy()})
+    return _columns(
+        feature, member=np.repeat(members, points * outputs), row=np.full(count * points * outputs, -1),
+        output=np.tile(_names(dataset, outputs), count * points), level=np.tile(np.repeat(grid.level, outputs), count),
+        value=np.tile(np.repeat(grid.number, outputs), count), prediction=part.mean(1).flatten().numpy())
 
 
-def _each_row(part: Tensor, grid: Grid, explained: Tensor | None, dataset: TabularDataset) -> pd.DataFrame:
+def _each_row(part: Tensor, member: int, feature: str, grid: Grid, explained: Tensor | None,
+              dataset: TabularDataset) -> Columns:
     """The curves of some rows of one network, `[rows, points, outputs]`, each of its explained class."""
     rows, points, outputs = part.shape
     chosen = torch.randperm(rows, generator=torch.Generator().manual_seed(0))[:SHOWN_ROWS].sort().values
     output = torch.zeros(len(chosen), dtype=torch.int64) if explained is None else explained[chosen]
     own = part[chosen].gather(2, output[:, None, None].expand(-1, points, 1))
-    return pd.DataFrame({
-        "output": np.repeat(_names(dataset, outputs)[output.numpy()], points), "row": np.repeat(chosen.numpy(), points),
-        "level": np.tile(np.array(grid.level, dtype=object), len(chosen)),
-        "value": np.tile(grid.number, len(chosen)), "prediction": own.flatten().numpy()})
+    return _columns(
+        feature, member=np.full(own.numel(), member), row=np.repeat(chosen.numpy(), points),
+        output=np.repeat(_names(dataset, outputs)[output.numpy()], points), level=np.tile(grid.level, len(chosen)),
+        value=np.tile(grid.number, len(chosen)), prediction=own.flatten().numpy())
+
+
+def _columns(feature: str, **columns: np.ndarray) -> Columns:
+    return {**columns, "feature": np.full(len(columns["row"]), feature, dtype=object)}
 
 
 def _names(dataset: TabularDataset, outputs: int) -> np.ndarray:

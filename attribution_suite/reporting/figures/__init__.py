@@ -6,6 +6,7 @@ from attribution_suite.reporting.figures import (
     animation,
     clusters,
     data,
+    dependence,
     history,
     layers,
     masking,
@@ -25,7 +26,7 @@ Draw = Callable[[Subject], Drawn | Sequence[Drawn]]
 
 # Chapter → its figures in order; 'NAME' is shown by templates/chapters/NAME.html.
 CHAPTERS: Mapping[str, tuple[Draw, ...]] = {
-    "matrix": (matrix.matrix,),
+    "matrix": (matrix.matrix, dependence.dependence),
     "redistribution": (removals.redistribution,),
     "cost": (removals.cost,),
     "scorers": (scorers.shares, signs.signed, signs.conductance, scorers.agreement, scorers.xgboost),

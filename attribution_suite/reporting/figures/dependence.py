@@ -1,0 +1,213 @@
+"""The picture of 'gone': the prediction over the values of a removed feature, before and after each method."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from attribution_suite.conclusions.numbers import rounded
+from attribution_suite.conclusions.summary import unit_ranks
+from attribution_suite.conclusions.words import averaged
+from attribution_suite.reporting.figures.shades import PALETTE
+from attribution_suite.reporting.figures.style import CLASS_COLOURS, WIDTH, Picture, canvas, label, picture, styled
+from attribution_suite.reporting.figures.svg import tell
+from attribution_suite.reporting.reading import Subject
+from attribution_suite.tables.audit import ORIGINAL
+
+ACROSS, GAP = 5, 0.14  # panels beside each other; between them, of a panel's width
+MOST_PANELS, MOST_CLASSES, MOST_NAMES = 25, 3, 6
+FLAT = 0.01  # a curve that moves by less of what the original's moves is flat
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The values of a feature as places in [0, 1]: `place` of each point, the ticks, whether points are on a line."""
+
+    place: pd.Series
+    ticks: list[float]
+    names: list[str]
+    line: pd.Series
+
+    @classmethod
+    def of(cls, points: pd.DataFrame) -> "Axis":
+        """From the `level` and `value` of each point: a number, one with a level 'missing' beside it, or levels."""
+        amount = points.level == ""
+        if not amount.any() or (points.level[~amount] != "missing").any():
+            names = [" ".join(filter(None, (level, "" if np.isnan(value) else f"{value:.4g}")))
+                     for level, value in zip(points.level, points.value, strict=True)]
+            place = pd.Series((np.arange(len(points)) + 0.5) / len(points), points.index)
+            shown = np.unique(np.linspace(0, len(names) - 1, MOST_NAMES).round().astype(int))
+            return cls(place, place.iloc[shown].tolist(), [names[k] for k in shown], pd.Series(False, points.index))
+        low, high = points.value.min(), points.value.max()
+        end = 1.0 if amount.all() else 0.86
+        scale = end / ((high - low) or 1.0)
+        ticks = [tick for tick in MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
+        gone = [] if amount.all() else ["missing"]
+        return cls(((points.value - low) * scale).fillna(0.95), [*[(tick - low) * scale for tick in ticks],
+                                                                *[0.95 for _ in gone]],
+                   [*[f"{tick:g}" for tick in ticks], *gone], amount)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Of one feature: `mean` `[(output, level, value), removals]` over networks, its range, and rows' own curves.
+
+    The points of each output stand in the order of `axis`.
+    """
+
+    mean: pd.DataFrame
+    low: pd.DataFrame
+    high: pd.DataFrame
+    rows: pd.DataFrame
+    axis: Axis
+    outputs: list[str]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> "Curves":
+        """From the rows of the table that are of one removed feature; of many classes those that move most."""
+        rows = rows.fillna({"value": np.inf})  # of a category: groupby drops what is not a number
+        keys, averages = ["output", "level", "value"], rows[rows.row < 0]
+        each = averages.groupby([*keys, "removal"], sort=False).prediction
+        mean, low, high = (part.unstack("removal") for part in (each.mean(), each.min(), each.max()))
+        spread = mean.groupby("output", sort=False)[ORIGINAL].agg(np.ptp).nlargest(MOST_CLASSES).index
+        outputs = [str(name) for name in mean.index.unique("output") if name in spread]
+        points = mean.loc[outputs[0]].reset_index()[["level", "value"]].replace({"value": {np.inf: np.nan}})
+        return cls(mean, low, high, rows[(rows.row >= 0) & rows.output.isin(outputs)], Axis.of(points), outputs)
+
+    def flat(self, removal: str) -> bool:
+        """Whether neither the mean of any network nor any of the rows' own curves moves."""
+        def moved(name: str) -> float:
+            own = self.rows[self.rows.removal == name].groupby(["output", "row"]).prediction.agg(np.ptp)
+            widest = (self.high[name] - self.low[name].groupby("output").transform("min")).max() \
+                if name == ORIGINAL else 0.0
+            return float(max([widest, *own]))
+
+        return moved(removal) <= FLAT * moved(ORIGINAL) and self.still(removal) <= FLAT * moved(ORIGINAL)
+
+    def still(self, removal: str) -> float:
+        """How far the mean over networks moves, the most of all outputs."""
+        return float(self.mean[removal].groupby("output").agg(np.ptp).max())
+
+
+def dependence(subject: Subject) -> list[Picture]:
+    """A picture a removed feature, the first on the page; of features removed together one each."""
+    table = unit_ranks(subject.tables["partial_dependence"])
+    if subject.layer:  # units have no identity across networks
+        table = table[table.seed == table.seed.min()]
+    drawn = [(removed, feature, rows) for removed in subject.shown
+             for feature, rows in table[table.removed == removed].groupby("feature", sort=False)]
+    return [replace(_dependence(subject, removed, str(feature), rows, f"dependence-{place + 1}" if place else
+                                "dependence"), on_page=place == 0)
+            for place, (removed, feature, rows) in enumerate(drawn) if ORIGINAL in set(rows.removal)]
+
+
+@styled
+def _dependence(subject: Subject, removed: str, feature: str, rows: pd.DataFrame, name: str) -> Picture:
+    curves = Curves.of(rows)
+    methods = [method for method in subject.removals if method in curves.mean]
+    panels = [ORIGINAL, *methods][:MOST_PANELS]
+    across = min(ACROSS, len(panels))
+    down = -(-len(panels) // across)
+    figure = canvas(WIDTH, 0.6 + 1.75 * down)
+    grid = figure.subplots(down, 1, squeeze=False, sharey=True)[:, 0]
+    for place, axes in enumerate(grid):
+        _row(axes, curves, panels[place * across:(place + 1) * across], across)
+        axes.set_ylabel(_quantity(subject, curves), fontsize=8.5)
+    grid[-1].set_xlabel(f"{label(feature, 60)}, in its own units")
+    if len(curves.outputs) > 1:
+        figure.legend([Line2D([], [], color=colour, linewidth=1.8) for colour in CLASS_COLOURS[:len(curves.outputs)]],
+                      [f"probability of {label(output)}" for output in curves.outputs], loc="outside upper right",
+                      ncols=len(curves.outputs))
+    one = " of network 0 alone, for units have no identity across networks" if subject.layer else ""
+    caption = (f"The prediction when {label(removed, 60)} alone is put at each value, mean over test rows (partial "
+               f"dependence). Dashed: before; line: after, {averaged(subject.networks, subject.splits).lower()}{one}, "
+               "band their range; thin: twelve rows of the first network, each by itself. "
+               + ("Teal: level, as the line of what is gone is; rust: it still moves. " if len(curves.outputs) == 1 else
+                  f"The {len(curves.outputs)} classes whose line moves most; the others are in the table. ")
+               + "It says what moving the feature does, not what its proxies carry."
+               + f" {len(methods) + 1 - len(panels)} more methods are not drawn." * (len(methods) >= len(panels)))
+    title = f"What moving {label(feature, 40)} still does" + f" ({label(removed, 40)} removed)" * (removed != feature)
+    alt = f"Partial dependence of the prediction on {feature} before and after {len(methods)} removal methods."
+    return picture(figure, subject, name, title, caption, alt, _table(curves, methods))
+
+
+def _quantity(subject: Subject, curves: Curves) -> str:
+    if len(curves.outputs) > 1:
+        return "probability"
+    return label(f"probability of {curves.outputs[0]}" if curves.outputs[0] else subject.info["target"], 26)
+
+
+def _table(curves: Curves, methods: Sequence[str]) -> pd.DataFrame:
+    """The lines that are drawn: a row an output and value, a column a method."""
+    table = curves.mean.loc[curves.outputs, [ORIGINAL, *methods]].reset_index()
+    table["value"] = table.value.replace(np.inf, np.nan)
+    return table.drop(columns=[name for name in ("output", "level") if (table[name] == "").all()])
+
+
+def _row(axes: Any, curves: Curves, panels: Sequence[str], across: int) -> None:
+    """Panels beside each other in one axes: a panel each would take seconds to lay out."""
+    step, ticks, names = 1 + GAP, [], []
+    for column, method in enumerate(panels):
+        draw_panel(axes, curves, method, column * step)
+        axes.text(column * step, 1.03, label(method, 26), transform=axes.get_xaxis_transform(), fontsize=8.5,
+                  fontweight="bold", ha="left", va="bottom")
+        ticks += [column * step + tick for tick in curves.axis.ticks]
+        names += [label(name, 12) for name in curves.axis.names]
+    starts = np.arange(len(panels)) * step
+    axes.vlines(starts - GAP / 2, 0, 1, transform=axes.get_xaxis_transform(), colors=PALETTE["line"], linewidth=0.8)
+    crowded = max(map(len, names)) * len(curves.axis.names) > 26
+    axes.set_xticks(ticks, names, fontsize=7.5, rotation=90 if crowded else 0)
+    axes.set_xlim(-GAP / 2, across * step - GAP / 2)
+    axes.grid(axis="y")
+    axes.spines["left"].set_visible(False)
+
+
+def draw_panel(axes: Any, curves: Curves, method: str, start: float = 0.0) -> None:
+    """One method: rows' own curves, the mean before and after with its range over networks."""
+    single = len(curves.outputs) == 1
+    for output, hue in zip(curves.outputs, CLASS_COLOURS, strict=False):
+        colour = hue if not single else PALETTE["muted"] if method == ORIGINAL else PALETTE[
+            "gone" if curves.flat(method) else "still"]
+        own = curves.rows[(curves.rows.output == output) & (curves.rows.removal == method)]
+        _thin(axes, curves.axis, own, start, _tint(colour))
+        mean, low, high, before = (part.loc[output][name].to_numpy() for part, name in (
+            (curves.mean, method), (curves.low, method), (curves.high, method), (curves.mean, ORIGINAL)))
+        places, line = start + curves.axis.place.to_numpy(), curves.axis.line.to_numpy()
+        axes.fill_between(places[line], low[line], high[line], color=colour, alpha=0.16, linewidth=0)
+        if method != ORIGINAL:
+            axes.plot(places[line], before[line], color=PALETTE["muted"] if single else colour, linewidth=1.1,
+                      dashes=(3, 2))
+            axes.scatter(places[~line], before[~line], s=16, facecolors=PALETTE["paper"], edgecolors=PALETTE["muted"],
+                         linewidths=1, zorder=3)
+        drawn = axes.plot(places[line], mean[line], color=colour, linewidth=1.8, zorder=4) if line.any() else []
+        dots = axes.scatter(places[~line], mean[~line], s=18, color=colour, zorder=5)
+        least, most = rounded(float(mean.min())), rounded(float(mean.max()))
+        words = f"{method}{f', {output}' if output else ''}: {least} to {most}"
+        for mark in drawn:
+            tell(mark, words)
+        if not drawn:
+            tell(dots, *[f"{words}; {name}: {rounded(float(value))}" for name, value in
+                         zip(curves.axis.names, mean, strict=False)][:len(mean)])
+
+
+def _thin(axes: Any, axis: Axis, own: pd.DataFrame, start: float, colour: str) -> None:
+    """Rows' own curves, all one colour that needs no transparency: they become one path."""
+    if own.empty:
+        return
+    places = start + axis.place.to_numpy()
+    values = own.prediction.to_numpy().reshape(-1, len(places))
+    line = axis.line.to_numpy()
+    chosen = line if line.any() else ~line
+    axes.add_collection(LineCollection([np.column_stack([places[chosen], row[chosen]]) for row in values],
+                                       colors=colour, linewidths=0.7, zorder=2), autolim=True)
+
+
+def _tint(colour: str) -> str:
+    """A pale shade of it, on white."""
+    return to_hex([1 - 0.35 * (1 - part) for part in to_rgb(colour)])
