@@ -33,7 +33,8 @@ from attribution_suite.auditing.explain import Explanation
 from attribution_suite.datasets.preset import Preset
 from attribution_suite.networks.training import Trained
 from attribution_suite.presented import Presented
-from attribution_suite.reporting.views.attribution import MOST_MARKS, swarm
+from attribution_suite.reporting.figures.rows import swarm
+from attribution_suite.reporting.views.attribution import MOST_MARKS
 from attribution_suite.reporting.views.row_page import write_row
 from attribution_suite.scorers.attribution import Attribution
 from attribution_suite.units.paths import row_path

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attribution_suite.reporting.figures import (
     animation,
     clusters,
+    confusion,
     data,
     dependence,
     history,
@@ -13,6 +14,7 @@ from attribution_suite.reporting.figures import (
     matrix,
     paths,
     removals,
+    rows,
     scorers,
     signs,
     single_weights,
@@ -28,8 +30,8 @@ Draw = Callable[[Subject], Drawn | Sequence[Drawn]]
 CHAPTERS: Mapping[str, tuple[Draw, ...]] = {
     "matrix": (matrix.matrix, dependence.dependence),
     "redistribution": (removals.redistribution,),
-    "cost": (removals.cost,),
-    "scorers": (scorers.shares, signs.signed, signs.conductance, scorers.agreement, scorers.xgboost),
+    "cost": (removals.cost, confusion.confusion),
+    "scorers": (scorers.shares, signs.signed, rows.rows, signs.conductance, scorers.agreement, scorers.xgboost),
     "neurons": (layers.layers, units.units, masking.masking, paths.paths, history.history,
                 single_weights.single_weights, animation.moving),
     "data": (data.training, clusters.clusters, data.fits, data.components),

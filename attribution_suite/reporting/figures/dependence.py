@@ -22,36 +22,40 @@ from attribution_suite.tables.audit import ORIGINAL
 
 ACROSS, GAP = 5, 0.14  # panels beside each other; between them, of a panel's width
 MOST_PANELS, MOST_CLASSES, MOST_NAMES = 25, 3, 6
+MISSING = 0.95  # where a missing value stands
 FLAT = 0.01  # a curve that moves by less of what the original's moves is flat
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The values of a feature as places in [0, 1]: `place` of each point, the ticks, whether points are on a line."""
+    """The values of a feature as places in [0, 1]: `place` `[points]`, what each is `called`, the ticks.
 
-    place: pd.Series
+    `line` `[points]`: which of them are amounts, that a line joins.
+    """
+
+    place: np.ndarray
+    called: np.ndarray
+    line: np.ndarray
     ticks: list[float]
     names: list[str]
-    line: pd.Series
 
     @classmethod
     def of(cls, points: pd.DataFrame) -> "Axis":
         """From the `level` and `value` of each point: a number, one with a level 'missing' beside it, or levels."""
-        amount = points.level == ""
-        if not amount.any() or (points.level[~amount] != "missing").any():
-            names = [" ".join(filter(None, (level, "" if np.isnan(value) else f"{value:.4g}")))
-                     for level, value in zip(points.level, points.value, strict=True)]
-            place = pd.Series((np.arange(len(points)) + 0.5) / len(points), points.index)
-            shown = np.unique(np.linspace(0, len(names) - 1, MOST_NAMES).round().astype(int))
-            return cls(place, place.iloc[shown].tolist(), [names[k] for k in shown], pd.Series(False, points.index))
+        amount = (points.level == "").to_numpy()
+        called = np.array([" ".join(filter(None, (level, "" if np.isnan(value) else f"{value:.4g}")))
+                           for level, value in zip(points.level, points.value, strict=True)], dtype=object)
+        if not amount.any() or set(points.level[~amount]) - {"missing"}:
+            place = (np.arange(len(points)) + 0.5) / len(points)
+            shown = np.unique(np.linspace(0, len(points) - 1, MOST_NAMES).round().astype(int))
+            return cls(place, called, np.zeros(len(points), bool), place[shown].tolist(), called[shown].tolist())
         low, high = points.value.min(), points.value.max()
-        end = 1.0 if amount.all() else 0.86
-        scale = end / ((high - low) or 1.0)
+        scale = (1.0 if amount.all() else 0.86) / ((high - low) or 1.0)
         ticks = [tick for tick in MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
-        gone = [] if amount.all() else ["missing"]
-        return cls(((points.value - low) * scale).fillna(0.95), [*[(tick - low) * scale for tick in ticks],
-                                                                *[0.95 for _ in gone]],
-                   [*[f"{tick:g}" for tick in ticks], *gone], amount)
+        gone = [MISSING] if not amount.all() else []
+        return cls(((points.value - low) * scale).fillna(MISSING).to_numpy(), called, amount,
+                   [*[(tick - low) * scale for tick in ticks], *gone], [f"{tick:g}" for tick in ticks] + [
+                       "missing" for _ in gone])
 
 
 @dataclass(frozen=True)
@@ -75,24 +79,31 @@ class Curves:
         keys, averages = ["output", "level", "value"], rows[rows.row < 0]
         each = averages.groupby([*keys, "removal"], sort=False).prediction
         mean, low, high = (part.unstack("removal") for part in (each.mean(), each.min(), each.max()))
-        spread = mean.groupby("output", sort=False)[ORIGINAL].agg(np.ptp).nlargest(MOST_CLASSES).index
+        before = mean.groupby("output", sort=False)[ORIGINAL]
+        spread = (before.max() - before.min()).nlargest(MOST_CLASSES).index
         outputs = [str(name) for name in mean.index.unique("output") if name in spread]
         points = mean.loc[outputs[0]].reset_index()[["level", "value"]].replace({"value": {np.inf: np.nan}})
         return cls(mean, low, high, rows[(rows.row >= 0) & rows.output.isin(outputs)], Axis.of(points), outputs)
 
     def flat(self, removal: str) -> bool:
-        """Whether neither the mean of any network nor any of the rows' own curves moves."""
-        def moved(name: str) -> float:
-            own = self.rows[self.rows.removal == name].groupby(["output", "row"]).prediction.agg(np.ptp)
-            widest = (self.high[name] - self.low[name].groupby("output").transform("min")).max() \
-                if name == ORIGINAL else 0.0
-            return float(max([widest, *own]))
+        """Whether neither the mean over networks nor any of the rows' own curves moves."""
+        return self.moved(removal) <= FLAT * self.moved(ORIGINAL)
 
-        return moved(removal) <= FLAT * moved(ORIGINAL) and self.still(removal) <= FLAT * moved(ORIGINAL)
+    def moved(self, removal: str) -> float:
+        """How far the mean over networks and the rows' own curves move, the most of them."""
+        ends = [curve.max() - curve.min() for curve in (
+            self.mean[removal].groupby("output"),
+            self.rows[self.rows.removal == removal].groupby(["output", "row"]).prediction)]
+        return float(pd.concat(ends).max())
 
-    def still(self, removal: str) -> float:
-        """How far the mean over networks moves, the most of all outputs."""
-        return float(self.mean[removal].groupby("output").agg(np.ptp).max())
+    @property
+    def limits(self) -> tuple[float, float]:
+        """From below the least to above the largest prediction that is drawn."""
+        drawn = [self.low.loc[self.outputs].min().min(), self.high.loc[self.outputs].max().max(),
+                 self.rows.prediction.min(), self.rows.prediction.max()]
+        low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
+        room = 0.04 * (high - low) or 0.5
+        return low - room, high + room
 
 
 def dependence(subject: Subject) -> list[Picture]:
@@ -140,7 +151,7 @@ def _dependence(subject: Subject, removed: str, feature: str, rows: pd.DataFrame
 def _quantity(subject: Subject, curves: Curves) -> str:
     if len(curves.outputs) > 1:
         return "probability"
-    return label(f"probability of {curves.outputs[0]}" if curves.outputs[0] else subject.info["target"], 26)
+    return f"P({label(curves.outputs[0], 20)})" if curves.outputs[0] else label(subject.info["target"], 26)
 
 
 def _table(curves: Curves, methods: Sequence[str]) -> pd.DataFrame:
@@ -153,6 +164,8 @@ def _table(curves: Curves, methods: Sequence[str]) -> pd.DataFrame:
 def _row(axes: Any, curves: Curves, panels: Sequence[str], across: int) -> None:
     """Panels beside each other in one axes: a panel each would take seconds to lay out."""
     step, ticks, names = 1 + GAP, [], []
+    axes.set_autoscale_on(False)
+    axes.set_ylim(*curves.limits)
     for column, method in enumerate(panels):
         draw_panel(axes, curves, method, column * step)
         axes.text(column * step, 1.03, label(method, 26), transform=axes.get_xaxis_transform(), fontsize=8.5,
@@ -178,34 +191,32 @@ def draw_panel(axes: Any, curves: Curves, method: str, start: float = 0.0) -> No
         _thin(axes, curves.axis, own, start, _tint(colour))
         mean, low, high, before = (part.loc[output][name].to_numpy() for part, name in (
             (curves.mean, method), (curves.low, method), (curves.high, method), (curves.mean, ORIGINAL)))
-        places, line = start + curves.axis.place.to_numpy(), curves.axis.line.to_numpy()
+        places, line = start + curves.axis.place, curves.axis.line
         axes.fill_between(places[line], low[line], high[line], color=colour, alpha=0.16, linewidth=0)
         if method != ORIGINAL:
             axes.plot(places[line], before[line], color=PALETTE["muted"] if single else colour, linewidth=1.1,
                       dashes=(3, 2))
-            axes.scatter(places[~line], before[~line], s=16, facecolors=PALETTE["paper"], edgecolors=PALETTE["muted"],
-                         linewidths=1, zorder=3)
-        drawn = axes.plot(places[line], mean[line], color=colour, linewidth=1.8, zorder=4) if line.any() else []
-        dots = axes.scatter(places[~line], mean[~line], s=18, color=colour, zorder=5)
+            if not line.all():
+                axes.scatter(places[~line], before[~line], s=16, facecolors=PALETTE["paper"],
+                             edgecolors=PALETTE["muted"] if single else colour, linewidths=1, zorder=3)
         least, most = rounded(float(mean.min())), rounded(float(mean.max()))
         words = f"{method}{f', {output}' if output else ''}: {least} to {most}"
-        for mark in drawn:
-            tell(mark, words)
-        if not drawn:
-            tell(dots, *[f"{words}; {name}: {rounded(float(value))}" for name, value in
-                         zip(curves.axis.names, mean, strict=False)][:len(mean)])
+        if line.any():
+            tell(axes.plot(places[line], mean[line], color=colour, linewidth=1.8, zorder=4)[0], words)
+        if not line.all():
+            dots = axes.scatter(places[~line], mean[~line], s=18, color=colour, zorder=5)
+            tell(dots, *[f"{method}{f', {output}' if output else ''}; {name}: {rounded(float(value))}" for name, value in
+                         zip(curves.axis.called[~line], mean[~line], strict=True)])
 
 
 def _thin(axes: Any, axis: Axis, own: pd.DataFrame, start: float, colour: str) -> None:
     """Rows' own curves, all one colour that needs no transparency: they become one path."""
     if own.empty:
         return
-    places = start + axis.place.to_numpy()
+    places, chosen = start + axis.place, axis.line if axis.line.any() else ~axis.line
     values = own.prediction.to_numpy().reshape(-1, len(places))
-    line = axis.line.to_numpy()
-    chosen = line if line.any() else ~line
     axes.add_collection(LineCollection([np.column_stack([places[chosen], row[chosen]]) for row in values],
-                                       colors=colour, linewidths=0.7, zorder=2), autolim=True)
+                                       colors=colour, linewidths=0.7, zorder=2), autolim=False)
 
 
 def _tint(colour: str) -> str:

@@ -14,7 +14,7 @@ from attribution_suite.reporting.figures.matrix import EFFECT, NORM, shift_matri
 from attribution_suite.reporting.figures.shades import PALETTE, SHIFT_COLOURS, ink_on
 from attribution_suite.reporting.figures.style import GREY, label
 from attribution_suite.reporting.reading import Run, Subject
-from attribution_suite.reporting.views.attribution import MOST_FEATURES, ticks
+from attribution_suite.reporting.figures.rows import MOST_FEATURES, ticks
 from attribution_suite.reporting.views.view import View
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
