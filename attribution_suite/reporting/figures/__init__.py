@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attribution_suite.reporting.figures import (
     animation,
     clusters,
+    components,
     confusion,
     data,
     dependence,
@@ -34,7 +35,7 @@ CHAPTERS: Mapping[str, tuple[Draw, ...]] = {
     "scorers": (scorers.shares, signs.signed, rows.rows, signs.conductance, scorers.agreement, scorers.xgboost),
     "neurons": (layers.layers, units.units, masking.masking, paths.paths, history.history,
                 single_weights.single_weights, animation.moving),
-    "data": (data.training, clusters.clusters, data.fits, data.components),
+    "data": (data.training, clusters.clusters, data.fits, components.components),
 }
 
 

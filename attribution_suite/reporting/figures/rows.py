@@ -37,13 +37,13 @@ def rows(subject: Subject) -> list[Picture]:
 @styled
 def _beeswarm(subject: Subject, table: pd.DataFrame, phi: pd.DataFrame, values: pd.DataFrame) -> Picture:
     names = list(phi.abs().mean().sort_values(ascending=False, kind="stable").index[:ON_PAGE])
-    figure = canvas(8.6, 1.1 + 0.4 * len(names))
+    figure = canvas(8.6, 1.1 + 0.34 * len(names))
     axes = figure.subplots()
     ranks = (values.rank() - 1) / max(1, len(values) - 1)
     drawn = draw_swarm(axes, names, phi[names].to_numpy(), ranks[names].to_numpy(), MARKS_ON_PAGE,
                        values[names].to_numpy())
     scorer, left = table.scorer.iloc[0], phi.shape[1] - len(names)
-    axes.set_xlabel(f"φ, {scorer}: what the feature adds to {_explained(subject)}")
+    axes.set_xlabel(f"φ, {scorer}: what the feature adds to {_explained(subject, 'the predicted class')}")
     caption = (f"A mark a test row and feature, in one original network (seed {table.seed.iloc[0]}): right of the line "
                "the feature raises the explained output of that row, left of it it lowers it. Colour: the feature's "
                "value; grey: a feature of several columns."
@@ -63,14 +63,13 @@ def _waterfall(subject: Subject, table: pd.DataFrame, phi: pd.DataFrame) -> Pict
     axes = figure.subplots()
     start, end = float(own.output_at_baseline.iloc[0]), float(own.output.iloc[0])
     draw_waterfall(axes, list(phi.columns), phi.loc[row].to_numpy(), start, end)
-    scorer, of_class = own.scorer.iloc[0], own.explained_class.iloc[0]
-    axes.set_xlabel(_explained(subject) + f" {of_class}" * bool(of_class))
-    caption = (f"Test row {row}, {why}, in one original network (seed {own.seed.iloc[0]}), by {scorer}: from the "
+    axes.set_xlabel(_explained(subject, f"class {label(own.explained_class.iloc[0], 30)}"))
+    caption = (f"Test row {row}, {why}, in one original network (seed {own.seed.iloc[0]}), by {own.scorer.iloc[0]}: from the "
                "output at the baseline to the row's own, a step a feature; blue raises it, rust lowers it.")
     steps = own[["feature", "value", "phi"]].rename(columns={"phi": "φ"})
     steps = steps.sort_values("φ", key=abs, ascending=False, kind="stable").head(MOST_FEATURES)
     return picture(figure, subject, "row", "How one prediction comes about", caption,
-                   f"Waterfall of test row {row} by {scorer}, from {rounded(start)} to {rounded(end)}.", steps)
+                   f"Waterfall of test row {row}, from {rounded(start)} to {rounded(end)}.", steps)
 
 
 def _row(subject: Subject, seed: int, known: pd.Index) -> tuple[int, str]:
@@ -84,11 +83,11 @@ def _row(subject: Subject, seed: int, known: pd.Index) -> tuple[int, str]:
     return int(known[0]), "the first"
 
 
-def _explained(subject: Subject) -> str:
+def _explained(subject: Subject, of_class: str) -> str:
+    """What φ adds up to; of several classes the logit of one."""
     task = subject.info["task"]
-    if task == "regression":
-        return label(subject.info["target"], 30)
-    return "the logit" if task == "binary" else "the logit of class"
+    return label(subject.info["target"], 30) if task == "regression" else "the logit" if task == "binary" else \
+        f"the logit of {of_class}"
 
 
 def draw_swarm(axes: Any, names: Sequence[str], phi: np.ndarray, ranks: np.ndarray, most: int,
