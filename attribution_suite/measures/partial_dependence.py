@@ -42,7 +42,7 @@ class Grid:
                          for name, column in zip(names, rows.T, strict=True)])
         flags = pd.DataFrame(rows[:, flag])
         patterns = [rows] if flags.empty else [rows[part.index] for _, part in sorted(
-            flags.groupby(list(flags)), key=lambda each: [-value for value in each[0]] if any(each[0]) else [-2.0])]
+            flags.groupby(list(flags)), key=lambda each: _first_flag(np.array(each[0])))]
         values = np.concatenate([_spread(pattern, flag) for pattern in patterns])
         values = values[np.unique(np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int))]
         if (~flag).sum() > 1:
@@ -60,7 +60,8 @@ def amounts(column: np.ndarray) -> np.ndarray:
     distinct = np.unique(column)
     if len(distinct) <= MOST_VALUES:
         return distinct
-    return np.unique(np.quantile(column, np.linspace(0, 1, MOST_VALUES), method="nearest"))
+    quantiles: np.ndarray = np.unique(np.quantile(column, np.linspace(0, 1, MOST_VALUES), method="nearest"))
+    return quantiles
 
 
 def curves(networks: Ensemble, inputs: Tensor, columns: Sequence[int], values: Tensor, task: Task) -> Tensor:
@@ -73,7 +74,7 @@ def curves(networks: Ensemble, inputs: Tensor, columns: Sequence[int], values: T
     `inputs` `[rows, features]`, or `[members, rows, features]` for the tail behind a hidden layer; `columns` are the
     feature's, `values` `[points, len(columns)]` as the networks take them. All rows, points and members go through the
     networks together, in pieces of bounded memory, as a change of the first pre-activation: where a network's weights
-    from the feature are zero, every point of a curve has the same bits.
+    from the feature are zero, a curve is level up to rounding.
     """
     rows, points = inputs.shape[-2], len(values)
     moved = values.to(inputs).repeat(rows, 1)
@@ -93,13 +94,19 @@ def predictions(outputs: Tensor, task: Task) -> Tensor:
     return torch.sigmoid(outputs) if task == "binary" else F.softmax(outputs, -1)
 
 
+def _first_flag(pattern: np.ndarray) -> tuple[bool, list[float]]:
+    """The order of patterns: none set, then by the columns, the first one first."""
+    return bool(pattern.any()), (-pattern).tolist()
+
+
 def _spread(rows: np.ndarray, flag: np.ndarray) -> np.ndarray:
     """Points of one pattern of the flags: the quantiles of the number, or of several numbers some of the rows."""
     if flag.all():
         return rows[:1]
     if (~flag).sum() > 1:
         order = np.lexsort(rows[:, ~flag].T[::-1])
-        return rows[order[np.unique(np.linspace(0, len(rows) - 1, MOST_VALUES).round().astype(int))]]
+        chosen = np.unique(np.linspace(0, len(rows) - 1, MOST_VALUES).round().astype(int))
+        return np.take(rows, order[chosen], 0)
     number = amounts(rows[:, ~flag][:, 0])
     points = rows[:1].repeat(len(number), 0)
     points[:, ~flag] = number[:, None]

@@ -39,11 +39,11 @@ class Subject:
     """One data set at one layer: all that a section of the report is made from.
 
     `attributions` holds the original networks, and the edited ones of the features in `shown`, `partial_dependence`
-    these features alone; the other tables are whole. Hidden units that were picked in each network by their rank are called by it in `removed` and `shown`, and
-    by their own names in the tables. `data` is None where the rows were not to be had. `neurons`: the tables of a look
-    inside (`NEURON_TABLES`; the weights of `history` of the first seed alone), None where the run has none; they are
-    all layers', so the data set's first subject has them. `judged`: its rows of the table of verdicts, None where that
-    was not just made.
+    these features alone; the other tables are whole. Hidden units that were picked in each network by their rank are
+    called by it in `removed` and `shown`, and by their own names in the tables. `data` is None where the rows were not
+    to be had. `neurons`: the tables of a look inside (`NEURON_TABLES`; the weights of `history` of the first seed
+    alone), None where the run has none; they are all layers', so the data set's first subject has them. `judged`: its
+    rows of the table of verdicts, None where that was not just made.
     """
 
     name: str

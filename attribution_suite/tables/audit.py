@@ -204,8 +204,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "level": text("the category that the feature is put at, 'missing', or '' of a number"),
         "value": number("the number that it is put at, in the column's own units: one of at most 20 quantiles of the "
                         "training rows; NaN of a category"),
-        "prediction": number("the target's own units, or a probability: equal at every value where the prediction does "
-                             "not depend on the feature"),
+        "prediction": number("the target's own units, or a probability: up to rounding equal at every value where the "
+                             "prediction does not depend on the feature"),
     },
     "confusion": {
         **KEYS,

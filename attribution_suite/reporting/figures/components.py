@@ -56,7 +56,7 @@ def components(subject: Subject) -> Picture | LeftOut | None:
     present, order = np.unique(kind), np.argsort(kind, kind="stable")
     if regression:
         hue = Normalize(targets.min(), targets.max())
-        shade = [*TARGET_COLOURS(hue(targets[order])), *[TARGET_COLOURS(hue(targets[kind == k].mean())) for k in present]]
+        shade = list(TARGET_COLOURS(hue([*targets[order], *[targets[kind == k].mean() for k in present]])))
     else:
         shade = [CLASS_COLOURS[k % len(CLASS_COLOURS)] for k in (*kind[order], *present)]
     centres = np.stack([values[kind == each].mean(0) for each in present])
@@ -86,7 +86,7 @@ def components(subject: Subject) -> Picture | LeftOut | None:
 
 
 def projected(places: np.ndarray, yaw: float = YAW, pitch: float = PITCH) -> np.ndarray:
-    """`[points, 3]` as they are seen, `[points, 2]`: turned around the third axis, then tilted; the script does the same.
+    """`[points, 3]` as they are seen, `[points, 2]`: turned around the third axis, then tilted, as the script does.
 
     u = x cos a − y sin a, v = z cos b − (x sin a + y cos a) sin b.
     """

@@ -59,9 +59,9 @@ def _confusion(subject: Subject, removed: str, rows: pd.DataFrame, name: str) ->
 def _panels(axes: Any, found: dict[str, pd.DataFrame], classes: list[str], across: int) -> None:
     """Matrices beside each other in one axes, a column of nothing between two."""
     step, count = len(classes) + 1, len(classes)
-    columns = pd.concat({method: 100 * matrix.div(matrix.sum(axis=1), axis=0).reindex(columns=[*classes, ""])
-                         for method, matrix in found.items()}, axis=1)
-    columns.columns = [f"predicted {known}, {method}" for method, known in columns.columns]
+    columns = pd.concat([(100 * matrix.div(matrix.sum(axis=1), axis=0)).reindex(columns=[*classes, ""]).set_axis(
+        [*[f"predicted {known}, {method}" for known in classes], method], axis=1)
+        for method, matrix in found.items()], axis=1)
     shown = np.tile(np.arange(step) < count, (count, len(found)))
     tiles(axes, columns.iloc[:, :-1], RATE_COLOURS, (0.0, 100.0), lambda value: "–" if np.isnan(value) else
           f"{value:.0f}", True, shown[:, :-1])

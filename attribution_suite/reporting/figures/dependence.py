@@ -14,8 +14,18 @@ from matplotlib.ticker import MaxNLocator
 from attribution_suite.conclusions.numbers import rounded
 from attribution_suite.conclusions.summary import unit_ranks
 from attribution_suite.conclusions.words import averaged
+from attribution_suite.errors import InputError
 from attribution_suite.reporting.figures.shades import PALETTE
-from attribution_suite.reporting.figures.style import CLASS_COLOURS, WIDTH, Picture, canvas, label, picture, styled
+from attribution_suite.reporting.figures.style import (
+    CLASS_COLOURS,
+    WIDTH,
+    Picture,
+    canvas,
+    label,
+    picture,
+    spread,
+    styled,
+)
 from attribution_suite.reporting.figures.svg import tell
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.tables.audit import ORIGINAL
@@ -71,19 +81,21 @@ class Curves:
     rows: pd.DataFrame
     axis: Axis
     outputs: list[str]
+    feature: str
 
     @classmethod
-    def of(cls, rows: pd.DataFrame) -> "Curves":
-        """From the rows of the table that are of one removed feature; of many classes those that move most."""
+    def of(cls, rows: pd.DataFrame, classes: int = MOST_CLASSES) -> "Curves":
+        """From the rows of the table that are of one feature; of several classes the `classes` that move most."""
         rows = rows.fillna({"value": np.inf})  # of a category: groupby drops what is not a number
         keys, averages = ["output", "level", "value"], rows[rows.row < 0]
         each = averages.groupby([*keys, "removal"], sort=False).prediction
         mean, low, high = (part.unstack("removal") for part in (each.mean(), each.min(), each.max()))
         before = mean.groupby("output", sort=False)[ORIGINAL]
-        spread = (before.max() - before.min()).nlargest(MOST_CLASSES).index
+        spread = (before.max() - before.min()).nlargest(classes).index
         outputs = [str(name) for name in mean.index.unique("output") if name in spread]
         points = mean.loc[outputs[0]].reset_index()[["level", "value"]].replace({"value": {np.inf: np.nan}})
-        return cls(mean, low, high, rows[(rows.row >= 0) & rows.output.isin(outputs)], Axis.of(points), outputs)
+        return cls(mean, low, high, rows[(rows.row >= 0) & rows.output.isin(outputs)], Axis.of(points), outputs,
+                   str(rows.feature.iloc[0]))
 
     def flat(self, removal: str) -> bool:
         """Whether neither the mean over networks nor any of the rows' own curves moves."""
@@ -108,19 +120,31 @@ class Curves:
 
 def dependence(subject: Subject) -> list[Picture]:
     """A picture a removed feature, the first on the page; of features removed together one each."""
+    drawn = [(removed, rows) for removed in subject.shown for _, rows in _of(subject, removed)]
+    return [replace(_dependence(subject, removed, Curves.of(rows), f"dependence-{place + 1}" if place else
+                                "dependence"), on_page=place == 0) for place, (removed, rows) in enumerate(drawn)]
+
+
+def removed_curves(subject: Subject, removed: str, classes: int) -> Curves:
+    """Those of a removed feature, of several removed together the first. Raises InputError where there are none."""
+    found = _of(subject, removed)
+    if not found:
+        raise InputError(f"the run has no partial dependence on {removed}: its table holds the features of the page")
+    return Curves.of(found[0][1], classes)
+
+
+def _of(subject: Subject, removed: str) -> list[tuple[str, pd.DataFrame]]:
+    """Each feature that goes, with its rows, where the originals have some; of units those of the first network."""
     table = unit_ranks(subject.tables["partial_dependence"])
     if subject.layer:  # units have no identity across networks
         table = table[table.seed == table.seed.min()]
-    drawn = [(removed, feature, rows) for removed in subject.shown
-             for feature, rows in table[table.removed == removed].groupby("feature", sort=False)]
-    return [replace(_dependence(subject, removed, str(feature), rows, f"dependence-{place + 1}" if place else
-                                "dependence"), on_page=place == 0)
-            for place, (removed, feature, rows) in enumerate(drawn) if ORIGINAL in set(rows.removal)]
+    return [(str(feature), rows) for feature, rows in table[table.removed == removed].groupby("feature", sort=False)
+            if ORIGINAL in set(rows.removal)]
 
 
 @styled
-def _dependence(subject: Subject, removed: str, feature: str, rows: pd.DataFrame, name: str) -> Picture:
-    curves = Curves.of(rows)
+def _dependence(subject: Subject, removed: str, curves: Curves, name: str) -> Picture:
+    feature = curves.feature
     methods = [method for method in subject.removals if method in curves.mean]
     panels = [ORIGINAL, *methods][:MOST_PANELS]
     across = min(ACROSS, len(panels))
@@ -129,7 +153,7 @@ def _dependence(subject: Subject, removed: str, feature: str, rows: pd.DataFrame
     grid = figure.subplots(down, 1, squeeze=False, sharey=True)[:, 0]
     for place, axes in enumerate(grid):
         _row(axes, curves, panels[place * across:(place + 1) * across], across)
-        axes.set_ylabel(_quantity(subject, curves), fontsize=8.5)
+        axes.set_ylabel(quantity(subject, curves), fontsize=8.5)
     grid[-1].set_xlabel(f"{label(feature, 60)}, in its own units")
     if len(curves.outputs) > 1:
         figure.legend([Line2D([], [], color=colour, linewidth=1.8) for colour in CLASS_COLOURS[:len(curves.outputs)]],
@@ -148,7 +172,8 @@ def _dependence(subject: Subject, removed: str, feature: str, rows: pd.DataFrame
     return picture(figure, subject, name, title, caption, alt, _table(curves, methods))
 
 
-def _quantity(subject: Subject, curves: Curves) -> str:
+def quantity(subject: Subject, curves: Curves) -> str:
+    """What is predicted, as an axis says it."""
     if len(curves.outputs) > 1:
         return "probability"
     return f"P({label(curves.outputs[0], 20)})" if curves.outputs[0] else label(subject.info["target"], 26)
@@ -164,8 +189,7 @@ def _table(curves: Curves, methods: Sequence[str]) -> pd.DataFrame:
 def _row(axes: Any, curves: Curves, panels: Sequence[str], across: int) -> None:
     """Panels beside each other in one axes: a panel each would take seconds to lay out."""
     step, ticks, names = 1 + GAP, [], []
-    axes.set_autoscale_on(False)
-    axes.set_ylim(*curves.limits)
+    scale_axes(axes, curves)
     for column, method in enumerate(panels):
         draw_panel(axes, curves, method, column * step)
         axes.text(column * step, 1.03, label(method, 26), transform=axes.get_xaxis_transform(), fontsize=8.5,
@@ -177,8 +201,37 @@ def _row(axes: Any, curves: Curves, panels: Sequence[str], across: int) -> None:
     crowded = max(map(len, names)) * len(curves.axis.names) > 26
     axes.set_xticks(ticks, names, fontsize=7.5, rotation=90 if crowded else 0)
     axes.set_xlim(-GAP / 2, across * step - GAP / 2)
+
+
+def scale_axes(axes: Any, curves: Curves) -> None:
+    """Limits and ticks for one panel."""
+    axes.set_autoscale_on(False)
+    axes.set_ylim(*curves.limits)
+    axes.set_xlim(-GAP / 2, 1 + GAP / 2)
+    axes.set_xticks(curves.axis.ticks, [label(name, 16) for name in curves.axis.names])
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
+
+
+def draw_methods(axes: Any, curves: Curves, methods: Sequence[str]) -> None:
+    """The mean of each method beside the one before (dashed), named at its end."""
+    (output,), places = curves.outputs, curves.axis.place
+    ends = []
+    for method in (ORIGINAL, *methods):
+        before = method == ORIGINAL
+        mean = curves.mean.loc[output][method].to_numpy()
+        colour = PALETTE["muted" if before else "gone" if curves.flat(method) else "still"]
+        axes.plot(places, mean, "o--" if before else "o-", color=colour, markersize=3, linewidth=1.4)
+        ends.append((method, float(mean[-1]), colour))
+    drawn = curves.mean.loc[output].to_numpy()
+    low, high = np.nanmin(drawn) - 0.1 * np.ptp(drawn), np.nanmax(drawn) + 0.1 * np.ptp(drawn)
+    axes.set_ylim(low, high)
+    axes.set_xlim(-GAP / 2, 1.45)
+    heights = spread([(end - low) / (high - low) for _, end, _ in ends], 0.045, 0.02, 0.98)
+    for (method, end, colour), height in zip(ends, heights, strict=True):
+        y = low + height * (high - low)
+        axes.plot([places[-1] + 0.01, 1.07], [end, y], color=PALETTE["line"], linewidth=0.8, zorder=1)
+        axes.text(1.08, y, label(method, 24), color=colour, fontsize=8, va="center")
 
 
 def draw_panel(axes: Any, curves: Curves, method: str, start: float = 0.0) -> None:
@@ -205,8 +258,8 @@ def draw_panel(axes: Any, curves: Curves, method: str, start: float = 0.0) -> No
             tell(axes.plot(places[line], mean[line], color=colour, linewidth=1.8, zorder=4)[0], words)
         if not line.all():
             dots = axes.scatter(places[~line], mean[~line], s=18, color=colour, zorder=5)
-            tell(dots, *[f"{method}{f', {output}' if output else ''}; {name}: {rounded(float(value))}" for name, value in
-                         zip(curves.axis.called[~line], mean[~line], strict=True)])
+            tell(dots, *[f"{words.partition(':')[0]}; {name}: {rounded(float(value))}"
+                         for name, value in zip(curves.axis.called[~line], mean[~line], strict=True)])
 
 
 def _thin(axes: Any, axis: Axis, own: pd.DataFrame, start: float, colour: str) -> None:
@@ -221,4 +274,5 @@ def _thin(axes: Any, axis: Axis, own: pd.DataFrame, start: float, colour: str) -
 
 def _tint(colour: str) -> str:
     """A pale shade of it, on white."""
-    return to_hex([1 - 0.35 * (1 - part) for part in to_rgb(colour)])
+    red, green, blue = (1 - 0.35 * (1 - part) for part in to_rgb(colour))
+    return to_hex((red, green, blue))

@@ -43,7 +43,7 @@ def _beeswarm(subject: Subject, table: pd.DataFrame, phi: pd.DataFrame, values: 
     drawn = draw_swarm(axes, names, phi[names].to_numpy(), ranks[names].to_numpy(), MARKS_ON_PAGE,
                        values[names].to_numpy())
     scorer, left = table.scorer.iloc[0], phi.shape[1] - len(names)
-    axes.set_xlabel(f"φ, {scorer}: what the feature adds to {_explained(subject, 'the predicted class')}")
+    axes.set_xlabel(f"φ, {scorer}: what the feature adds to " + _explained(subject, "the predicted class"))
     caption = (f"A mark a test row and feature, in one original network (seed {table.seed.iloc[0]}): right of the line "
                "the feature raises the explained output of that row, left of it it lowers it. Colour: the feature's "
                "value; grey: a feature of several columns."
@@ -64,8 +64,8 @@ def _waterfall(subject: Subject, table: pd.DataFrame, phi: pd.DataFrame) -> Pict
     start, end = float(own.output_at_baseline.iloc[0]), float(own.output.iloc[0])
     draw_waterfall(axes, list(phi.columns), phi.loc[row].to_numpy(), start, end)
     axes.set_xlabel(_explained(subject, f"class {label(own.explained_class.iloc[0], 30)}"))
-    caption = (f"Test row {row}, {why}, in one original network (seed {own.seed.iloc[0]}), by {own.scorer.iloc[0]}: from the "
-               "output at the baseline to the row's own, a step a feature; blue raises it, rust lowers it.")
+    caption = (f"Test row {row}, {why}, in one original network (seed {own.seed.iloc[0]}), by {own.scorer.iloc[0]}: "
+               "from the output at the baseline to the row's own, a step a feature; blue raises it, rust lowers it.")
     steps = own[["feature", "value", "phi"]].rename(columns={"phi": "φ"})
     steps = steps.sort_values("φ", key=abs, ascending=False, kind="stable").head(MOST_FEATURES)
     return picture(figure, subject, "row", "How one prediction comes about", caption,

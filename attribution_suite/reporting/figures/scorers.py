@@ -177,12 +177,13 @@ def xgboost(subject: Subject) -> Picture | None:
 
 def _beside(subject: Subject) -> str:
     """How good the XGBoost that was fitted to the labels is, and the networks are; '' where none was."""
-    rows = subject.tables["outcomes"].query("removal == @ORIGINAL and removed == ''", local_dict={"ORIGINAL": ORIGINAL})
+    rows = subject.tables["outcomes"]
+    rows = rows[(rows.removal == ORIGINAL) & (rows.removed == "")]
     shown = {"r2": "R²", "rmse": f"RMSE of {subject.info['target']}"} if subject.info["task"] == "regression" else {
         "accuracy": "accuracy", "auc": "AUC", "kappa": "kappa"}
     means = rows[[f"{who}{name}" for name in shown for who in ("xgboost_", "")]].mean()
-    parts = [f"{words} {precise(means[f'xgboost_{name}'])} (theirs {precise(means[name])})" for name, words in shown.items()
-             if np.isfinite(means[f"xgboost_{name}"])]
+    parts = [f"{words} {precise(means[f'xgboost_{name}'])} (theirs {precise(means[name])})"
+             for name, words in shown.items() if np.isfinite(means[f"xgboost_{name}"])]
     return f", with {listed(parts, 'and')} on the test rows" * bool(parts)
 
 
