@@ -22,9 +22,16 @@ def words(labels: Any) -> list[str]:
     return [label.get_text() for label in labels]
 
 
-def thick(axes: Any) -> dict[str, Any]:
-    """Method → the line of its mean, by what it tells."""
-    return {json.loads(line.get_gid())[0].split(":")[0].split(",")[0]: line for line in axes.lines if line.get_gid()}
+def lines(axes: Any) -> list[Any]:
+    return [block for block in axes.collections if type(block).__name__ == "LineCollection"]
+
+
+def thick(axes: Any) -> dict[str, tuple[np.ndarray, str]]:
+    """Method → points and colour of the line of its mean, by what it tells."""
+    (block,) = [each for each in lines(axes) if each.get_gid()]
+    told = [words.split(":")[0].split(",")[0] for words in json.loads(block.get_gid())]
+    return {method: (segment, to_hex(colour)) for method, segment, colour in
+            zip(told, block.get_segments(), block.get_colors(), strict=True)}
 
 
 def test_each_panel_has_its_methods_mean_before_and_after() -> None:
@@ -43,21 +50,19 @@ def test_each_panel_has_its_methods_mean_before_and_after() -> None:
             names = [text.get_text() for text in axes.texts]
             for place, method in enumerate(names):
                 seen.append(method)
-                line = thick(axes)[method]
+                (across, up), colour = thick(axes)[method][0].T, thick(axes)[method][1]
                 expected = place * STEP + (means[method].index - low) / (high - low)
-                np.testing.assert_allclose(line.get_xdata(), expected, atol=1e-6)
-                np.testing.assert_allclose(line.get_ydata(), means[method], rtol=1e-5)
-                (thin,) = [block for block in axes.collections if type(block).__name__ == "LineCollection"
-                           and len(block.get_segments()) == 12 and block.get_segments()[0][0, 0] == pytest.approx(
-                               place * STEP)]
+                np.testing.assert_allclose(across, expected, atol=1e-6)
+                np.testing.assert_allclose(up, means[method], rtol=1e-5)
                 own = of_feature[(of_feature.row >= 0) & (of_feature.removal == method)]
-                drawn = np.array([segment[:, 1] for segment in thin.get_segments()])
+                thin = next(block for block in lines(axes) if block.get_linewidths() == [0.7])
+                drawn = np.array([segment[:, 1] for segment in thin.get_segments()
+                                  if place * STEP - 0.01 < segment[0, 0] < place * STEP + 0.01])
                 np.testing.assert_allclose(drawn.ravel(), own.prediction, rtol=1e-5)
                 moves = max(np.ptp(means[method]), own.groupby("row").prediction.agg(np.ptp).max())
                 gone = moves < 0.01 * max(np.ptp(before), 1e-9)
                 if method != ORIGINAL and (gone or moves > 0.1 * np.ptp(before)):
-                    colour = PALETTE["gone" if gone else "still"]
-                    assert to_hex(line.get_color()) == colour, (feature, method)
+                    assert colour == PALETTE["gone" if gone else "still"], (feature, method)
         assert seen == [ORIGINAL, *REMOVALS]
         np.testing.assert_allclose(picture.table.set_index("value")["retrain"], means["retrain"], rtol=1e-5)
 
@@ -72,14 +77,14 @@ def test_a_mean_that_is_level_is_not_gone_while_single_rows_move() -> None:
     for rows_table, colour in ((table, "gone"), (up_and_down, "still")):
         figures, _ = drawn_by(dependence.dependence, replace(boston, tables={
             **boston.tables, "partial_dependence": rows_table}))
-        assert to_hex(thick(figures[0].axes[0])["retrain"].get_color()) == PALETTE[colour]
+        assert thick(figures[0].axes[0])["retrain"][1] == PALETTE[colour]
 
 
 def test_classes_have_lines_of_their_own() -> None:
     (figure, *_), _ = drawn_by(dependence.dependence, subject("iris"))
     assert words(figure.legends[0].get_texts()) == [f"probability of {name}" for name in datasets()["iris"].classes]
-    shades = {to_hex(line.get_color()) for line in figure.axes[0].lines if line.get_gid()}
-    assert shades == set(CLASS_COLOURS[:3])
+    (block,) = [each for each in lines(figure.axes[0]) if each.get_gid()]
+    assert [to_hex(colour) for colour in block.get_colors()] == list(CLASS_COLOURS[:3]) * 5
 
 
 @pytest.mark.parametrize("levels", [["a", "b", "c"], ["", "", "missing"]])
@@ -94,39 +99,40 @@ def test_levels_are_dots_by_their_names(levels: list[str]) -> None:
     (figure,), _ = drawn_by(dependence.dependence, replace(boston, tables={
         **boston.tables, "partial_dependence": some}))
     axes = figure.axes[0]
-    dots = [block for block in axes.collections if block.get_gid()]
-    told = [json.loads(block.get_gid()) for block in dots]
-    assert [len(each) for each in told] == [levels.count("a") + levels.count("b") + levels.count("c") or 1] * len(dots)
-    assert all(each[-1].startswith(f"{method}; {levels[-1]}: ") for each, method in
-               zip(told, words(axes.texts), strict=True))
-    mean = some[(some.row < 0) & (some.removal == "retrain") & (some.level == levels[-1])].prediction.mean()
-    assert dots[1].get_offsets()[-1, 1] == pytest.approx(mean)
+    dots = [block for block in axes.collections if type(block).__name__ == "PathCollection"]
+    told, methods = json.loads(dots[1].get_gid()), words(axes.texts)
+    last = some[(some.row < 0) & (some.level == levels[-1])].groupby("removal").prediction.mean()
+    step = len(told) // len(methods)
+    assert step == sum(level != "" for level in levels)
+    for place, method in enumerate(methods):
+        assert told[place * step + step - 1].startswith(f"{method}; {levels[-1]}: ")
+        for block, expected in zip(dots, (last[ORIGINAL], last[method]), strict=True):  # hollow before, filled after
+            assert block.get_offsets()[place * step + step - 1, 1] == pytest.approx(expected)
     assert words(axes.get_xticklabels())[-1] == levels[-1]
 
 
 def test_every_cell_of_the_confusion() -> None:
     iris = subject("iris")
-    figures, pictures = drawn_by(confusion.confusion, iris)
-    assert drawn_by(confusion.confusion, subject("boston"))[1] == []
+    (figure,), (picture,) = drawn_by(confusion.confusion, iris)
+    assert drawn_by(confusion.confusion, subject("boston"))[1] == [None]
     table, classes = iris.tables["confusion"], list(datasets()["iris"].classes)
-    for figure, feature, picture in zip(figures, removed("iris"), pictures, strict=True):
-        seen = 0
-        for axes in figure.axes:
-            heads = [text for text in axes.texts if text.get_weight() == "bold"]
-            for text in axes.texts:
-                if text in heads:
-                    continue
-                x, y = text.get_position()
-                head = max((head for head in heads if head.get_position()[0] < x), key=lambda h: h.get_position()[0])
-                actual, predicted = classes[int(y)], classes[int(x - head.get_position()[0])]
-                own = table[(table.removal == head.get_text()) & table.removed.isin(["", feature])]
-                counts = own[own.actual == actual]
-                part = counts[counts.predicted == predicted].rows.sum() / counts.rows.sum()
-                assert text.get_text() == f"{100 * part:.0f}"
-                assert picture.table.set_index(["method", "actual"]).loc[(head.get_text(), actual), (
-                    f"predicted {predicted}")] == pytest.approx(counts[counts.predicted == predicted].rows.sum() / 3)
-                seen += 1
-        assert seen == 9 * (1 + len(REMOVALS))
+    feature, seen = removed("iris")[0], 0
+    for axes in figure.axes:
+        heads = [text for text in axes.texts if text.get_weight() == "bold"]
+        for text in axes.texts:
+            if text in heads:
+                continue
+            x, y = text.get_position()
+            head = max((head for head in heads if head.get_position()[0] < x), key=lambda h: h.get_position()[0])
+            actual, predicted = classes[int(y)], classes[int(x - head.get_position()[0])]
+            own = table[(table.removal == head.get_text()) & table.removed.isin(["", feature])]
+            counts = own[own.actual == actual]
+            part = counts[counts.predicted == predicted].rows.sum() / counts.rows.sum()
+            assert text.get_text() == f"{100 * part:.0f}"
+            assert picture.table.set_index(["method", "actual"]).loc[(head.get_text(), actual), (
+                f"predicted {predicted}")] == pytest.approx(counts[counts.predicted == predicted].rows.sum() / 3)
+            seen += 1
+    assert seen == 9 * (1 + len(REMOVALS))
 
 
 def test_the_beeswarm_of_the_page_holds_rows_at_their_values() -> None:

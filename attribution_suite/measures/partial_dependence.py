@@ -106,7 +106,8 @@ def _spread(rows: np.ndarray, flag: np.ndarray) -> np.ndarray:
     if (~flag).sum() > 1:
         order = np.lexsort(rows[:, ~flag].T[::-1])
         chosen = np.unique(np.linspace(0, len(rows) - 1, MOST_VALUES).round().astype(int))
-        return np.take(rows, order[chosen], 0)
+        some: np.ndarray = rows[order[chosen]]
+        return some
     number = amounts(rows[:, ~flag][:, 0])
     points = rows[:1].repeat(len(number), 0)
     points[:, ~flag] = number[:, None]

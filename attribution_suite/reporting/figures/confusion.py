@@ -1,6 +1,5 @@
 """Which classes are taken for which, before and after each method."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,11 @@ from attribution_suite.tables.audit import ORIGINAL
 MOST_MARKS, MOST_COLUMNS, ACROSS = 480, 38, 5
 
 
-def confusion(subject: Subject) -> list[Picture]:
-    """A picture a removed feature, the first on the page; of a run that removed nothing, one of the originals."""
-    table = unit_ranks(subject.tables["confusion"])
-    return [replace(_confusion(subject, removed, table[table.removed.isin(["", removed])],
-                               f"confusion-{place + 1}" if place else "confusion"), on_page=place == 0)
-            for place, removed in enumerate(subject.shown or [""]) if len(table)]
+@styled
+def confusion(subject: Subject) -> Picture | None:
+    """The originals and each method for the first removed feature: the table has the others."""
+    table, removed = unit_ranks(subject.tables["confusion"]), (subject.shown or [""])[0]
+    return _confusion(subject, removed, table[table.removed.isin(["", removed])]) if len(table) else None
 
 
 def matrices(rows: pd.DataFrame, classes: list[str]) -> dict[str, pd.DataFrame]:
@@ -35,8 +33,7 @@ def matrices(rows: pd.DataFrame, classes: list[str]) -> dict[str, pd.DataFrame]:
             for removal in networks.index}
 
 
-@styled
-def _confusion(subject: Subject, removed: str, rows: pd.DataFrame, name: str) -> Picture:
+def _confusion(subject: Subject, removed: str, rows: pd.DataFrame) -> Picture:
     classes = subject.info["classes"] or ["0", "1"]
     found = matrices(rows, classes)
     methods = [method for method in (ORIGINAL, *subject.removals) if method in found]
@@ -47,12 +44,13 @@ def _confusion(subject: Subject, removed: str, rows: pd.DataFrame, name: str) ->
     for place, axes in enumerate(figure.subplots(down, 1, squeeze=False)[:, 0]):
         _panels(axes, {method: found[method] for method in drawn[place * across:(place + 1) * across]}, classes, across)
     caption = (f"Of the test rows of each class (down) the part that is predicted to be each class (across), in per "
-               f"cent; {averaged(subject.networks, subject.splits).lower()}. The diagonal is right. "
-               + f"{len(methods) - len(drawn)} more methods are in the table." * (len(methods) > len(drawn)))
+               f"cent; {averaged(subject.networks, subject.splits).lower()}. The diagonal is right."
+               + f" {len(methods) - len(drawn)} more methods are in the table." * (len(methods) > len(drawn))
+               + " Other removed features: confusion.parquet." * (len(subject.removed) > 1))
     title = "Which classes are taken for which" + f" ({label(removed, 40)} removed)" * bool(removed)
     alt = f"Confusion matrices of {len(classes)} classes before and after {len(drawn) - 1} removal methods."
     table = pd.concat([found[method].reset_index(names="actual").assign(method=method) for method in methods])
-    return picture(figure, subject, name, title, caption, alt, table[["method", "actual", *classes]].rename(
+    return picture(figure, subject, "confusion", title, caption, alt, table[["method", "actual", *classes]].rename(
         columns={known: f"predicted {known}" for known in classes}))
 
 

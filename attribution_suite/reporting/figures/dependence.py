@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -190,8 +190,8 @@ def _row(axes: Any, curves: Curves, panels: Sequence[str], across: int) -> None:
     """Panels beside each other in one axes: a panel each would take seconds to lay out."""
     step, ticks, names = 1 + GAP, [], []
     scale_axes(axes, curves)
+    draw_panels(axes, curves, panels)
     for column, method in enumerate(panels):
-        draw_panel(axes, curves, method, column * step)
         axes.text(column * step, 1.03, label(method, 26), transform=axes.get_xaxis_transform(), fontsize=8.5,
                   fontweight="bold", ha="left", va="bottom")
         ticks += [column * step + tick for tick in curves.axis.ticks]
@@ -234,42 +234,71 @@ def draw_methods(axes: Any, curves: Curves, methods: Sequence[str]) -> None:
         axes.text(1.08, y, label(method, 24), color=colour, fontsize=8, va="center")
 
 
-def draw_panel(axes: Any, curves: Curves, method: str, start: float = 0.0) -> None:
-    """One method: rows' own curves, the mean before and after with its range over networks."""
-    single = len(curves.outputs) == 1
-    for output, hue in zip(curves.outputs, CLASS_COLOURS, strict=False):
-        colour = hue if not single else PALETTE["muted"] if method == ORIGINAL else PALETTE[
-            "gone" if curves.flat(method) else "still"]
-        own = curves.rows[(curves.rows.output == output) & (curves.rows.removal == method)]
-        _thin(axes, curves.axis, own, start, _tint(colour))
-        mean, low, high, before = (part.loc[output][name].to_numpy() for part, name in (
-            (curves.mean, method), (curves.low, method), (curves.high, method), (curves.mean, ORIGINAL)))
-        places, line = start + curves.axis.place, curves.axis.line
-        axes.fill_between(places[line], low[line], high[line], color=colour, alpha=0.16, linewidth=0)
-        if method != ORIGINAL:
-            axes.plot(places[line], before[line], color=PALETTE["muted"] if single else colour, linewidth=1.1,
-                      dashes=(3, 2))
-            if not line.all():
-                axes.scatter(places[~line], before[~line], s=16, facecolors=PALETTE["paper"],
-                             edgecolors=PALETTE["muted"] if single else colour, linewidths=1, zorder=3)
-        least, most = rounded(float(mean.min())), rounded(float(mean.max()))
-        words = f"{method}{f', {output}' if output else ''}: {least} to {most}"
-        if line.any():
-            tell(axes.plot(places[line], mean[line], color=colour, linewidth=1.8, zorder=4)[0], words)
-        if not line.all():
-            dots = axes.scatter(places[~line], mean[~line], s=18, color=colour, zorder=5)
-            tell(dots, *[f"{words.partition(':')[0]}; {name}: {rounded(float(value))}"
-                         for name, value in zip(curves.axis.called[~line], mean[~line], strict=True)])
+def draw_panels(axes: Any, curves: Curves, panels: Sequence[str]) -> None:
+    """Methods beside each other: rows' own curves, the mean before and after with its range over networks.
+
+    Lines of one kind are one artist, whatever their colours: each costs milliseconds.
+    """
+    single, axis = len(curves.outputs) == 1, curves.axis
+    line, thin_points = axis.line, axis.line if axis.line.any() else ~axis.line
+    thin, bands, befores, afters = (list[Line]() for _ in range(4))
+    dots: list[tuple[np.ndarray, np.ndarray, str, list[str]]] = []
+    for column, method in enumerate(panels):
+        places = column * (1 + GAP) + axis.place
+        for output, hue in zip(curves.outputs, CLASS_COLOURS, strict=False):
+            colour = hue if not single else PALETTE["muted"] if method == ORIGINAL else PALETTE[
+                "gone" if curves.flat(method) else "still"]
+            own = curves.rows[(curves.rows.output == output) & (curves.rows.removal == method)].prediction.to_numpy()
+            thin += [Line(np.column_stack([places, row])[thin_points], _tint(colour))
+                     for row in own.reshape(-1, len(places))]
+            mean, low, high, before = (part.loc[output][name].to_numpy() for part, name in (
+                (curves.mean, method), (curves.low, method), (curves.high, method), (curves.mean, ORIGINAL)))
+            who = f"{method}{f', {output}' if output else ''}"
+            there, back = places[line], places[line][::-1]
+            bands.append(Line(np.column_stack([[*there, *back], [*low[line], *high[line][::-1]]]), colour))
+            afters.append(Line(np.column_stack([places, mean])[line], colour,
+                               f"{who}: {rounded(float(mean.min()))} to {rounded(float(mean.max()))}"))
+            if method != ORIGINAL:
+                befores.append(Line(np.column_stack([places, before])[line], PALETTE["muted"] if single else colour))
+            dots.append((np.column_stack([places, before])[~line], np.column_stack([places, mean])[~line], colour, [
+                f"{who}; {name}: {rounded(float(value))}" for name, value in
+                zip(axis.called[~line], mean[~line], strict=True)]))
+    _add(axes, thin, linewidths=0.7, zorder=2)
+    if line.any():
+        axes.add_collection(PolyCollection([band.points for band in bands], alpha=0.16, linewidths=0, zorder=1,
+                                           facecolors=[band.colour for band in bands]), autolim=False)
+        _add(axes, befores, linewidths=1.1, linestyles=[(0, (3, 2))], zorder=3)
+        _add(axes, afters, linewidths=1.8, zorder=4)
+    if not line.all():
+        _add_dots(axes, dots, [PALETTE["muted"] if single else colour for *_, colour, _ in dots])
 
 
-def _thin(axes: Any, axis: Axis, own: pd.DataFrame, start: float, colour: str) -> None:
-    """Rows' own curves, all one colour that needs no transparency: they become one path."""
-    if own.empty:
-        return
-    places, chosen = start + axis.place, axis.line if axis.line.any() else ~axis.line
-    values = own.prediction.to_numpy().reshape(-1, len(places))
-    axes.add_collection(LineCollection([np.column_stack([places[chosen], row[chosen]]) for row in values],
-                                       colors=colour, linewidths=0.7, zorder=2), autolim=False)
+@dataclass(frozen=True)
+class Line:
+    """A line by its `points` `[points, 2]`; `told`: what it says of itself."""
+
+    points: np.ndarray
+    colour: str
+    told: str = ""
+
+
+def _add(axes: Any, lines: Sequence[Line], **how: Any) -> None:
+    """Lines as one artist, those of one colour one after the other."""
+    ordered = sorted(lines, key=lambda line: line.colour) if lines and not lines[0].told else lines
+    drawn = LineCollection([line.points for line in ordered], colors=[line.colour for line in ordered], **how)
+    if ordered and ordered[0].told:
+        tell(drawn, *[line.told for line in ordered])
+    axes.add_collection(drawn, autolim=False)
+
+
+def _add_dots(axes: Any, dots: Sequence[tuple[np.ndarray, np.ndarray, str, list[str]]], edges: Sequence[str]) -> None:
+    """The mean at levels: hollow before, filled after."""
+    each = [len(after) for _, after, *_ in dots]
+    axes.scatter(*np.concatenate([before for before, *_ in dots]).T, s=16, facecolors=PALETTE["paper"],
+                 edgecolors=np.repeat(edges, each), linewidths=1, zorder=3)
+    filled = axes.scatter(*np.concatenate([after for _, after, *_ in dots]).T, s=18, zorder=5,
+                          c=np.repeat([colour for *_, colour, _ in dots], each))
+    tell(filled, *[words for *_, told in dots for words in told])
 
 
 def _tint(colour: str) -> str:

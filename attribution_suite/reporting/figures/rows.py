@@ -37,7 +37,7 @@ def rows(subject: Subject) -> list[Picture]:
 @styled
 def _beeswarm(subject: Subject, table: pd.DataFrame, phi: pd.DataFrame, values: pd.DataFrame) -> Picture:
     names = list(phi.abs().mean().sort_values(ascending=False, kind="stable").index[:ON_PAGE])
-    figure = canvas(8.6, 1.1 + 0.34 * len(names))
+    figure = canvas(8.6, max(2.8, 1.1 + 0.34 * len(names)))
     axes = figure.subplots()
     ranks = (values.rank() - 1) / max(1, len(values) - 1)
     drawn = draw_swarm(axes, names, phi[names].to_numpy(), ranks[names].to_numpy(), MARKS_ON_PAGE,
@@ -117,7 +117,7 @@ def draw_swarm(axes: Any, names: Sequence[str], phi: np.ndarray, ranks: np.ndarr
     ticks(axes, names)
     bar = axes.figure.colorbar(ScalarMappable(Normalize(0, 1), VALUE_COLOURS), ax=axes, aspect=40, pad=0.02)
     bar.set_ticks([0, 1], labels=["low", "high"])
-    bar.set_label("the feature's value (grey: several columns)")
+    bar.set_label("the feature's value\n(grey: several columns)")
     bar.outline.set_visible(False)
     return rows
 

@@ -12,7 +12,7 @@ from attribution_suite.conclusions.numbers import UNMEASURED, cost, score
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.reporting.figures.dependence import (
     draw_methods,
-    draw_panel,
+    draw_panels,
     quantity,
     removed_curves,
     scale_axes,
@@ -135,7 +135,7 @@ def dependence(axes: Axes, result: Audit, *, feature: str | None = None, removal
         raise unknown_name(f"removal of {known} from {subject.name}", removal, methods)
     scale_axes(axes, curves)
     if removal is not None:
-        draw_panel(axes, curves, removal)
+        draw_panels(axes, curves, [removal])
         axes.set_title(f"{label(known, 40)} removed by {removal} (dashed: before)")
     else:
         draw_methods(axes, curves, methods)
