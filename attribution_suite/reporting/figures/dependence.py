@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -249,7 +248,7 @@ def draw_panels(axes: Any, curves: Curves, panels: Sequence[str]) -> None:
             colour = hue if not single else PALETTE["muted"] if method == ORIGINAL else PALETTE[
                 "gone" if curves.flat(method) else "still"]
             own = curves.rows[(curves.rows.output == output) & (curves.rows.removal == method)].prediction.to_numpy()
-            thin += [Line(np.column_stack([places, row])[thin_points], _tint(colour))
+            thin += [Line(np.column_stack([places, row])[thin_points], colour)
                      for row in own.reshape(-1, len(places))]
             mean, low, high, before = (part.loc[output][name].to_numpy() for part, name in (
                 (curves.mean, method), (curves.low, method), (curves.high, method), (curves.mean, ORIGINAL)))
@@ -263,7 +262,7 @@ def draw_panels(axes: Any, curves: Curves, panels: Sequence[str]) -> None:
             dots.append((np.column_stack([places, before])[~line], np.column_stack([places, mean])[~line], colour, [
                 f"{who}; {name}: {rounded(float(value))}" for name, value in
                 zip(axis.called[~line], mean[~line], strict=True)]))
-    _add(axes, thin, linewidths=0.7, zorder=2)
+    _add(axes, thin, linewidths=0.7, alpha=0.4, zorder=2)
     if line.any():
         axes.add_collection(PolyCollection([band.points for band in bands], alpha=0.16, linewidths=0, zorder=1,
                                            facecolors=[band.colour for band in bands]), autolim=False)
@@ -299,9 +298,3 @@ def _add_dots(axes: Any, dots: Sequence[tuple[np.ndarray, np.ndarray, str, list[
     filled = axes.scatter(*np.concatenate([after for _, after, *_ in dots]).T, s=18, zorder=5,
                           c=np.repeat([colour for *_, colour, _ in dots], each))
     tell(filled, *[words for *_, told in dots for words in told])
-
-
-def _tint(colour: str) -> str:
-    """A pale shade of it, on white."""
-    red, green, blue = (1 - 0.35 * (1 - part) for part in to_rgb(colour))
-    return to_hex((red, green, blue))
