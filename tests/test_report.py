@@ -231,7 +231,7 @@ def test_the_same_run_gives_the_same_bytes_under_any_style(run_dir: Path, boston
     again = replace(boston, data=datasets()["boston"])
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "red", "text.usetex": True}):
         found = [one for chapter in figures.draw(again).values() for one in chapter if isinstance(one, Picture)]
-    assert len(found) == 13
+    assert len(found) == 18
     for one in found:
         for name, content in one.files.items():
             assert content == (run_dir / "figures" / name).read_bytes()
