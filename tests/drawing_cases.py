@@ -72,11 +72,25 @@ def sized(scorers: int, features: int, long: bool = False, removed: int = 2) -> 
                                                              epoch=list(range(1, 30))), training_loss=1.0,
                      validation_loss=1.1)
     verdicts = table(dict(VERDICTS), dataset="sized", **grid(removed=gone, removal=METHODS))
+    at = grid(removed=gone, removal=["original", *METHODS], seed=list(range(SEEDS)), row=[-1, 3, 7],
+              value=[0.5, 2, 9000])
+    at["feature"], at["level"] = at["removed"], np.where(at["value"] > 5000, "missing", "")
+    at["value"] = np.where(at["value"] > 5000, np.nan, at["value"])
+    curves = table(dict(TABLES["partial_dependence"]), **key, **at, prediction=draw.uniform(0, 9, len(at["row"])))
+    said_of = grid(row=list(range(8)), feature=names)
+    local = table(dict(TABLES["local_attributions"]), **key, **said_of, scorer="integrated_gradients",
+                  phi=draw.standard_normal(len(said_of["row"])), value=draw.standard_normal(len(said_of["row"])),
+                  output=3.0, output_at_baseline=1.0)
+    classes = [f"class {place}{tail}" for place in range(3)]
+    met = grid(removed=["", *gone], removal=["original", *METHODS], actual=classes, predicted=classes)
+    kept = (met["removed"] == "") == (met["removal"] == "original")
+    met = {name: column[kept] for name, column in met.items()}
+    confusion = table(dict(TABLES["confusion"]), **key, **met, rows=7)
     tables = {name: table(dict(columns), dataset=[]) for name, columns in TABLES.items()} | {
         "attributions": pd.concat([original, edited]), "shifts": shifts, "outcomes": outcomes, "agreement": agreement,
-        "training": training}
-    info = {"task": "regression", "target": "y", "classes": [], "groups": dict.fromkeys(names, 1), "source": "file",
-            "features": features, "architecture": "3-4-1 relu"}
+        "training": training, "partial_dependence": curves, "local_attributions": local, "confusion": confusion}
+    info = {"task": "regression", "target": "y", "classes": classes, "groups": dict.fromkeys(names, 1),
+            "source": "file", "features": features, "architecture": "3-4-1 relu"}
     return Subject(f"s{scorers}-f{features}", 0, info, {}, tables, None, None, verdicts)
 
 

@@ -30,8 +30,6 @@ from report_fixture import (
 from attribution_suite.reporting.figures import data, matrix, removals, scorers, signs
 from attribution_suite.reporting.figures.shades import AGREEMENT_COLOURS, PALETTE, SHIFT_COLOURS
 from attribution_suite.reporting.figures.style import (
-    CLASS_COLOURS,
-    LeftOut,
     family_place,
     scorer_colour,
     spread,
@@ -434,21 +432,3 @@ def test_each_feature_against_the_target() -> None:
     assert "Points: a sample of 115 of 506 rows." in picture.caption
     assert picture.alt.startswith("Scatter plots of 13 features against MEDV")
     assert drawn_by(data.fits, subject("iris"))[1] == [None]
-
-
-def test_components_are_coloured_by_class() -> None:
-    iris = subject("iris")
-    names = ["PC 0", "PC 1", "PC 2", "PC 3"]
-    table = replace(datasets()["iris"], feature_names=tuple(names))
-    components = replace(iris, info={**iris.info, "groups": dict.fromkeys(names, 1)}, data=table)
-    (figure,), _ = drawn_by(data.components, components)
-    axes = figure.axes[0]
-    assert [axes.get_xlabel(), axes.get_ylabel(), axes.get_zlabel()] == names[:3]
-    assert words(figure.legends[0].get_texts()) == list(table.classes)
-    for place, cloud in enumerate(axes.collections):
-        points = np.array(cloud._offsets3d).T
-        np.testing.assert_allclose(np.sort(points, 0), np.sort(table.inputs[table.targets == place, :3], 0))
-        assert to_hex(cloud.get_facecolor()[0]) == CLASS_COLOURS[place] == to_hex(
-            figure.legends[0].legend_handles[place].get_color())
-    assert drawn_by(data.components, iris)[1] == [None]  # no components, no picture
-    assert isinstance(drawn_by(data.components, replace(components, data=None))[1][0], LeftOut)

@@ -11,7 +11,7 @@ from torch import Tensor
 from attribution_suite import from_arrays, load_dataset
 from attribution_suite.datasets.table import Task
 from attribution_suite.errors import InputError
-from attribution_suite.measures.performance import PERFORMANCE, performance
+from attribution_suite.measures.performance import PERFORMANCE, confusion, performance
 
 ROWS, MEMBERS, CLASSES = 300, 4, 5
 KINDS = [("regression", False), ("binary", False), ("multiclass", False), ("multiclass", True)]
@@ -67,6 +67,17 @@ def test_every_measure_is_scikit_learns_of_each_member(task: Task, ordered: bool
             assert float(found[name][member]) == pytest.approx(value, rel=1e-6, abs=1e-9), name
     for name in expected:  # the members differ, so that taking one for another would show
         assert len(set(found[name].tolist())) == MEMBERS
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_confusion_is_scikit_learns_count_of_each_member(task: Task) -> None:
+    outputs, targets = problem(task)
+    classes = 2 if task == "binary" else CLASSES
+    for counts, raw in zip(confusion(outputs, targets, task), outputs, strict=True):
+        predicted = (raw[:, 0] > 0).int() if task == "binary" else raw.argmax(1)
+        expected = metrics.confusion_matrix(targets.int(), predicted, labels=range(classes))
+        assert counts.tolist() == expected.tolist()
+        assert counts.T.tolist() != expected.tolist()  # own classes stand down, predicted ones across
 
 
 def test_macro_auc_is_scikit_learns_where_all_classes_occur() -> None:

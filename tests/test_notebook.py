@@ -33,7 +33,8 @@ from attribution_suite.auditing.explain import Explanation
 from attribution_suite.datasets.preset import Preset
 from attribution_suite.networks.training import Trained
 from attribution_suite.presented import Presented
-from attribution_suite.reporting.views.attribution import MOST_MARKS, swarm
+from attribution_suite.reporting.figures.rows import swarm
+from attribution_suite.reporting.views.attribution import MOST_MARKS
 from attribution_suite.reporting.views.row_page import write_row
 from attribution_suite.scorers.attribution import Attribution
 from attribution_suite.units.paths import row_path
@@ -92,7 +93,8 @@ def results(table: TabularDataset, trained: Trained, attribution: Attribution, r
 
 KINDS = {"data": ["target"], "trained": ["loss"], "networks": ["weights"],
          "attribution": ["bars", "beeswarm", "waterfall"],
-         "run": ["matrix", "worst_case", "shares"], "explanation": ["bars", "scorers", "waterfall", "path"],
+         "run": ["matrix", "worst_case", "shares", "dependence"],
+         "explanation": ["bars", "scorers", "waterfall", "path"],
          "worst case": ["bars"], "information": ["bars"], "check": ["bars"]}
 
 
@@ -176,6 +178,21 @@ def test_a_beeswarm_has_each_feature_at_its_values_and_no_more_marks_than_are_re
     marks = np.asarray(axes.collections[0].get_offsets())
     assert len(marks) == MOST_MARKS and "100 of 400 rows" in axes.get_xlabel()
     assert marks[:, 0].max() == pytest.approx(float(many.values.max()))  # type: ignore[union-attr] - extremes are drawn
+
+
+def test_dependence_is_the_mean_of_the_runs_curves(run: Audit) -> None:
+    """Before dashed, after `constant` level; of one removal twelve rows of the first network as well."""
+    means = run.table("partial_dependence").query("row < 0").groupby(["removal", "value"]).prediction.mean()
+    axes = run.plot("dependence").axes[0]
+    before, after = axes.lines[:2]
+    assert (before.get_linestyle(), after.get_linestyle()) == ("--", "-")
+    np.testing.assert_allclose(before.get_ydata(), means["original"], rtol=1e-5)
+    np.testing.assert_allclose(after.get_ydata(), means["constant"], rtol=1e-5)
+    assert np.ptp(means["constant"]) < 1e-4 < np.ptp(means["original"])
+    one = run.plot("dependence", removal="constant").axes[0]
+    assert max(len(block.get_segments()) for block in one.collections[:1]) == 12
+    with pytest.raises(InputError, match=r"fold.*constant"):
+        run.plot("dependence", removal="fold")
 
 
 def test_marks_of_one_place_stand_beside_each_other() -> None:

@@ -4,18 +4,24 @@ import csv
 import json
 import time
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from browser import CHROMIUM, Browser, browser
 from plain_suite import plain_figures
 from report_fixture import record, tables, whole_run, write_run
+from test_figures_dependence import with_components
 from test_report import more_removed
 
 from attribution_suite.conclusions.verdicts import write_verdicts
 from attribution_suite.reporting import compare
-from attribution_suite.reporting.page import draw_report
+from attribution_suite.reporting.figures import components
+from attribution_suite.reporting.figures.style import Picture
+from attribution_suite.reporting.figures.svg import UNIT
+from attribution_suite.reporting.page import draw_report, environment
 from attribution_suite.reporting.reading import Run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -186,6 +192,46 @@ def test_it_is_whole_without_its_script(tab: Browser, run_dir: Path) -> None:
     assert tab.run("[...document.querySelectorAll('.chooser')].every(f => getComputedStyle(f).display === 'none')")
     assert len(texts(tab, f"{OVERVIEW}.tBodies[0].rows")) == 6
     assert len(texts(tab, f"{MATRIX}.tBodies[0].rows")) == len(part["methods"])
+
+
+def test_components_are_turned_by_mouse_and_keyboard(tab: Browser, tmp_path: Path) -> None:
+    """Every dot stands where the rotation puts it, of any three components; without the script the first view stays."""
+    picture = components.components(with_components("iris"))
+    assert isinstance(picture, Picture)
+    script = (files("attribution_suite.reporting") / "templates" / "figures.js").read_text(encoding="utf-8")
+    page = tmp_path / "turn.html"
+    page.write_text(environment().from_string(
+        "{% from 'figure.html' import show %}<!doctype html><html lang=en><meta charset=utf-8><title>t</title><main>"
+        "<h1>t</h1><h2>t</h2>{{ show(one) }}</main>").render(one=picture) + f"<script>{script}</script>",
+        encoding="utf-8")
+    about = json.loads(picture.turn)
+    points = np.array(about["points"]) / about["fine"]
+
+    def off(triple: list[int], yaw: float, pitch: float) -> float:
+        """How far the farthest dot is from where it belongs, in pixels."""
+        seen = tab.run("[...document.querySelectorAll('circle')].map(c => [+c.getAttribute('cx'), "
+                       "+c.getAttribute('cy')])")
+        expected = np.array(about["middle"]) + about["unit"] * components.projected(
+            points[:, triple], yaw, pitch) * [1, -1]
+        return float(np.abs(np.array(seen) - expected).max()) / UNIT
+
+    tab.open(page, script=False)
+    assert tab.run("document.querySelectorAll('input').length") == 0 and off([0, 1, 2], 35, 20) < 2
+    tab.noted.clear()
+    tab.open(page)
+    assert tab.violations() == []
+    tab.run("(() => { const s = document.querySelector('select'); s.focus(); s.value = 3; "
+            "s.dispatchEvent(new Event('input', {bubbles: true})); document.querySelector('input').focus(); })()")
+    tab.press("ArrowRight", "ArrowRight")
+    assert off([1, 2, 3], 37, 20) < 0.2 < off([0, 1, 2], 37, 20)
+    x, y = tab.run("(() => { const r = document.querySelector('svg').getBoundingClientRect(); "
+                   "return [r.x + r.width / 2, r.y + r.height / 2]; })()")
+    for kind, across, down in (("mousePressed", 0, 0), ("mouseMoved", 40, 20), ("mouseReleased", 40, 20)):
+        tab.call("Input.dispatchMouseEvent", type=kind, x=x + across, y=y + down, button="left", clickCount=1)
+    assert off([1, 2, 3], 17, 30) < 0.2
+    labels = tab.run("[...document.querySelectorAll('svg text:has(> title)')].map(t => t.firstChild.data)")
+    assert labels == ["PC 1", "PC 2", "PC 3"]
+    assert tab.noted == []
 
 
 def test_the_comparison_is_inert_too(tab: Browser, run_dir: Path, tmp_path: Path) -> None:

@@ -66,9 +66,11 @@ class TrainOriginals:
         return score_originals(self.subject, dataset, device, self.record_every)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
-        """Rows of attributions, agreement, training, failures and outcomes."""
+        """Rows of every table that is about networks before any edit."""
         yield from frames.scored(self.subject, dataset, arrays, self.members)
         yield "outcomes", frames.original_outcomes(dataset, arrays, self.members)
+        yield "confusion", frames.confusion(dataset, arrays, self.members)
+        yield "local_attributions", frames.local_attributions(arrays, self.members)
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,12 @@ class ExamineOriginals:
         return examine_originals(self.subject, dataset, device, originals.arrays, self.features)
 
     def tables(self, arrays: Arrays, dataset: TabularDataset, store: Store, chunks: Sequence["Chunk"]) -> Frames:
-        """Rows of outcomes, nulls, failures, information and proxies."""
+        """Rows of outcomes, nulls, failures, information, proxies and partial dependence."""
         originals = finished(self.originals, store).arrays
         yield "outcomes", frames.examined(arrays, originals, self.members)
         yield "nulls", frames.nulls(self.subject, dataset, arrays, originals, self.members)
         yield "failures", frames.failures(arrays, self.members)
-        yield from frames.information(arrays, self.members)
+        yield from frames.told(arrays, self.members)
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,8 @@ class RemoveFeatures:
         yield "outcomes", frames.outcomes(arrays, retrained, originals, sham_of(self.removal), budget, self.reads,
                                           members)
         yield "frontier", frames.frontier(arrays, members)
-        yield from frames.information(arrays, members)
+        yield "confusion", frames.confusion(dataset, arrays, members)
+        yield from frames.told(arrays, members)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.direct import worst_case_table
 from attribution_suite.auditing.work.information import INFORMATION
 from attribution_suite.auditing.work.information import unpacked as unpacked_table
+from attribution_suite.auditing.work.local import LOCAL
 from attribution_suite.auditing.work.nulls import needs_phantoms, removed_from, scores_of
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES
+from attribution_suite.auditing.work.partial_dependence import PARTIAL_DEPENDENCE
 from attribution_suite.auditing.work.performance import PERFORMED
 from attribution_suite.auditing.work.sham import SHAM_LOSSES
 from attribution_suite.datasets.table import TabularDataset
@@ -292,12 +294,26 @@ def sham(arrays: Arrays, originals: Arrays, budget: float, members: pd.DataFrame
     return beside(members, {**measured, **NOTHING_MOVED, "tuned": True, "budget": budget})
 
 
-def information(arrays: Arrays, members: pd.DataFrame) -> Iterator[Rows]:
-    """One row a member and measure; of the proxies one a member and proxy."""
-    for table in INFORMATION:
+def told(arrays: Arrays, members: pd.DataFrame) -> Iterator[Rows]:
+    """One row a member and measure; of the proxies one a member and proxy; of curves one a member, row and point."""
+    for table in (*INFORMATION, PARTIAL_DEPENDENCE):
         rows = unpacked_table(arrays[table])
         keys = members.iloc[rows.pop("member").to_numpy()].reset_index(drop=True)
         yield table, pd.concat([keys, rows.reset_index(drop=True)], axis=1)
+
+
+def confusion(dataset: TabularDataset, arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a member and two classes that some row has, as its own and as the predicted one."""
+    member, actual, predicted = arrays["confusion"].nonzero()
+    names = np.array(dataset.classes or ("0", "1"), dtype=object)
+    return members.iloc[member].assign(actual=names[actual], predicted=names[predicted],
+                                       rows=arrays["confusion"][member, actual, predicted])
+
+
+def local_attributions(arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:
+    """One row a row and feature of the first network."""
+    keys = members[["dataset", "split", "seed", "layer"]].iloc[:1]
+    return keys.merge(unpacked_table(arrays[LOCAL]), how="cross")
 
 
 def unpacked(arrays: Arrays) -> Iterator[Rows]:

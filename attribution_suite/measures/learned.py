@@ -99,7 +99,7 @@ def _kappa_route(outputs: Tensor, targets: Tensor, task: Task, ordered: bool) ->
     """
     from scipy.stats import norm
 
-    table = confusion(outputs, targets, task)
+    table = confusion(outputs, targets, task).double() / len(targets)
     weights = agreement_weights(table.shape[1], ordered).to(table)
     true, predicted, expected = table.sum(2), table.sum(1), chance_agreement(table, weights)
     by_true, by_predicted = predicted @ weights.T, true @ weights

@@ -84,7 +84,7 @@ def kappa(outputs: Tensor, targets: Tensor, task: Task, ordered: bool = False) -
     p_o = Σ w_ij p_ij and p_e = Σ w_ij p_i. p_.j over the confusion matrix p. Weights w: 1 on the diagonal and 0
     elsewhere (Cohen 1960), or for ordered classes 1 − (i − j)² / (C − 1)² (quadratic, Cohen 1968).
     """
-    table = confusion(outputs, targets, task)
+    table = confusion(outputs, targets, task).double() / len(targets)
     weights = agreement_weights(table.shape[1], ordered).to(table)
     expected = chance_agreement(table, weights)
     value = ((table * weights).sum((1, 2)) - expected) / (1 - expected)
@@ -92,12 +92,12 @@ def kappa(outputs: Tensor, targets: Tensor, task: Task, ordered: bool = False) -
 
 
 def confusion(outputs: Tensor, targets: Tensor, task: Task) -> Tensor:
-    """p_ij, the part of the rows of class i that are predicted to be j, `[members, classes, classes]`; sums to 1."""
+    """How many rows of class i are predicted to be j, `[members, classes, classes]` (i, j), int64."""
     classes = 2 if task == "binary" else outputs.shape[2]
     cells = targets.long() * classes + predicted_class(outputs, task)
-    counts = outputs.new_zeros(len(outputs), classes**2, dtype=torch.float64)
-    counts.scatter_add_(1, cells, torch.ones_like(cells, dtype=torch.float64))
-    return (counts / len(targets)).view(-1, classes, classes)
+    counts = cells.new_zeros(len(outputs), classes**2)
+    counts.scatter_add_(1, cells, torch.ones_like(cells))
+    return counts.view(-1, classes, classes)
 
 
 def agreement_weights(classes: int, ordered: bool) -> Tensor:

@@ -31,18 +31,19 @@ if TYPE_CHECKING:  # a report of a run without its rows needs no torch
 CONTENTS = {"spec", "versions", "machine", "datasets", "timings", "failed", "started", "finished"}
 # Removed features drawn one by one; a full audit removes every feature, and its attributions would fill the memory.
 SHOWN_FEATURES = 4
+OF_SHOWN = {"attributions", "partial_dependence"}  # tables of which the rows of other removed features are not read
 
 
 @dataclass(frozen=True)
 class Subject:
     """One data set at one layer: all that a section of the report is made from.
 
-    `attributions` holds the original networks, and the edited ones of the features in `shown`; the other tables are
-    whole. Hidden units that were picked in each network by their rank are called by it in `removed` and `shown`, and
-    by their own names in the tables. `data` is None where the rows were not to be had. `neurons`: the tables of a look
-    inside (`NEURON_TABLES`; the weights of `history` of the first seed alone), None where the run has none; they are
-    all layers', so the data set's first subject has them. `judged`: its rows of the table of verdicts, None where that
-    was not just made.
+    `attributions` holds the original networks, and the edited ones of the features in `shown`, `partial_dependence`
+    these features alone; the other tables are whole. Hidden units that were picked in each network by their rank are
+    called by it in `removed` and `shown`, and by their own names in the tables. `data` is None where the rows were not
+    to be had. `neurons`: the tables of a look inside (`NEURON_TABLES`; the weights of `history` of the first seed
+    alone), None where the run has none; they are all layers', so the data set's first subject has them. `judged`: its
+    rows of the table of verdicts, None where that was not just made.
     """
 
     name: str
@@ -224,9 +225,11 @@ class Run:
             first, others = self.info["spec"].get("layer", 0), outcomes[outcomes.dataset == name].layer
             for layer in sorted({first, *others}):
                 filters: list[Any] = [("dataset", "==", name), ("layer", "==", layer)]
-                tables = {table: self.table(table, filters) for table in TABLES if table != "attributions"}
+                tables = {table: self.table(table, filters) for table in TABLES if table not in OF_SHOWN}
+                of_shown = [*filters, ("removed", "in", _drawn(tables) or [""])]
                 tables["attributions"] = self.table("attributions", [
-                    [*filters, ("removal", "==", ORIGINAL)], [*filters, ("removed", "in", _drawn(tables) or [""])]])
+                    [*filters, ("removal", "==", ORIGINAL)], of_shown])
+                tables["partial_dependence"] = self.table("partial_dependence", of_shown)
                 result.append(Subject(name, layer, info, self.info["spec"], tables, (datasets or {}).get(name),
                                       self.neurons(name) if layer == first else None,
                                       None if judged is None else judged[

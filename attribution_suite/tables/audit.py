@@ -194,6 +194,38 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "part": number("what the ridge probe of the network's output loses when the proxy is permuted, in R² (AUC of a "
                        "category); parts need not add up"),
     },
+    "partial_dependence": {
+        **KEYS,
+        "feature": text("the feature that is moved: the removed one, or one of those removed together"),
+        "output": text("of which class the probability is (of two classes the second); '' of a regression"),
+        "row": whole("−1: the mean over test rows, at most the first 100 (Friedman 2001). Else the test row whose own "
+                     "curve this is, of the class that its original predicts (Goldstein et al. 2015): 12 rows of the "
+                     "first network"),
+        "level": text("the category that the feature is put at, 'missing', or '' of a number"),
+        "value": number("the number that it is put at, in the column's own units: one of at most 20 quantiles of the "
+                        "training rows; NaN of a category"),
+        "prediction": number("the target's own units, or a probability: up to rounding equal at every value where the "
+                             "prediction does not depend on the feature"),
+    },
+    "confusion": {
+        **KEYS,
+        "actual": text("a class"),
+        "predicted": text("the class that the network predicts"),
+        "rows": whole("how many test rows have this class and this prediction; a pair that no row has is left out",
+                      "≥ 1"),
+    },
+    "local_attributions": {
+        **{name: KEYS[name] for name in ("dataset", "split", "seed", "layer")},
+        "scorer": text("the first scorer of the run that shares out f(x) − f(baseline); no rows where none does. Of "
+                       "the original networks the first alone"),
+        "row": whole("which test row, at most the first 100", "≥ 0"),
+        "feature": text("an original column, or 'unit:u'"),
+        "value": number("the feature's value in that row, in its own units; NaN where it is several columns"),
+        "phi": number("φ, in the units of the explained output"),
+        "explained_class": text("the class whose logit is explained; '' where there is one output"),
+        "output": number("f(x), the explained output"),
+        "output_at_baseline": number("f(baseline), of several their mean"),
+    },
     "frontier": {
         **KEYS,
         "strength": number("λ, the price of dependence that a network was tuned with (independence_tuning)", "≥ 0"),

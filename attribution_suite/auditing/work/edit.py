@@ -14,6 +14,7 @@ from attribution_suite.auditing.work.information import INFORMATION, information
 from attribution_suite.auditing.work.metrics import explanation_metrics
 from attribution_suite.auditing.work.nulls import NULLS, null_scores
 from attribution_suite.auditing.work.outcomes import MOVES, OUTCOMES, measure, moves, require_measured
+from attribution_suite.auditing.work.partial_dependence import PARTIAL_DEPENDENCE, dependence_curves
 from attribution_suite.auditing.work.performance import performed
 from attribution_suite.auditing.work.score import SCORED, score_all, with_replaced_background
 from attribution_suite.auditing.work.train import (
@@ -37,9 +38,9 @@ from attribution_suite.removals.removal import Removal, RemovalTraits, Setting, 
 from attribution_suite.scorers.attribution import Evaluation
 
 Features = tuple[tuple[str, ...], ...]
-EXAMINED = (*MOVES, *NULLS, WORST_CASE, *INFORMATION)
-EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, *INFORMATION, "performance", "dependence",
-          "goal", "frontier")
+EXAMINED = (*MOVES, *NULLS, WORST_CASE, *INFORMATION, PARTIAL_DEPENDENCE)
+EDITED = (*SCORED, *CURVES, *OUTCOMES, *NULLS, WORST_CASE, *INFORMATION, PARTIAL_DEPENDENCE, "performance", "confusion",
+          "dependence", "goal", "frontier")
 DEPENDENCE_ROWS = 5000
 
 
@@ -87,6 +88,7 @@ def examine_originals(subject: Subject, dataset: TabularDataset, device: torch.d
     arrays |= worst_cases(case.before, case.nodes, case.seen, case.setting, dataset, subject.layer, case.delta)
     arrays |= null_scores(subject.choices, originals["mean_abs"], case.before, case.seen, subject.layer, features,
                           members, gone(arrays, len(features)))
+    arrays |= dependence_curves(case.before, features, case.seen, subject.layer, dataset)
     return arrays | told(subject, case.before, case.nodes, dataset, originals=True)
 
 
@@ -116,6 +118,7 @@ def remove_features(subject: Subject, dataset: TabularDataset, device: torch.dev
     frontier = trained.frontier or dict.fromkeys(FRONTIER, torch.empty(len(after), 0))
     arrays["frontier"] = np.stack([frontier[name].numpy(force=True) for name in FRONTIER]).astype(np.float64)
     arrays["goal"] = np.zeros(len(after), np.int64) if trained.goal is None else trained.goal.numpy(force=True)
+    arrays |= dependence_curves(after, features, case.seen, subject.layer, dataset)
     return arrays | told(subject, after, case.nodes, dataset) | weights(after)
 
 

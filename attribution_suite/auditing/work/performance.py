@@ -8,7 +8,7 @@ from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.measures.learned import learned
-from attribution_suite.measures.performance import PERFORMANCE, performance
+from attribution_suite.measures.performance import PERFORMANCE, confusion, performance
 from attribution_suite.networks.gate import finite_outputs
 from attribution_suite.networks.network import VALUES_AT_ONCE, Ensemble
 from attribution_suite.networks.outputs import task_loss
@@ -17,20 +17,24 @@ from attribution_suite.scorers.attribution import Evaluation
 
 # The columns of the array `performance` `[members, …]`; of `xgboost` `[members, …]` the first six.
 PERFORMED = (*PERFORMANCE, "training_loss")
-ORIGINAL_OUTCOMES = ("loss_native", "validation_native", "performance", "learned_p", "learned", "xgboost")
+ORIGINAL_OUTCOMES = ("loss_native", "validation_native", "performance", "confusion", "learned_p", "learned", "xgboost")
 LABEL_BASELINES = ("xgboost_gain", "xgboost_shap")  # the scorers that fit an XGBoost to the labels, the same one
 
 
 def performed(networks: Ensemble, dataset: TabularDataset, seen: Evaluation) -> Arrays:
     """`performance` `[members, len(PERFORMED)]` of whole networks: on all test rows, `training_loss` on the background.
 
-    Raises InputError for an output that is not finite.
+    And `confusion` `[members, classes, classes]`: how many test rows of each class are predicted to be each; of a
+    regression `[members, 0, 0]`. Raises InputError for an output that is not finite.
     """
     training = finite_outputs(networks, seen.background, "training")
     test = dataset.test.to(networks.device)
-    measured = _measured(finite_outputs(networks, test.inputs, "test"), test.targets, dataset)
+    outputs = finite_outputs(networks, test.inputs, "test")
     loss = task_loss(training, seen.background_targets, dataset.task)
-    return {"performance": np.column_stack([measured, loss.numpy(force=True)])}
+    counts = np.zeros((len(networks), 0, 0), np.int64) if dataset.task == "regression" else \
+        confusion(outputs, test.targets, dataset.task).numpy(force=True)
+    return {"performance": np.column_stack([_measured(outputs, test.targets, dataset), loss.numpy(force=True)]),
+            "confusion": counts}
 
 
 def original_outcomes(subject: Subject, dataset: TabularDataset, networks: Ensemble, seen: Evaluation,

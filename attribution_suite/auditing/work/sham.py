@@ -15,7 +15,7 @@ from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.removal import Removal, Setting
 
 SHAM_LOSSES = ("loss_before", "loss_native", "validation_before", "validation_native", "validation_perturbed")
-TUNED = (*CURVES, *SHAM_LOSSES, "performance")
+TUNED = (*CURVES, *SHAM_LOSSES, "performance", "confusion")
 
 
 def tune_sham(subject: Subject, dataset: TabularDataset, device: torch.device, originals: Arrays,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attribution_suite.auditing.store import Arrays
 from attribution_suite.auditing.subject import Subject
+from attribution_suite.auditing.work.local import LOCAL, local_attributions
 from attribution_suite.auditing.work.metrics import explanation_metrics, randomised
 from attribution_suite.auditing.work.outcomes import each_effect
 from attribution_suite.auditing.work.performance import ORIGINAL_OUTCOMES, original_outcomes, performed
@@ -26,7 +27,7 @@ from attribution_suite.removals.removal import edited
 from attribution_suite.scorers.attribution import Evaluation
 
 CURVES = ("training_loss", "validation_loss", "steps", "seconds")
-TRAINED = (*SCORED, *CURVES, *ORIGINAL_OUTCOMES, "each_effect")
+TRAINED = (*SCORED, *CURVES, *ORIGINAL_OUTCOMES, LOCAL, "each_effect")
 HISTORY_VALUES = 8_000_000  # numbers of a weight history in the store (32 MB)
 
 
@@ -51,6 +52,8 @@ def score_originals(subject: Subject, dataset: TabularDataset, device: torch.dev
     arrays = score_all(subject.choices, networks, evaluation, subject.layer, evaluation, subject.profile.lime_rows,
                        subject.seeds, subject.reference)
     arrays |= original_outcomes(subject, dataset, networks, evaluation, arrays["measured"])
+    arrays |= local_attributions(subject.choices, arrays["measured"] & np.isfinite(arrays["gap"]).all(0), networks,
+                                 evaluation, subject.layer, dataset, subject.seeds)
     arrays |= curves(trained) | {"each_effect": each_effect(
         networks.tail(subject.layer), evaluation.at_layer(networks, subject.layer))}
     if trained.history is not None:

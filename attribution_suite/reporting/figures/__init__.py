@@ -5,13 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from attribution_suite.reporting.figures import (
     animation,
     clusters,
+    components,
+    confusion,
     data,
+    dependence,
     history,
     layers,
     masking,
     matrix,
     paths,
     removals,
+    rows,
     scorers,
     signs,
     single_weights,
@@ -25,13 +29,13 @@ Draw = Callable[[Subject], Drawn | Sequence[Drawn]]
 
 # Chapter → its figures in order; 'NAME' is shown by templates/chapters/NAME.html.
 CHAPTERS: Mapping[str, tuple[Draw, ...]] = {
-    "matrix": (matrix.matrix,),
+    "matrix": (matrix.matrix, dependence.dependence),
     "redistribution": (removals.redistribution,),
-    "cost": (removals.cost,),
-    "scorers": (scorers.shares, signs.signed, signs.conductance, scorers.agreement, scorers.xgboost),
+    "cost": (removals.cost, confusion.confusion),
+    "scorers": (scorers.shares, signs.signed, rows.rows, signs.conductance, scorers.agreement, scorers.xgboost),
     "neurons": (layers.layers, units.units, masking.masking, paths.paths, history.history,
                 single_weights.single_weights, animation.moving),
-    "data": (data.training, clusters.clusters, data.fits, data.components),
+    "data": (data.training, clusters.clusters, data.fits, components.components),
 }
 
 

@@ -1,6 +1,5 @@
 """Figures of training and of the rows themselves."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,8 @@ from matplotlib.lines import Line2D
 from attribution_suite.conclusions.numbers import MINUS, rounded
 from attribution_suite.datasets.table import DECOY
 from attribution_suite.removals import REFERENCE
-from attribution_suite.reporting.figures.shades import PALETTE, TARGET_COLOURS
+from attribution_suite.reporting.figures.shades import PALETTE
 from attribution_suite.reporting.figures.style import (
-    CLASS_COLOURS,
     MOST_ROWS,
     WIDTH,
     LeftOut,
@@ -30,8 +28,7 @@ from attribution_suite.tables.audit import ORIGINAL
 MOST_EPOCHS = 60  # of the table behind the curves
 MOST_PANELS = 20
 MOST_DOTS, LEAST_DOTS = 1500, 100  # of all panels together, of one: a cloud says as much with fewer
-COMPONENT = re.compile(r"PC \d+")  # as datasets/pca.py names its columns
-FITS, COMPONENTS = "Each feature against the target", "The first three components"
+FITS = "Each feature against the target"
 
 
 @styled
@@ -121,41 +118,6 @@ def _fit(axes: Any, values: np.ndarray, targets: np.ndarray, rows: np.ndarray) -
     axes.set_title(f"r = {r:.2f}".replace("-", MINUS), loc="right", fontsize=8, fontweight="normal",
                    color=PALETTE["muted"])
     return r, slope, intercept
-
-
-@styled
-def components(subject: Subject) -> Picture | LeftOut | None:
-    """The first three principal components in space, coloured by class (by target for regression)."""
-    names = [name for name in subject.info["groups"] if COMPONENT.fullmatch(name)]
-    if subject.layer or len(names) < 3:
-        return None
-    if subject.data is None:
-        return LeftOut(COMPONENTS, f"left out: it needs the rows of {subject.name}, which were not found here")
-    data, rows = subject.data, sample(len(subject.data.inputs))
-    figure = canvas(7.6, 5.6)
-    axes = figure.add_subplot(projection="3d")
-    axes.set_box_aspect((4, 4, 3), zoom=1.05)
-    points, targets = data.inputs[rows, :3].T, data.targets[rows]
-    if data.task == "regression":
-        drawn_points = axes.scatter(*points, c=targets, s=9, alpha=0.7, cmap=TARGET_COLOURS, linewidths=0,
-                                    depthshade=False)
-        figure.colorbar(drawn_points, ax=axes, shrink=0.6, label=label(data.target_name))
-    else:
-        _classes(axes, points, targets, data.classes or ("0", "1"))
-    for setter, name in zip((axes.set_xlabel, axes.set_ylabel, axes.set_zlabel), data.feature_names, strict=False):
-        setter(label(name, 20))
-    axes.tick_params(labelsize=7.5)
-    caption = "The inputs of this network are principal components: the first three." + _sampled(data.inputs)
-    alt = f"Three-dimensional scatter plot of the first three components, coloured by {data.target_name}."
-    return picture(figure, subject, "components", COMPONENTS, caption, alt)
-
-
-def _classes(axes: Any, points: np.ndarray, targets: np.ndarray, classes: tuple[str, ...]) -> None:
-    colour = [CLASS_COLOURS[place % len(CLASS_COLOURS)] for place in range(len(classes))]
-    for place, shade in enumerate(colour):
-        axes.scatter(*points[:, targets == place], s=10, alpha=0.75, color=shade, linewidths=0, depthshade=False)
-    handles = [Line2D([], [], color=shade, marker="o", linestyle="") for shade in colour]
-    axes.figure.legend(handles, [label(name) for name in classes], loc="outside right center")
 
 
 def _sampled(inputs: np.ndarray) -> str:

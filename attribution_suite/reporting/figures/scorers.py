@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from attribution_suite.conclusions.baselines import baseline_sentence
-from attribution_suite.conclusions.numbers import MINUS, percent
+from attribution_suite.conclusions.numbers import MINUS, listed, percent, precise
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.bars import (
     MOST_NETWORKS,
@@ -166,13 +166,25 @@ def xgboost(subject: Subject) -> Picture | None:
         axes.set_visible(False)
     what = "units" if subject.layer else "features"
     caption = (f"The {top} {what} that XGBoost puts first. Fitted to the labels it is a baseline beside the "
-               "networks; a surrogate is fitted to a network's outputs."
+               f"networks{_beside(subject)}; a surrogate is fitted to a network's outputs."
                + (" Units by their rank in each network, which has units of its own." if subject.layer else "")
                + f" {averaged(subject.networks, subject.splits)}"
                + interval_words(subject.networks, subject.splits, "; lines: 95 % interval") + ".")
     alt = f"Bars of the {top} largest shares for {', '.join(names)}."
     return picture(figure, subject, "xgboost", "XGBoost's top features", caption, alt,
                    pd.concat(best, names=["scorer"]).reset_index("scorer"))
+
+
+def _beside(subject: Subject) -> str:
+    """How good the XGBoost that was fitted to the labels is, and the networks are; '' where none was."""
+    rows = subject.tables["outcomes"]
+    rows = rows[(rows.removal == ORIGINAL) & (rows.removed == "")]
+    shown = {"r2": "R²", "rmse": f"RMSE of {subject.info['target']}"} if subject.info["task"] == "regression" else {
+        "accuracy": "accuracy", "auc": "AUC", "kappa": "kappa"}
+    means = rows[[f"{who}{name}" for name in shown for who in ("xgboost_", "")]].mean()
+    parts = [f"{words} {precise(means[f'xgboost_{name}'])} (theirs {precise(means[name])})"
+             for name, words in shown.items() if np.isfinite(means[f"xgboost_{name}"])]
+    return f", with {listed(parts, 'and')} on the test rows" * bool(parts)
 
 
 def _by_rank(rows: pd.DataFrame) -> pd.DataFrame:

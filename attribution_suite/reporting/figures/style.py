@@ -83,6 +83,7 @@ class Picture:
 
     `png`: a PNG, of a `moving` one an animated GIF; `svg`: the same with its texts and values, '' of a moving one.
     `table`: the numbers that are drawn. `on_page` False: it lies in `figures/` only, and the page links to it.
+    `turn`: of points in space, as JSON what the page's script turns them by (`figures.components`).
     """
 
     name: str
@@ -94,6 +95,7 @@ class Picture:
     table: pd.DataFrame | None = None
     on_page: bool = True
     moving: bool = False
+    turn: str = ""
 
     @property
     def file(self) -> str:

@@ -78,9 +78,20 @@ class SVGRenderer(RendererBase):
 
     def draw_path(self, gc: GraphicsContextBase, path: Path, transform: Transform, rgbFace: Any = None) -> None:
         """One shape or line, cut where its axes end."""
-        value, look = self._value(), _look(gc, rgbFace, self.dpi)
-        if look:
-            self._shape(look, path, transform, gc.get_clip_rectangle(), value)
+        value, look, clip = self._value(), _look(gc, rgbFace, self.dpi), gc.get_clip_rectangle()
+        if not look:
+            return
+        if _is_circle(path):  # dots of several colours come one by one
+            box = path.transformed(transform).get_extents()
+            x, y, wide = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2, abs(box.width)
+            if np.isclose(wide, abs(box.height)) and (clip is None or _within(clip, x, y)):
+                self._circle(look, x, y, round(UNIT * wide / 2), value)
+                return
+        self._shape(look, path, transform, clip, value)
+
+    def _circle(self, look: str, x: float, y: float, radius: int, value: str) -> None:
+        place = f'cx="{UNIT * x:.0f}" cy="{UNIT * (self.height - y):.0f}"'
+        self._marks.append((look, f'<circle {place} r="{radius}"', value))
 
     def _shape(self, look: str, path: Path, transform: Transform, clip: Bbox | None, value: str) -> None:
         data = _data((_cut_shape if "fill=" in look else _cut_line)(path, transform, clip), self.height)
@@ -101,8 +112,7 @@ class SVGRenderer(RendererBase):
             if not look or not np.isfinite([x, y]).all():
                 continue
             if round_ and (clip is None or _within(clip, x, y)):
-                place = f'cx="{UNIT * x:.0f}" cy="{UNIT * (self.height - y):.0f}"'
-                self._marks.append((look, f'<circle {place} r="{radius}"', value))
+                self._circle(look, x, y, radius, value)
             elif not round_:  # a collection of a single shape comes as a marker too
                 self._shape(look, Path(np.add(_points(shape), [x, y]), _codes(shape)), IdentityTransform(), clip, value)
 

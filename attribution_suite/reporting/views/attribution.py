@@ -6,20 +6,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-from attribution_suite.conclusions.numbers import listed, percent, rounded
+from attribution_suite.conclusions.numbers import listed, percent
 from attribution_suite.conclusions.words import networks_words
 from attribution_suite.errors import InputError
 from attribution_suite.options import whole_number
+from attribution_suite.reporting.figures.rows import MOST_FEATURES, draw_swarm, draw_waterfall, ticks
 from attribution_suite.reporting.figures.shades import PALETTE
-from attribution_suite.reporting.figures.style import DOWN, GREY, UP, label
+from attribution_suite.reporting.figures.style import DOWN, UP
 from attribution_suite.reporting.views.view import View
 from attribution_suite.scorers.attribution import Attribution, Explained
 
-MOST_FEATURES, MOST_MARKS = 20, 500
-VALUE_COLOURS = LinearSegmentedColormap.from_list("value", ["#7ea9cd", "#8a5a83", PALETTE["still"]])
+MOST_MARKS = 500
 
 
 def headline(result: Attribution) -> str:
@@ -75,14 +73,6 @@ def horizontal(axes: Axes, names: Sequence[str], values: np.ndarray, spread: np.
     axes.axvline(0, color=PALETTE["muted"], linewidth=0.8)
 
 
-def ticks(axes: Axes, names: Sequence[str]) -> None:
-    """Names at the left, the first on top."""
-    axes.set_yticks(np.arange(len(names)), [label(name, 30) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(axis="x")
-    axes.set_axisbelow(True)
-
-
 def beeswarm(axes: Axes, result: Attribution, *, network: int | None = None) -> int:
     """One mark a row and feature at its φ, coloured by the feature's value; at most `MOST_MARKS`, evenly by rank.
 
@@ -93,37 +83,12 @@ def beeswarm(axes: Axes, result: Attribution, *, network: int | None = None) -> 
     agree(result.explained, slice(None), network)
     phi = members(result.values.numpy(force=True), network).mean(0)  # [rows, features]
     order = np.argsort(-np.abs(phi).mean(0), kind="stable")[:MOST_FEATURES]
-    rows = min(len(phi), MOST_MARKS // len(order))
-    chosen = np.linspace(0, len(phi) - 1, rows).round().astype(int)
-    x, y, shade = [], [], []
-    for place, feature in enumerate(order):
-        ranked = np.argsort(phi[:, feature], kind="stable")[chosen]  # of the extremes too
-        x.append(phi[ranked, feature])
-        y.append(place + swarm(phi[ranked, feature]))
-        shade.append(ranks(result, feature)[ranked])
-    colours = VALUE_COLOURS(np.nan_to_num(np.concatenate(shade)))
-    colours[np.isnan(np.concatenate(shade))] = (*[int(GREY[k:k + 2], 16) / 255 for k in (1, 3, 5)], 1)
-    axes.axvline(0, color=PALETTE["muted"], linewidth=0.8)
-    axes.scatter(np.concatenate(x), np.concatenate(y), s=11, c=colours, linewidths=0, alpha=0.85)
-    ticks(axes, [result.features[k] for k in order])
-    bar = axes.figure.colorbar(ScalarMappable(Normalize(0, 1), VALUE_COLOURS), ax=axes, aspect=40, pad=0.02)
-    bar.set_ticks([0, 1], labels=["low", "high"])
-    bar.set_label("the feature's value (grey: several columns)")
-    bar.outline.set_visible(False)
+    shade = np.stack([ranks(result, feature) for feature in order], 1)
+    rows = draw_swarm(axes, [result.features[k] for k in order], phi[:, order], shade, MOST_MARKS)
     thinned = f"; {rows} of {len(phi)} rows, evenly by rank" if rows < len(phi) else f"; {rows} rows"
     axes.set_xlabel(f"φ, {result.scorer}{thinned}")
     axes.set_title(_title(result, None, network))
     return round(1.4 * len(order))
-
-
-def swarm(values: np.ndarray, bins: int = 70) -> np.ndarray:
-    """How far each mark moves aside, in [−0.42, 0.42], so that those of one place stand beside each other."""
-    span = np.ptp(values) or 1.0
-    places = ((values - values.min()) / span * (bins - 1)).round().astype(int)
-    within = pd.Series(places).groupby(places).cumcount().to_numpy()
-    aside = np.where(within % 2, 1, -1) * ((within + 1) // 2)  # 0, 1, −1, 2, −2 …
-    offsets: np.ndarray = 0.42 * aside / max(4, int(np.abs(aside).max()))
-    return offsets
 
 
 def ranks(result: Attribution, feature: int) -> np.ndarray:
@@ -147,41 +112,10 @@ def waterfall(axes: Axes, result: Attribution, *, row: int = 0, network: int | N
     phi, row = local(result, row, network)
     start, end = (float(members(side.numpy(), network)[:, row].mean())
                   for side in (explained.at_baseline, explained.outputs))
-    values = phi.mean(0)
-    names, steps = largest(result.features, values)
-    rest = end - start - float(values.sum())
-    if abs(rest) > 0.005 * max(abs(end - start), np.abs(values).max()):
-        names, steps = [*names, "not shared out"], np.append(steps, rest)
-    left = start + np.concatenate([[0], np.cumsum(steps)[:-1]])
-    places = np.arange(len(names)) + 1
-    axes.barh(places, steps, 0.72, left=left, color=np.where(steps < 0, DOWN, UP).tolist())
-    edges = np.append(left, left[-1] + steps[-1])
-    axes.vlines(edges, np.arange(len(edges)) + 0.36 - (np.arange(len(edges)) == 0) * 0.72,
-                np.arange(len(edges)) + 0.64, color=PALETTE["muted"], linewidth=0.8)
-    for place, step, edge in zip(places, steps, np.maximum(left, left + steps), strict=True):
-        axes.annotate(("+" if step > 0 else "") + rounded(step), (edge, place), (4, 0), textcoords="offset points",
-                      va="center", fontsize=8)
-    ends = [f"f(baseline) = {rounded(start, 4)}", *[label(name, 30) for name in names], f"f(x) = {rounded(end, 4)}"]
-    axes.plot([start, end], [0, len(names) + 1], "o", color=PALETTE["ink"], markersize=6)
-    axes.set_yticks(np.arange(len(ends)), ends)
-    axes.set_ylim(len(ends) - 0.4, -0.6)
-    axes.grid(axis="x")
-    axes.set_axisbelow(True)
-    axes.use_sticky_edges = False
-    axes.margins(x=0.12)
+    tall = draw_waterfall(axes, result.features, phi.mean(0), start, end)
     axes.set_xlabel(f"explained output, {result.scorer}")
     axes.set_title(_title(result, row, network))
-    return len(ends)
-
-
-def largest(features: Sequence[str], values: np.ndarray, most: int = 12) -> tuple[list[str], np.ndarray]:
-    """The steps of the `most` features that move most, the largest first, and one of all others together."""
-    order = np.argsort(-np.abs(values), kind="stable")
-    if len(order) <= most:
-        return [features[k] for k in order], values[order]
-    kept, others = order[:most - 1], order[most - 1:]
-    return ([*[features[k] for k in kept], f"{len(others)} other features"],
-            np.append(values[kept], values[others].sum()))
+    return tall
 
 
 def local(result: Attribution, row: int, network: int | None) -> tuple[np.ndarray, int]:

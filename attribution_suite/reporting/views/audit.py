@@ -10,11 +10,18 @@ from attribution_suite.conclusions import words
 from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED
 from attribution_suite.conclusions.numbers import UNMEASURED, cost, score
 from attribution_suite.errors import InputError, unknown_name
+from attribution_suite.reporting.figures.dependence import (
+    draw_methods,
+    draw_panels,
+    quantity,
+    removed_curves,
+    scale_axes,
+)
 from attribution_suite.reporting.figures.matrix import EFFECT, NORM, shift_matrix, shift_text
+from attribution_suite.reporting.figures.rows import MOST_FEATURES, ticks
 from attribution_suite.reporting.figures.shades import PALETTE, SHIFT_COLOURS, ink_on
 from attribution_suite.reporting.figures.style import GREY, label
 from attribution_suite.reporting.reading import Run, Subject
-from attribution_suite.reporting.views.attribution import MOST_FEATURES, ticks
 from attribution_suite.reporting.views.view import View
 from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
@@ -113,6 +120,30 @@ def shares(axes: Axes, result: Audit, *, dataset: str | None = None) -> int:
     return len(mean)
 
 
+def dependence(axes: Axes, result: Audit, *, feature: str | None = None, removal: str | None = None,
+               dataset: str | None = None) -> int:
+    """The prediction over the values of a removed `feature`, mean over rows and networks: before and after each method.
+
+    With one `removal`: that one with the range over networks, and twelve rows of the first network, each by itself.
+    Of several classes the one whose probability moves most before. Of features removed together the first is moved.
+    """
+    subject = subject_of(result, dataset)
+    known = removed(subject, feature)
+    curves = removed_curves(subject, known, 1)
+    methods = [name for name in subject.removals if name in curves.mean]
+    if removal is not None and removal not in methods:
+        raise unknown_name(f"removal of {known} from {subject.name}", removal, methods)
+    scale_axes(axes, curves)
+    if removal is not None:
+        draw_panels(axes, curves, [removal])
+        axes.set_title(f"{label(known, 40)} removed by {removal} (dashed: before)")
+    else:
+        draw_methods(axes, curves, methods)
+    axes.set_xlabel(f"{label(curves.feature, 40)}, in its own units")
+    axes.set_ylabel(quantity(subject, curves))
+    return 12
+
+
 def subject_of(result: Audit, dataset: str | None) -> Subject:
     """The one data set, or the one that is named."""
     subjects = {subject.name: subject for subject in Run(result.path).subjects(result.datasets)}
@@ -134,4 +165,5 @@ def removed(subject: Subject, feature: str | None) -> str:
     return feature or known[0]
 
 
-AUDIT = View(headline, table, {"matrix": matrix, "worst_case": worst_case, "shares": shares}, facts, wide=("matrix",))
+AUDIT = View(headline, table, {"matrix": matrix, "worst_case": worst_case, "shares": shares,
+                                      "dependence": dependence}, facts, wide=("matrix",))

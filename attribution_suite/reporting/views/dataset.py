@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from attribution_suite.datasets.table import TabularDataset
+from attribution_suite.reporting.figures.rows import ticks
 from attribution_suite.reporting.figures.shades import PALETTE
-from attribution_suite.reporting.views.attribution import ticks
 from attribution_suite.reporting.views.view import View
 
 BINS = 30

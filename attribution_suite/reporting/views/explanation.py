@@ -15,6 +15,7 @@ from attribution_suite.datasets.removable import Removable
 from attribution_suite.errors import InputError, unknown_name
 from attribution_suite.options import word
 from attribution_suite.reporting.figures.paths import draw_path, legend
+from attribution_suite.reporting.figures.rows import MOST_FEATURES, ticks
 from attribution_suite.reporting.figures.shades import PALETTE
 from attribution_suite.reporting.figures.style import GREY
 from attribution_suite.reporting.views import attribution
@@ -120,7 +121,7 @@ def bars(axes: Axes, result: Explanation, *, scorer: str | None = None) -> int:
     frame = result.to_frame()
     frame = frame[frame.scorer == name]
     mean = frame.groupby(["feature", "network"], sort=False).phi.mean().unstack("network")[list(result.attributions)]
-    order = mean.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:attribution.MOST_FEATURES]
+    order = mean.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:MOST_FEATURES]
     _pairs(axes, result, frame.groupby(["feature", "network"]).phi, list(order))
     axes.axvline(0, color=PALETTE["muted"], linewidth=0.8)
     axes.set_xlabel(f"φ, {name}")
@@ -149,7 +150,7 @@ def _pairs(axes: Axes, result: Explanation, grouped: Any, names: Sequence[str]) 
         axes.barh(places, mean, 0.9 * thick, color=LOOK[network],
                   label=network if network == BEFORE else _removed(result))
         axes.hlines(places, low, high, color=PALETTE["ink"], linewidth=0.9)
-    attribution.ticks(axes, names)
+    ticks(axes, names)
     axes.set_title(f"Row {result.row} of {result.dataset} ({result.part}), {networks_words(len(result.seeds))}")
     if len(networks) > 1:
         below = ScaledTranslation(0, -0.55, axes.figure.get_figure(root=True).dpi_scale_trans)

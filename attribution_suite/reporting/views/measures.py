@@ -12,9 +12,9 @@ from attribution_suite.conclusions.words import networks_words
 from attribution_suite.errors import InputError
 from attribution_suite.measures.information.result import Information
 from attribution_suite.measures.worst_case.result import WorstCase
+from attribution_suite.reporting.figures.rows import ticks
 from attribution_suite.reporting.figures.shades import PALETTE
 from attribution_suite.reporting.figures.style import GREY
-from attribution_suite.reporting.views.attribution import ticks
 from attribution_suite.reporting.views.view import View
 
 LOOK = {"found": PALETTE["still"], "none found": PALETTE["gone"]}

@@ -8,8 +8,8 @@ from attribution_suite.conclusions.numbers import rounded
 from attribution_suite.conclusions.words import networks_words
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.training import Trained
+from attribution_suite.reporting.figures.rows import ticks
 from attribution_suite.reporting.figures.shades import PALETTE
-from attribution_suite.reporting.views.attribution import ticks
 from attribution_suite.reporting.views.view import View
 
 MOST_COLUMNS = 40
