@@ -119,7 +119,8 @@ def assert_same_tables(run: Path, other: Path) -> None:
     mine, theirs = tables(run), tables(other)
     for name in TABLES:
         hidden = bool((mine["outcomes"].layer > 0).all())  # whose units no probe is asked about
-        empty = ("failures", "frontier", "metrics", "randomisation", *(("information", "proxies") if hidden else ()))
+        empty = ("failures", "frontier", "metrics", "randomisation", "confusion", "local_attributions",
+                 *(("information", "proxies") if hidden else ()))
         assert len(mine[name]) > 0 or name in empty, name
         pd.testing.assert_frame_equal(mine[name], theirs[name], check_exact=True, obj=name)
 

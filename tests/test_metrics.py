@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from attribution_suite import audit, from_arrays
 from attribution_suite.auditing import metric_frames
-from attribution_suite.auditing.run import open_run, prepare, run_audit
+from attribution_suite.auditing.opened import open_run
+from attribution_suite.auditing.run import prepare, run_audit
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.auditing.work import metrics as work
 from attribution_suite.conclusions.metrics import metrics_table, randomisation_sentences

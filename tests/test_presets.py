@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attribution_suite import api, audit, load_dataset
+from attribution_suite import audit, load_dataset, train
 from attribution_suite.auditing.plan import architecture_for
 from attribution_suite.auditing.spec import PROFILES, make_spec
 from attribution_suite.auditing.subject import Subject
@@ -83,7 +83,7 @@ def test_the_preset_stays_with_what_is_made_of_a_table(change) -> None:
 def test_a_name_alone_brings_no_network(rows: pd.DataFrame, name: str) -> None:
     table = from_arrays(rows, rows["a"], name=name)
     assert table.preset == GENERIC and numbers(GENERIC) == OWN
-    assert str(api.train(table, seeds=1, training=Training(1, 20, 1e-3)).networks.architecture) == "3-64-32-1 relu"
+    assert str(train(table, seeds=1, training=Training(1, 20, 1e-3)).networks.architecture) == "3-64-32-1 relu"
 
 
 def test_a_file_called_boston_is_a_table_of_ones_own(rows: pd.DataFrame, tmp_path: Path,
@@ -94,8 +94,8 @@ def test_a_file_called_boston_is_a_table_of_ones_own(rows: pd.DataFrame, tmp_pat
     assert table.name == "boston" and numbers(table.preset) == OWN
     budgets: list[Training] = []
     monkeypatch.setattr(originals, "train", lambda *words: budgets.append(words[4]))
-    api.train(table, seeds=1)
-    api.train("boston", seeds=1)
+    train(table, seeds=1)
+    train("boston", seeds=1)
     assert [budget.epochs for budget in budgets] == [100, 200]
     found = audit(path, target="y", remove="a", removals=["constant"], scorers=["saliency"], seeds=1, rows=5, jobs=1,
                   out=tmp_path / "out", say=lambda _: None)
@@ -108,9 +108,9 @@ def test_a_table_that_is_given_brings_its_own_preset() -> None:
     published, sound = (load_dataset("iris", preset=preset) for preset in ("published", "default"))
     assert subject(published).preset.training.learning_rate == 0.15
     short = Training(1, 50, 0.01)
-    assert api.train(published, seeds=1, preset="published", training=short).networks.architecture.features == 4
+    assert train(published, seeds=1, preset="published", training=short).networks.architecture.features == 4
     with pytest.raises(InputError, match="'iris' is a table with the preset 'default': option 'preset'"):
-        api.train(sound, seeds=1, preset="published", training=short)
+        train(sound, seeds=1, preset="published", training=short)
     with pytest.raises(InputError, match="'iris' is a table with the preset 'default': option 'preset'"):
         load_request(make_spec(["iris"], in_memory=["iris"], preset="published").requests[0], sound)
 

@@ -230,7 +230,7 @@ def test_a_scorer_sees_what_it_sees_in_most_splits(p: tuple[float, ...], state: 
     """One that was not asked on every split is not measured."""
     found = over_splits([PROVED] * 3)
     keys = {"dataset": "d", "layer": 0, "rank": 0, "removed": "x", "scorer": "lime", "by_construction": False,
-            "unseen": False, "score": 1.0, "phantoms": 19}
+            "unseen": False, "score": 1.0, "phantoms": 19, "fidelity": np.nan}
     nulls = [{**keys, "removal": removal, "seed": split, "split": split, "p": value}
              for removal, values in (("original", (0.05,) * 3), ("constant", p)) for split, value in enumerate(values)]
     shifts = pd.DataFrame([{**keys, "removal": "constant", "seed": 0, "split": 0, "applicable": True}])

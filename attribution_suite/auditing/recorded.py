@@ -137,7 +137,7 @@ def _outline(name: str, about: Mapping[str, Any], split: int) -> TabularDataset:
     return TabularDataset(
         name, np.empty((0, about["features"]), np.float32), np.empty(0), (), groups, about["task"], about["target"],
         train, validation, test, Provenance(about["source"], about["location"], about["sha256"], about["note"]),
-        split=split)
+        classes=tuple(about["classes"]), split=split)
 
 
 def _tuples(value: Any) -> Any:

@@ -48,7 +48,8 @@ def _confusion(subject: Subject, removed: str, rows: pd.DataFrame) -> Picture:
                + f" {len(methods) - len(drawn)} more methods are in the table." * (len(methods) > len(drawn))
                + " Other removed features: confusion.parquet." * (len(subject.removed) > 1))
     title = "Which classes are taken for which" + f" ({label(removed, 40)} removed)" * bool(removed)
-    alt = f"Confusion matrices of {len(classes)} classes before and after {len(drawn) - 1} removal methods."
+    after = f" before and after {len(drawn) - 1} removal methods" if len(drawn) > 1 else ""
+    alt = f"Confusion matrices of {len(classes)} classes{after}."
     table = pd.concat([found[method].reset_index(names="actual").assign(method=method) for method in methods])
     return picture(figure, subject, "confusion", title, caption, alt, table[["method", "actual", *classes]].rename(
         columns={known: f"predicted {known}" for known in classes}))
