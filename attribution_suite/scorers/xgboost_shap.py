@@ -7,8 +7,13 @@ import torch
 
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
-from attribution_suite.scorers.surrogates import XGBoostSurrogate, fidelity
-from attribution_suite.scorers.xgboost_fit import XGBoostScorer, contributions, matrix_of
+from attribution_suite.scorers.xgboost_fit import (
+    XGBoostScorer,
+    contributions,
+    fidelity,
+    member_inputs,
+    rows_by_output,
+)
 
 
 @dataclass(frozen=True)
@@ -30,16 +35,15 @@ class XGBoostShap(XGBoostScorer):
             shap_values = None
             for member in range(number, len(networks), len(boosters)):
                 if shap_values is None or evaluation.inputs.dim() == 3:
-                    inputs = evaluation.inputs if evaluation.inputs.dim() == 2 else evaluation.inputs[member]
-                    shap_values = contributions(booster, matrix_of(inputs))
+                    shap_values = contributions(booster, member_inputs(evaluation, member))
                 explained = None if evaluation.explained is None else evaluation.explained[member].cpu()
                 columns[member] = (shap_values if explained is None else shap_values[each, explained]).to(columns)
         return Attribution.from_columns(self.name, columns, evaluation)
 
 
 @dataclass(frozen=True)
-class XGBoostShapSurrogate(XGBoostSurrogate):
-    """SHAP values of a surrogate, fitted to each network's outputs: those of its line and TreeSHAP of its trees.
+class XGBoostShapSurrogate(XGBoostScorer):
+    """SHAP values of an XGBoost fitted to each network's outputs on drawn rows: they shift with the network.
 
     Local; `details["fidelity"]` `[members]` is the surrogate's R² to its network on the evaluation rows.
     """
@@ -49,10 +53,11 @@ class XGBoostShapSurrogate(XGBoostSurrogate):
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """φ of every member, in units of the explained output."""
-        fitted = self.fit_outputs(networks, evaluation)
+        surrogates = self.fit_outputs(networks, evaluation)
         columns = evaluation.inputs.new_empty(len(networks), *evaluation.inputs.shape[-2:])
-        for some in fitted:
-            for surrogates, places, rows, matrix in some.explained(evaluation):
-                columns[torch.tensor(some.members)[:, None], places] = surrogates.shap_values(rows, matrix).to(columns)
+        for member, boosters in enumerate(surrogates):
+            inputs = member_inputs(evaluation, member)
+            for output, rows in rows_by_output(evaluation, member, boosters).items():
+                columns[member, rows] = contributions(boosters[output], inputs[rows]).to(columns)
         return replace(Attribution.from_columns(self.name, columns, evaluation),
-                       details={"fidelity": fidelity(networks, evaluation, fitted)})
+                       details={"fidelity": fidelity(networks, evaluation, surrogates)})

@@ -107,21 +107,17 @@ def with_phantoms(evaluation: Evaluation, features: Sequence[str], each: int) ->
     groups, removable = dict(evaluation.groups), Removable(evaluation.groups)
     places = Removable.places(evaluation.groups)
     inputs, background, baseline = [evaluation.inputs], [evaluation.background], [evaluation.baseline]
-    pool = [evaluation.pool_rows]
     index = list(evaluation.index)
     width = evaluation.inputs.shape[-1]
     for name in features:
         removed = removable.named(name)
         columns = list(removed.columns)
-        generator, of_pool = (np.random.default_rng([*tag, evaluation.seed, *places.named(name).columns])
-                              for tag in ((), (len(PHANTOM), each)))
+        generator = np.random.default_rng([evaluation.seed, *places.named(name).columns])
         for number in range(each):
             for parts in (inputs, background):
                 rows = parts[0]
                 order = torch.from_numpy(generator.permutation(rows.shape[-2])).to(rows.device)
                 parts.append(rows[..., columns][..., order, :])
-            order = torch.from_numpy(of_pool.permutation(pool[0].shape[-2])).to(pool[0].device)
-            pool.append(pool[0][..., columns][..., order, :])
             baseline.append(evaluation.baseline[..., columns])
             for feature in removed.features:
                 last = width + len(evaluation.groups[feature])
@@ -129,5 +125,5 @@ def with_phantoms(evaluation: Evaluation, features: Sequence[str], each: int) ->
                 index += [width] if evaluation.groups[feature][0] in evaluation.index else []
                 width = last
     return replace(evaluation, inputs=torch.cat(inputs, -1), background=torch.cat(background, -1),
-                   pool=torch.cat(pool, -1), baseline=torch.cat(baseline, -1), groups=groups, pre_activations=None,
+                   baseline=torch.cat(baseline, -1), groups=groups, pre_activations=None,
                    index=tuple(index))
