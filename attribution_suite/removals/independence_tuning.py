@@ -145,9 +145,8 @@ def dependence_and_slope(outputs: Tensor, b: Tensor, measure: Measure) -> tuple[
     scale = within * other
     known, root = scale > 1e-12, scale.clamp_min(1e-12).sqrt()
     by_pair = torch.addcmul(b, a, (both / torch.where(known, within, 1.0))[..., None, None], value=-1)
-    by_pair *= factor
-    slope = by_pair.sum(-1, keepdim=True) * outputs - by_pair @ outputs
-    return torch.where(known, both / root, 0.0), slope * (2 * known / root)[..., None, None]
+    by_pair *= factor * (2 * known / root)[..., None, None]
+    return torch.where(known, both / root, 0.0), by_pair.sum(-1, keepdim=True) * outputs - by_pair @ outputs
 
 
 def similarity(values: Tensor, measure: Measure) -> tuple[Tensor, Tensor]:
