@@ -48,7 +48,7 @@ from attribution_suite.auditing.store import DamagedChunkWarning, Store
 from attribution_suite.datasets.load import load_dataset
 from attribution_suite.devices import CPU
 
-pytestmark = [pytest.mark.usefixtures("plain"), pytest.mark.no_cover]
+pytestmark = pytest.mark.usefixtures("plain")
 WORDS: dict[str, Any] = {
     "seeds": 2, "rows": 12, "tuning": 0.02, "remove": ["petal_length"],
     "removals": ["retrain", "shuffle_tuning", "fold", "constant", "residualise", "leace"],
@@ -355,6 +355,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.no_cover
 def test_a_worker_killed_another_added_then_the_scheduler_lost(whole: Path, tmp_path: Path) -> None:
     with nodes(tmp_path) as started:
         first, *others = [started.worker(name) for name in "abc"]
