@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+from joblib.externals.loky import process_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from attribution_suite.auditing.engine import KILLED, Done, Engine, Task, ThisProcess
 
 SEMAPHORES = Path("/dev/shm")  # where Linux keeps the named ones
+# Bytes by which a worker may grow. Above 0.3 GB loky takes it for a leak, ends it with a warning and starts another one,
+# which loads the libraries again; libraries, tables and what scorers keep (bounded: scorers/memory.py) come to that.
+GROWTH = 2 << 30
 
 
 class LocalPool:
@@ -132,10 +136,12 @@ def _start(pool: joblib.Parallel, tasks: Iterator[Any]) -> Iterator[Any]:
 
 
 def _end_with(parent: int, _: str) -> None:
-    """In a worker: ends it soon after a parent that was killed, which it would outlive by minutes.
+    """In a worker: lets it grow, and ends it soon after a parent that was killed, which it would outlive by minutes.
 
     What else differs, the folder of a run's maps, makes joblib start workers anew.
     """
+    process_executor._MAX_MEMORY_LEAK_SIZE = GROWTH
+
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
