@@ -18,7 +18,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from attribution_suite.auditing.engine import KILLED, Done, Engine, Task, ThisProcess
 
 SEMAPHORES = Path("/dev/shm")  # where Linux keeps the named ones
-# Bytes by which a worker may grow. Above 0.3 GB loky takes it for a leak, ends it with a warning and starts another one,
+# Bytes by which a worker may grow. Above 0.3 GB loky takes it for a leak, ends it with a warning and starts another,
 # which loads the libraries again; libraries, tables and what scorers keep (bounded: scorers/memory.py) come to that.
 GROWTH = 2 << 30
 
