@@ -6,6 +6,7 @@ from math import cos, radians, sin
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 from report_fixture import REMOVALS, changed, datasets, drawn_by, removed, subject
@@ -227,3 +228,13 @@ def test_a_target_is_shown_by_its_thirds() -> None:
     assert isinstance(picture, Picture) and list(picture.table.centroid) == list(components.THIRDS)
     assert len(json.loads(picture.turn)["triples"]) == 10  # of the first five
     assert to_rgb(PALETTE["ink"]) != tuple(figure.axes[0].collections[1].get_facecolor()[0][:3])
+
+
+def test_networks_whose_moves_cancel_are_not_level() -> None:
+    slopes = {ORIGINAL: (1.0, 1.0), "fold": (0.0, 0.0), "shuffle_tuning": (1.0, -1.0)}
+    table = pd.DataFrame([
+        {"split": 0, "seed": seed, "removal": removal, "feature": "a", "output": "", "row": row, "level": "",
+         "value": value, "prediction": value * slopes[removal][seed] if row < 0 else 0.0}
+        for removal in slopes for seed in (0, 1) for row in ((-1, 0), (-1,))[seed] for value in (-1.0, 0.0, 1.0)])
+    curves = dependence.Curves.of(table)
+    assert curves.flat("fold") and not curves.flat("shuffle_tuning")

@@ -71,13 +71,15 @@ class Axis:
 class Curves:
     """Of one feature: `mean` `[(output, level, value), removals]` over networks, its range, and rows' own curves.
 
-    The points of each output stand in the order of `axis`.
+    `networks`: the rows of the table that are means over rows, a network's curves. The points of each output stand in
+    the order of `axis`.
     """
 
     mean: pd.DataFrame
     low: pd.DataFrame
     high: pd.DataFrame
     rows: pd.DataFrame
+    networks: pd.DataFrame
     axis: Axis
     outputs: list[str]
     feature: str
@@ -93,19 +95,18 @@ class Curves:
         spread = (before.max() - before.min()).nlargest(classes).index
         outputs = [str(name) for name in mean.index.unique("output") if name in spread]
         points = mean.loc[outputs[0]].reset_index()[["level", "value"]].replace({"value": {np.inf: np.nan}})
-        return cls(mean, low, high, rows[(rows.row >= 0) & rows.output.isin(outputs)], Axis.of(points), outputs,
-                   str(rows.feature.iloc[0]))
+        return cls(mean, low, high, rows[(rows.row >= 0) & rows.output.isin(outputs)], averages, Axis.of(points),
+                   outputs, str(rows.feature.iloc[0]))
 
     def flat(self, removal: str) -> bool:
-        """Whether neither the mean over networks nor any of the rows' own curves moves."""
+        """Whether neither any network's curve nor any of the rows' own moves: a mean alone may hide two that cancel."""
         return self.moved(removal) <= FLAT * self.moved(ORIGINAL)
 
     def moved(self, removal: str) -> float:
-        """How far the mean over networks and the rows' own curves move, the most of them."""
-        ends = [curve.max() - curve.min() for curve in (
-            self.mean[removal].groupby("output"),
-            self.rows[self.rows.removal == removal].groupby(["output", "row"]).prediction)]
-        return float(pd.concat(ends).max())
+        """How far the networks' curves and the rows' own move, the most of them."""
+        curves = [part[part.removal == removal].groupby(["output", "split", "seed", "row"]).prediction
+                  for part in (self.networks, self.rows)]
+        return float(pd.concat([curve.max() - curve.min() for curve in curves]).max())
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -159,10 +160,11 @@ def _dependence(subject: Subject, removed: str, curves: Curves, name: str) -> Pi
                       [f"probability of {label(output)}" for output in curves.outputs], loc="outside upper right",
                       ncols=len(curves.outputs))
     one = " of network 0 alone, for units have no identity across networks" if subject.layer else ""
-    caption = (f"The prediction when {label(removed, 60)} alone is put at each value, mean over test rows (partial "
+    thin = curves.rows[curves.rows.removal == ORIGINAL].row.nunique()
+    caption = (f"The prediction when {label(feature, 60)} alone is put at each value, mean over test rows (partial "
                f"dependence). Dashed: before; line: after, {averaged(subject.networks, subject.splits).lower()}{one}, "
-               "band their range; thin: twelve rows of the first network, each by itself. "
-               + ("Teal: level, as the line of what is gone is; rust: it still moves. " if len(curves.outputs) == 1 else
+               f"band their range; thin: {thin} rows of the first network, each by itself. "
+               + ("Teal: level in every network; rust: it still moves. " if len(curves.outputs) == 1 else
                   f"The {len(curves.outputs)} classes whose line moves most; the others are in the table. ")
                + "It says what moving the feature does, not what its proxies carry."
                + f" {len(methods) + 1 - len(panels)} more methods are not drawn." * (len(methods) >= len(panels)))

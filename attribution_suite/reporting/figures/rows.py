@@ -46,7 +46,7 @@ def _beeswarm(subject: Subject, table: pd.DataFrame, phi: pd.DataFrame, values: 
     axes.set_xlabel(f"φ, {scorer}: what the feature adds to " + _explained(subject, "the predicted class"))
     caption = (f"A mark a test row and feature, in one original network (seed {table.seed.iloc[0]}): right of the line "
                "the feature raises the explained output of that row, left of it it lowers it. Colour: the feature's "
-               "value; grey: a feature of several columns."
+               "value, by its rank; grey: a feature of several columns."
                + (f" {drawn} of {len(phi)} rows, evenly by rank." if drawn < len(phi) else f" {len(phi)} rows.")
                + f" The {len(names)} strongest features; {left} more are in the table of the run." * bool(left))
     summary = pd.DataFrame({"feature": names, "mean |φ|": phi[names].abs().mean().to_numpy(),

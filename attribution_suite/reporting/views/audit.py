@@ -124,7 +124,7 @@ def dependence(axes: Axes, result: Audit, *, feature: str | None = None, removal
                dataset: str | None = None) -> int:
     """The prediction over the values of a removed `feature`, mean over rows and networks: before and after each method.
 
-    With one `removal`: that one with the range over networks, and twelve rows of the first network, each by itself.
+    With one `removal`: that one with the range over networks, and some rows of the first network, each by itself.
     Of several classes the one whose probability moves most before. Of features removed together the first is moved.
     """
     subject = subject_of(result, dataset)
