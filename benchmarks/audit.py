@@ -26,7 +26,7 @@ from sklearn.inspection import permutation_importance
 from threadpoolctl import threadpool_limits
 from training import usual_steps
 
-from attribution_suite.auditing.chunk import finished
+from attribution_suite.auditing.chunks import finished
 from attribution_suite.auditing.plan import plan_originals
 from attribution_suite.auditing.spec import Spec, make_spec
 from attribution_suite.auditing.store import Store

@@ -15,7 +15,7 @@ import torch
 
 from attribution_suite import load_dataset
 from attribution_suite.auditing import code_digest, store
-from attribution_suite.auditing.chunk import LookInside, RemoveFeatures, TrainOriginals
+from attribution_suite.auditing.chunks import LookInside, RemoveFeatures, TrainOriginals
 from attribution_suite.auditing.plan import plan_originals
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.auditing.store import DamagedChunkWarning, Store, content_key

@@ -33,7 +33,7 @@ from torch import nn
 from attribution_suite import InputError, audit
 from attribution_suite.auditing import cluster as dask_cluster
 from attribution_suite.auditing import cluster_worker, code_digest
-from attribution_suite.auditing.chunk import RemoveFeatures
+from attribution_suite.auditing.chunks import RemoveFeatures
 from attribution_suite.auditing.cluster import DaskCluster, joined
 from attribution_suite.auditing.cluster_worker import Unpacker, attempt_there
 from attribution_suite.auditing.engine import KILLED, Task

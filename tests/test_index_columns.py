@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attribution_suite import attribute, from_arrays, load_dataset, remove, worst_case
-from attribution_suite.auditing.chunk import RemoveFeatures, finished
+from attribution_suite.auditing.chunks import RemoveFeatures, finished
 from attribution_suite.auditing.opened import open_run
 from attribution_suite.auditing.record import describe
 from attribution_suite.auditing.run import carry_out, prepare

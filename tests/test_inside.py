@@ -17,7 +17,7 @@ from shared import shared
 from torch import nn
 
 from attribution_suite import audit, from_arrays, load_dataset
-from attribution_suite.auditing.chunk import finished
+from attribution_suite.auditing.chunks import finished
 from attribution_suite.auditing.plan import plan_originals
 from attribution_suite.auditing.spec import make_spec
 from attribution_suite.auditing.store import Store

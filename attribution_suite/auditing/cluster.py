@@ -23,7 +23,7 @@ from distributed import CancelledError, Client, Future, KilledWorker, LocalClust
 from distributed.client import ClosedClientError
 from distributed.utils import silence_logging_cmgr
 
-from attribution_suite.auditing.chunk import load
+from attribution_suite.auditing.chunks import load
 from attribution_suite.auditing.cluster_worker import Ended, Unfit, attempt_there, missing_there
 from attribution_suite.auditing.engine import KILLED, Done, Task
 from attribution_suite.auditing.given import Given

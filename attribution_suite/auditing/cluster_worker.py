@@ -13,7 +13,7 @@ from pathlib import Path
 import joblib
 from distributed import get_worker
 
-from attribution_suite.auditing.chunk import load
+from attribution_suite.auditing.chunks import load
 from attribution_suite.auditing.requirements import Requirements
 from attribution_suite.auditing.shared import Shared
 from attribution_suite.errors import in_one_line

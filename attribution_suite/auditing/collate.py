@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from attribution_suite.auditing.chunk import Chunk, LookInside, load
+from attribution_suite.auditing.chunks import Chunk, LookInside, load
 from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.engine import Done
 from attribution_suite.auditing.frames import failed

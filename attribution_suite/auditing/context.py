@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from attribution_suite.auditing.chunk import Chunk
+from attribution_suite.auditing.chunks import Chunk
 from attribution_suite.auditing.engine import Engine, Task
 from attribution_suite.auditing.store import Store
 from attribution_suite.auditing.subject import Subject

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from threadpoolctl import threadpool_limits
 
-from attribution_suite.auditing.chunk import Chunk
+from attribution_suite.auditing.chunks import Chunk
 from attribution_suite.auditing.machine import describe_machine
 from attribution_suite.auditing.store import Store
 from attribution_suite.datasets.table import TabularDataset

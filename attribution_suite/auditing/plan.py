@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from attribution_suite.auditing.chunk import (
+from attribution_suite.auditing.chunks import (
     Chunk,
     ExamineOriginals,
     LookInside,

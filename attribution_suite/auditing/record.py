@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attribution_suite.auditing.chunk import Chunk, ExamineOriginals, RemoveFeatures, TrainOriginals, load
+from attribution_suite.auditing.chunks import Chunk, ExamineOriginals, RemoveFeatures, TrainOriginals, load
 from attribution_suite.auditing.code_digest import VERSIONS, code_digest
 from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.machine import available_cores, describe_machine

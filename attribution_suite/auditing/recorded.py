@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from attribution_suite.auditing.chunk import (
+from attribution_suite.auditing.chunks import (
     Chunk,
     ExamineOriginals,
     LookInside,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from attribution_suite.auditing.chunk import Chunk
+from attribution_suite.auditing.chunks import Chunk
 from attribution_suite.auditing.code_digest import VERSIONS, code_digest, plug_in_digest
 from attribution_suite.devices import choose
 from attribution_suite.errors import InputError

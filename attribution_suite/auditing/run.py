@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from attribution_suite.auditing.chunk import Chunk, MeasureExplanations, RemoveFeatures, TrainOriginals, load
+from attribution_suite.auditing.chunks import Chunk, MeasureExplanations, RemoveFeatures, TrainOriginals, load
 from attribution_suite.auditing.collate import collate
 from attribution_suite.auditing.context import RunContext
 from attribution_suite.auditing.engine import Done

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from attribution_suite.auditing.chunk import Chunk, RemoveFeatures, TrainOriginals
+from attribution_suite.auditing.chunks import Chunk, RemoveFeatures, TrainOriginals
 from attribution_suite.auditing.code_digest import VERSIONS, code_digest
 from attribution_suite.auditing.engine import one_thread
 from attribution_suite.auditing.machine import describe_machine
