@@ -158,6 +158,22 @@ def test_a_category_is_drawn_from_its_probabilities_given_the_others() -> None:
     assert float((drawn[:, 3] - fitted).std()) == pytest.approx(0.3, abs=0.05)
 
 
+def test_a_flag_is_drawn_from_its_odds_given_the_others() -> None:
+    """Closed form: x normal of mean m with the flag and −m without has log odds 2 m x + log(π₁ / π₀)."""
+    generator = torch.Generator().manual_seed(4)
+    flag = (torch.rand(8000, generator=generator) < 0.3).float()
+    x = 2 * flag - 1 + torch.randn(8000, generator=generator)
+    rows, columns = torch.column_stack([flag * 4 - 1, x]), torch.tensor([0])  # a flag of −1 and 3
+    drawn = ConditionalTuning().replacement()(Block(rows[:, :1], rows[:, :1], rows, rows, columns,
+                                                    torch.tensor([[0]]), 32, 1, generator))[:, 0]
+    probability = torch.sigmoid(2 * x + torch.tensor(0.3 / 0.7).log())
+    for low, high in ((-4, -1), (-1, 0), (0, 1), (1, 4)):
+        near = (x > low) & (x < high)
+        assert float((drawn[near] == 3).float().mean()) == pytest.approx(float(probability[near].mean()), abs=0.04)
+    assert set(drawn.tolist()) == {-1.0, 3.0}
+    assert float(((drawn == 3) == (flag == 1)).float().mean()) < 0.9  # drawn, not kept
+
+
 # What a method may do with a block: each uses another part of it.
 
 def mirrored_category(block: Block) -> Tensor:
