@@ -43,7 +43,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
           index_columns: Sequence[str] = (), reference: str = "sample", baseline: str | None = None,
           metrics: bool = False, proxies: str = "keep",
           out: str | Path = DEFAULT_OUT, jobs: int | None = None, cluster: str | None = None,
-          store: str | Path | None = None, device: str = "auto", fresh: bool = False,
+          store: str | Path | None = None, device: str = "auto", fresh: bool = False, page: bool = True,
           sign_key: str | Path | None = None, say: Callable[[str], None] = print) -> "Audit":
     """Runs an audit and writes its tables, figures and report to `out`; what is done there already is not repeated.
 
@@ -101,7 +101,8 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     `store`: a folder or URL of fsspec where finished chunks lie for every run that names it (docs/guide/cluster.md).
     `device`: 'cpu', 'cuda',
     or 'auto': a GPU if there is one.
-    `fresh`: repeats what `out` holds. `sign_key`: a private key of Ed25519 (PEM) that signs the certificates.
+    `fresh`: repeats what `out` holds. `page`: False draws no figures and no page; `report` draws them later.
+    `sign_key`: a private key of Ed25519 (PEM) that signs the certificates.
     `say` is told of the progress, line by line.
 
     Returns the tables. Raises InputError for anything that cannot be run, ConnectionError where the scheduler of a
@@ -116,7 +117,7 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
     from attribution_suite.evidence.dsse import private_key
     from attribution_suite.evidence.write import write_certificates, write_list
     from attribution_suite.networks.given import count_networks
-    from attribution_suite.reporting.page import draw_report
+    from attribution_suite.reporting.page import draw_report, remove_report
     from attribution_suite.results import Audit
 
     test_rows = as_frame(test)
@@ -146,7 +147,10 @@ def audit(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: "N
         failed = run_audit(prepared, context, folder)
         judged = write_verdicts(folder)
         write_certificates(folder, key)
-        draw_report(folder, first_splits(prepared.datasets), context.engine.each, judged, say)
+        if page:
+            draw_report(folder, first_splits(prepared.datasets), context.engine.each, judged, say)
+        else:
+            remove_report(folder)
         write_list(folder, key)
     return Audit(folder, failed, first_splits(prepared.datasets))
 
@@ -164,7 +168,7 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
             pca: int | None = None, data_dir: str | Path | None = None, real_only: bool = False,
             seeds: int | None = None, rows: int | None = None, background: int | None = None,
             out: str | Path = DEFAULT_OUT, jobs: int | None = None, device: str = "auto", fresh: bool = False,
-            say: Callable[[str], None] = print) -> "Audit":
+            page: bool = True, say: Callable[[str], None] = print) -> "Audit":
     """Looks inside the networks: units, masking, paths, how weights grew. Nothing is removed.
 
     `inside`: 'all' hidden layers, or one by its number or, in networks that are given, its name (of a module that is no
@@ -179,7 +183,7 @@ def neurons(datasets: "Data | list[Data] | tuple[Data, ...]" = (), *, networks: 
                  id=id, categorical=categorical, ordinal=ordinal, dates=dates, group_by=group_by,
                  group_rare=group_rare, test=test, on_disk_above=on_disk_above, profile=profile, preset=preset,
                  pca=pca, data_dir=data_dir, real_only=real_only, seeds=seeds, rows=rows, background=background,
-                 out=out, jobs=jobs, device=device, fresh=fresh, say=say)
+                 out=out, jobs=jobs, device=device, fresh=fresh, page=page, say=say)
 
 
 @in_own_words

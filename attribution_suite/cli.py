@@ -62,7 +62,7 @@ WORDS = ("datasets", "target", "task", *OWN, "remove", "removals", "scorers", "p
          "tuning",
          "delta", "delta_absolute", "information", "information_margin", "conditional_on", "favourable", "splits",
          "reference", "baseline", "metrics", "proxies", "out", "jobs", "cluster", "store", "device", "fresh",
-         "sign_key")
+         "page", "sign_key")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -101,7 +101,8 @@ def _told(result: "Audit", removed: bool) -> int:
         print(f"reference: {sentence}")
     for sentence in randomisation_sentences(result.table("randomisation")):
         print(f"random weights: {sentence}")
-    print(f"report: {result.path / 'report.html'}")
+    page = result.path / "report.html"
+    print(f"report: {page}" if page.exists() else f"tables: {result.path} (`attribution-suite report` draws the page)")
     for failure in result.failed:
         _complain(f"failed: {failure}", 1)
     return 1 if result.failed else 0

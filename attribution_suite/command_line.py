@@ -208,6 +208,8 @@ def _running(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto",
                          help="where networks train and are scored (auto: a GPU if there is one)")
     command.add_argument("--fresh", action="store_true", help="repeat what is finished in --out")
+    command.add_argument("--no-page", dest="page", action="store_false",
+                         help="draw no figures and no page; `attribution-suite report DIR` draws them later")
 
 
 def _layer(word: str) -> int | str:

@@ -70,8 +70,7 @@ def units_run() -> Path:
 
 def undrawn(tables: list[TabularDataset], **words: Any) -> None:
     """An audit without its page."""
-    with patch("attribution_suite.reporting.page.draw_report"):
-        audit(tables, **words, **BRIEF)
+    audit(tables, **words, **BRIEF, page=False)
 
 
 def tables(path: Path, seeds: int = SEEDS, names: tuple[str, ...] = ("boston", "iris"), look: bool = False) -> Frames:

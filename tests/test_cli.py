@@ -92,8 +92,8 @@ def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixt
 
 def test_help_names_every_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:
     options = ("target", "remove", "removals", "scorers", "profile", "preset", "seeds", "pca", "data-dir", "real-only",
-               "out", "jobs", "fresh", "layer", "tuning", "rows", "lime-rows", "lime-samples", "background", "task",
-               "baseline")
+               "out", "jobs", "fresh", "no-page", "layer", "tuning", "rows", "lime-rows", "lime-samples", "background",
+               "task", "baseline")
     for words, expected in (([], ("run", "attribute", "report", "list")), (["run"], [f"--{name}" for name in options])):
         with pytest.raises(SystemExit) as caught:
             main([*words, "--help"])

@@ -30,7 +30,7 @@ from people_run import WORDS, people_run
 from plain_suite import plain_figures
 from report_fixture import datasets, units_run, whole_run
 
-from attribution_suite import audit
+from attribution_suite import audit, report
 from attribution_suite.auditing.recorded import Recorded, recorded
 from attribution_suite.auditing.store import Store, Stored
 from attribution_suite.errors import InputError
@@ -88,6 +88,20 @@ def test_a_run_as_it_was_written_holds_and_is_left_as_it_is(run: Path) -> None:
         "files", "chunks", "run.json", "tables", "verdicts", "certificates", "data people"]
     assert len(found.unchecked) == 1 and "nothing is signed" in found.unchecked[0]
     assert bytes_of(run) == before
+
+
+def test_a_run_without_a_page_takes_an_earlier_one_away_and_holds(run: Path) -> None:
+    assert (run / "report.html").exists()
+    status, out, _ = call_main(
+        "run", people_run()[1], "--target", "y", "--remove", "colour", "--removals", "fold", "--scorers", "weights",
+        "--seeds", 2, "--rows", 20, "--background", 80, "--jobs", 1, "--information", "off", "--no-page", "--out", run,
+        cwd=run)
+    assert status == 0 and f"tables: {run} (`attribution-suite report` draws the page)" in out
+    assert not (run / "report.html").exists() and not list((run / "figures").iterdir())
+    assert Audit(run).verify().passed
+    with plain_figures():
+        page = report(run)
+    assert page.exists() and Audit(run).verify().passed
 
 
 def edit_table(run: Path, name: str, column: str, row: int, value: Any) -> None:

@@ -200,10 +200,10 @@ def test_shuffled_pools_are_told_apart_from_real_ones() -> None:
     assert words == {"low": "cost clearly more than", "same": "cost no more than", "high": "cost less than"}
 
 
-def test_one_layer_and_what_is_there_already(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_layer_and_what_is_there_already(run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run, tmp_path / "look")
-    monkeypatch.setattr("attribution_suite.reporting.page.draw_report", lambda *_: None)
-    words = {"removals": [], "scorers": SCORERS, "seeds": SEEDS, "rows": ROWS, "jobs": 1, "say": lambda line: None}
+    words = {"removals": [], "scorers": SCORERS, "seeds": SEEDS, "rows": ROWS, "jobs": 1, "page": False,
+             "say": lambda line: None}
     found = audit("iris", out=copy, inside="1", **words)
     assert set(found.table("units").layer) == {1} and set(found.table("units").dataset) == {"iris"}
     assert found.record["timings"]["chunks_found"] == 2  # nothing is trained or looked at again

@@ -5,7 +5,6 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -66,11 +65,10 @@ def attribution(table: TabularDataset, trained: Trained) -> Attribution:
 @pytest.fixture(scope="module")
 def run(table: TabularDataset, tmp_path_factory: pytest.TempPathFactory) -> Audit:
     """One removal of the first feature, with a scorer of each kind."""
-    with patch("attribution_suite.reporting.page.draw_report"):
-        return audit(table, remove=[[HOSTILE[0]]], removals=["constant"], seeds=SEEDS, rows=30, background=60,
-                     scorers=["integrated_gradients", "saliency", "weights", "xgboost_gain", "random"],
-                     information="off", reference="off", jobs=1, out=tmp_path_factory.mktemp("run"),
-                     say=lambda line: None)
+    return audit(table, remove=[[HOSTILE[0]]], removals=["constant"], seeds=SEEDS, rows=30, background=60,
+                 scorers=["integrated_gradients", "saliency", "weights", "xgboost_gain", "random"],
+                 information="off", reference="off", jobs=1, out=tmp_path_factory.mktemp("run"), page=False,
+                 say=lambda line: None)
 
 
 @pytest.fixture(scope="module")

@@ -49,10 +49,9 @@ def small(rows: int = 120) -> TabularDataset:
 
 def run(folder: Path, **options: Any) -> Audit:
     """An audit of `small`, of which no page is drawn."""
-    with patch("attribution_suite.reporting.page.draw_report"):
-        return audit([small()], removals=["stochastic_tuning", "constant"], scorers=["saliency", "lime", "random"],
-                     seeds=SEEDS, rows=20, background=60, lime_rows=4, lime_samples=30, jobs=1, information="off",
-                     out=folder, say=lambda line: None, **options)
+    return audit([small()], removals=["stochastic_tuning", "constant"], scorers=["saliency", "lime", "random"],
+                 seeds=SEEDS, rows=20, background=60, lime_rows=4, lime_samples=30, jobs=1, information="off",
+                 out=folder, page=False, say=lambda line: None, **options)
 
 
 @pytest.fixture(scope="module")

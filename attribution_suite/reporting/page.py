@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -85,11 +85,21 @@ def draw_report(run_dir: Path, datasets: "Mapping[str, TabularDataset] | None" =
     folder.mkdir(exist_ok=True)
     for name, content in pictures.items():
         write_atomically(folder / name, content)
-    for stale in folder.iterdir():
-        if stale.suffix in {".png", ".svg", ".gif"} and stale.name not in pictures:
-            stale.unlink()
+    _keep_figures(folder, pictures)
     write_atomically(run.path / "report.html", page.encode())
     return run.path / "report.html"
+
+
+def remove_report(run_dir: Path) -> None:
+    """Takes the page and the figures of an earlier report out of a folder whose tables are other ones by now."""
+    (run_dir / "report.html").unlink(missing_ok=True)
+    _keep_figures(run_dir / "figures", ())
+
+
+def _keep_figures(folder: Path, names: Container[str]) -> None:
+    for stale in folder.glob("*"):
+        if stale.suffix in {".png", ".svg", ".gif"} and stale.name not in names:
+            stale.unlink()
 
 
 def section(subject: Subject) -> Section:
