@@ -27,7 +27,7 @@ from report_fixture import (
     units_run,
 )
 
-from attribution_suite.reporting.figures import data, matrix, removals, scorers, signs
+from attribution_suite.reporting.figures import cost, data, matrix, redistribution, scorers, signs
 from attribution_suite.reporting.figures.shades import AGREEMENT_COLOURS, PALETTE, SHIFT_COLOURS
 from attribution_suite.reporting.figures.style import (
     family_place,
@@ -146,7 +146,7 @@ def hand_shares(one: Subject, feature: str, removal: str) -> dict[str, tuple[flo
 
 
 def test_every_dumbbell(one: Subject) -> None:
-    figures, pictures = drawn_by(removals.redistribution, one)
+    figures, pictures = drawn_by(redistribution.redistribution, one)
     count = min(8, len(one.info["groups"]))
     assert [picture.on_page for picture in pictures] == [True, False, False]
     assert [picture.title for picture in pictures] == [f"Where the influence went: {feature} removed"
@@ -183,7 +183,7 @@ def test_every_dumbbell(one: Subject) -> None:
 
 def test_dumbbells_of_hidden_units_are_each_networks_own() -> None:
     units = subject("iris", units_run())
-    (figure,), (picture,) = drawn_by(removals.redistribution, units)
+    (figure,), (picture,) = drawn_by(redistribution.redistribution, units)
     outcomes = units.tables["outcomes"]
     strongest = outcomes[outcomes["rank"] == 1].drop_duplicates("seed").set_index("seed").removed
     assert [axes.get_ylabel() for axes in figure.axes] == [f"network {seed}" for seed in range(3)]
@@ -195,7 +195,7 @@ def test_dumbbells_of_hidden_units_are_each_networks_own() -> None:
 
 def test_every_point_of_cost(one: Subject) -> None:
     """A panel a feature: what is gone in the strip at 0, the rest by the logarithm; each named beside it."""
-    (figure,), (picture,) = drawn_by(removals.cost, one)
+    (figure,), (picture,) = drawn_by(cost.cost, one)
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title(loc="left") for axes in panels] == [f"{name} removed" for name in removed(one.name)]
     table = picture.table.set_index(["removed", "method"])
@@ -207,7 +207,7 @@ def test_every_point_of_cost(one: Subject) -> None:
             own = rows(one, "outcomes", removal=removal, removed=feature)
             left, loss = (100 * np.array(hand_mean(values)) for values in (
                 own.direct_effect / own.direct_effect_before, own.loss_native / own.loss_before - 1))
-            x = 0.0 if left[0] < 1 else removals.STRIP + np.log10(left[0])
+            x = 0.0 if left[0] < 1 else cost.STRIP + np.log10(left[0])
             assert (dot.get_xdata()[0], dot.get_ydata()[0]) == pytest.approx((x, loss[0]), abs=1e-9)
             assert close(dot.get_color(), "gone" if left[0] < 1 else "still")
             assert list(table.loc[(feature, removal)]) == pytest.approx([*left, *loss], abs=1e-9)

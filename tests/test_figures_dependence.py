@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex, to_rgb
 from report_fixture import REMOVALS, changed, datasets, drawn_by, removed, subject
 
 from attribution_suite.reporting.figures import components, confusion, dependence, rows, scorers
+from attribution_suite.reporting.figures.curves import Curves
 from attribution_suite.reporting.figures.shades import PALETTE
 from attribution_suite.reporting.figures.style import CLASS_COLOURS, LeftOut, Picture
 from attribution_suite.tables.audit import ORIGINAL
@@ -236,5 +237,5 @@ def test_networks_whose_moves_cancel_are_not_level() -> None:
         {"split": 0, "seed": seed, "removal": removal, "feature": "a", "output": "", "row": row, "level": "",
          "value": value, "prediction": value * slopes[removal][seed] if row < 0 else 0.0}
         for removal in slopes for seed in (0, 1) for row in ((-1, 0), (-1,))[seed] for value in (-1.0, 0.0, 1.0)])
-    curves = dependence.Curves.of(table)
+    curves = Curves.of(table)
     assert curves.flat("fold") and not curves.flat("shuffle_tuning")

@@ -20,7 +20,7 @@ from attribution_suite.errors import InputError
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.removals import REMOVALS
 from attribution_suite.removals.removal import asked
-from attribution_suite.reporting.figures.removals import _dumbbell_row, _feature_panels
+from attribution_suite.reporting.figures.redistribution import _dumbbell_row, _feature_panels
 from attribution_suite.reporting.reading import Run
 from attribution_suite.results import Audit
 

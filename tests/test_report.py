@@ -39,7 +39,7 @@ from attribution_suite import files
 from attribution_suite.reporting import figures
 from attribution_suite.reporting import page as pages
 from attribution_suite.reporting.explore import cell, explorer
-from attribution_suite.reporting.figures import removals, scorers
+from attribution_suite.reporting.figures import redistribution, scorers
 from attribution_suite.reporting.figures.matrix import shift_matrix, shift_text
 from attribution_suite.reporting.figures.shades import FIXED, PALETTE
 from attribution_suite.reporting.figures.style import Picture, canvas, label
@@ -191,7 +191,7 @@ def test_stand_ins_are_marked_everywhere(page: str, tmp_path: Path) -> None:
 
 def test_a_simulated_figure_says_so_in_the_picture(boston: Subject) -> None:
     marked = replace(boston, info={**boston.info, "source": "simulated"})
-    first, second = (figures.removals.cost(subject) for subject in (boston, marked))
+    first, second = (figures.cost.cost(subject) for subject in (boston, marked))
     assert isinstance(first, Picture) and isinstance(second, Picture)
     corners = [np.asarray(Image.open(io.BytesIO(found.png)).convert("RGB"))[:22, -130:] for found in (first, second)]
     ink = np.array([int(PALETTE["warn"][i:i + 2], 16) for i in (1, 3, 5)])
@@ -359,7 +359,7 @@ def test_hidden_units_are_drawn_network_by_network(tmp_path: Path) -> None:
     strongest = {seed: own.removed.iloc[0] for seed, own in outcomes[outcomes["rank"] == 1].groupby("seed")}
     assert len(set(strongest.values())) > 1
     assert subject.removed == subject.shown == ["strongest unit", "unit of rank 2"]
-    panels = removals._unit_panels(subject)
+    panels = redistribution._unit_panels(subject)
     assert [(name, one.after.index[0]) for name, one in panels.items()] == [
         (f"network {seed}", strongest[seed]) for seed in range(3)]
     shares = scorers._network_panels(subject)[0]
@@ -456,7 +456,7 @@ def test_only_the_largest_of_many_removed_features_are_drawn(tmp_path: Path) -> 
     assert set(subject.shown) == set(share.nlargest(4).index)
     assert subject.shown == [name for name in subject.removed if name in subject.shown]
     assert set(subject.tables["attributions"].removed) == {"", *subject.shown}
-    found = figures.removals.redistribution(subject)
+    found = figures.redistribution.redistribution(subject)
     assert len(found) == 4 and "2 more removed features are not drawn" in found[0].caption
 
 

@@ -7,6 +7,7 @@ from attribution_suite.reporting.figures import (
     clusters,
     components,
     confusion,
+    cost,
     data,
     dependence,
     history,
@@ -14,7 +15,7 @@ from attribution_suite.reporting.figures import (
     masking,
     matrix,
     paths,
-    removals,
+    redistribution,
     rows,
     scorers,
     signs,
@@ -30,8 +31,8 @@ Draw = Callable[[Subject], Drawn | Sequence[Drawn]]
 # Chapter → its figures in order; 'NAME' is shown by templates/chapters/NAME.html.
 CHAPTERS: Mapping[str, tuple[Draw, ...]] = {
     "matrix": (matrix.matrix, dependence.dependence),
-    "redistribution": (removals.redistribution,),
-    "cost": (removals.cost, confusion.confusion),
+    "redistribution": (redistribution.redistribution,),
+    "cost": (cost.cost, confusion.confusion),
     "scorers": (scorers.shares, signs.signed, rows.rows, signs.conductance, scorers.agreement, scorers.xgboost),
     "neurons": (layers.layers, units.units, masking.masking, paths.paths, history.history,
                 single_weights.single_weights, animation.moving),

@@ -10,13 +10,8 @@ from attribution_suite.conclusions import words
 from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED
 from attribution_suite.conclusions.numbers import UNMEASURED, cost, score
 from attribution_suite.errors import InputError, unknown_name
-from attribution_suite.reporting.figures.dependence import (
-    draw_methods,
-    draw_panels,
-    quantity,
-    removed_curves,
-    scale_axes,
-)
+from attribution_suite.reporting.figures.curves import removed_curves
+from attribution_suite.reporting.figures.dependence import draw_methods, draw_panels, quantity, scale_axes
 from attribution_suite.reporting.figures.matrix import EFFECT, NORM, shift_matrix, shift_text
 from attribution_suite.reporting.figures.rows import MOST_FEATURES, ticks
 from attribution_suite.reporting.figures.shades import PALETTE, SHIFT_COLOURS, ink_on
