@@ -83,7 +83,7 @@ def precise(value: float) -> str:
 
 def score(value: float) -> str:
     """R², AUC and the like, two decimals; '–' where there is none."""
-    return "–" if np.isnan(value) else f"{value:.2f}".replace("-", MINUS)
+    return "–" if np.isnan(value) else f"{value:z.2f}".replace("-", MINUS)
 
 
 def measured(text: str) -> str:
