@@ -210,6 +210,9 @@ class Ensemble(Presented):
     def pieces(self, values_per_member: int) -> Iterator[tuple[slice, Self]]:
         """Members in pieces of bounded memory; `values_per_member`: how many numbers one member's pass will hold."""
         step = max(1, VALUES_AT_ONCE // max(1, values_per_member))
+        if step >= len(self):
+            yield slice(0, len(self)), self
+            return
         for start in range(0, len(self), step):
             piece = slice(start, min(start + step, len(self)))
             yield piece, self.select(piece)
