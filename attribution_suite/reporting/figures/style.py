@@ -157,6 +157,10 @@ def svg(painter: FigureCanvasAgg) -> str:
 
 def laid_out(painter: FigureCanvasAgg) -> SVGRenderer:
     """What draws a figure, which is laid out for good: a renderer would lay it out again."""
+    for axes in painter.figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if not axis.get_label_text():
+                axis.set_label_coords(0, 0)  # else every tick is measured again to find a place for nothing
     layout = painter.figure.get_layout_engine()
     if layout is not None:
         layout.execute(painter.figure)

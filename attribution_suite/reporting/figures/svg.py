@@ -82,9 +82,9 @@ class SVGRenderer(RendererBase):
         if not look:
             return
         if _is_circle(path):  # dots of several colours come one by one
-            box = path.transformed(transform).get_extents()
-            x, y, wide = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2, abs(box.width)
-            if np.isclose(wide, abs(box.height)) and (clip is None or _within(clip, x, y)):
+            (left, low), (right, high) = _box(path.transformed(transform))
+            x, y, wide = (left + right) / 2, (low + high) / 2, right - left
+            if math.isclose(wide, high - low, rel_tol=1e-5) and (clip is None or _within(clip, x, y)):
                 self._circle(look, x, y, round(UNIT * wide / 2), value)
                 return
         self._shape(look, path, transform, clip, value)
@@ -283,6 +283,20 @@ def _cut_shape(path: Path, transform: Transform, clip: Bbox | None) -> Path:
 
 def _is_circle(path: Path) -> bool:
     return path is CIRCLE or (_codes(path) is not None and np.array_equal(_codes(path), _codes(CIRCLE)))
+
+
+def _box(circle: Path) -> tuple[Any, Any]:
+    """Its smallest and largest coordinates.
+
+    Bézier curves stay within the box of their control points; where their ends reach it, as those of a circle that is
+    not turned do, it is the curves' own, and no curve need be followed.
+    """
+    points = _points(circle)
+    low, high, ends = points.min(0), points.max(0), points[::3]
+    if (ends.min(0) == low).all() and (ends.max(0) == high).all():
+        return low, high
+    box = circle.get_extents()
+    return box.min, box.max
 
 
 def _points(path: Path) -> Any:
