@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attribution_suite.command_line import parser
 from attribution_suite.errors import OUT_OF_MEMORY, InputError, out_of_memory
+from attribution_suite.memory import seldom_collected
 
 if TYPE_CHECKING:
     from attribution_suite.results import Audit
@@ -30,7 +31,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if (room := _room()) < LEAST_ROOM:
             return _complain(f"this process may take {room / 2**30:.1f} GB of memory, and its libraries alone need "
                              f"{LEAST_ROOM / 2**30:.1f}: raise the limit (`ulimit -v`)", 1)
-        return CALLS[arguments.command](arguments)
+        with seldom_collected():
+            return CALLS[arguments.command](arguments)
     except InputError as error:
         return _complain(str(error), 2)
     except KeyboardInterrupt:

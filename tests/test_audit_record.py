@@ -1,17 +1,20 @@
 """What a run records and finds again: counts, machines per chunk, exchanged and outdated chunks."""
 
+import gc
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from command import assert_same_tables, tables
 
 from attribution_suite import audit
-from attribution_suite.auditing import machine
+from attribution_suite.auditing import collate, machine
 from attribution_suite.auditing.store import DamagedChunkWarning, Store
+from attribution_suite.memory import seldom_collected
 from attribution_suite.results import Audit
 
 pytestmark = pytest.mark.usefixtures("plain")
@@ -109,3 +112,21 @@ def test_a_run_leaves_the_generators_and_threads_as_they_were(tmp_path: Path) ->
     assert found.failed == [] and torch.get_num_threads() == threads
     np.testing.assert_array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
     assert np.random.get_state()[2] == position and torch.equal(torch.get_rng_state(), before[1])  # noqa: NPY002
+
+
+def test_rows_of_small_chunks_are_written_together_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = [("a", pd.DataFrame({"x": [1, 2], "name": ["p", "q"]})), ("b", pd.DataFrame({"x": [9]})),
+              ("a", pd.DataFrame({"x": []})), ("a", pd.DataFrame({"x": [3]})), ("a", pd.DataFrame({"x": [4, 5]}))]
+    written = list(collate.together(iter(pieces)))
+    assert [table for table, _ in written] == ["a", "b"]
+    assert list(written[0][1].x) == [1, 2, 3, 4, 5] and list(written[0][1].name.isna()) == [False] * 2 + [True] * 3
+    monkeypatch.setattr(collate, "TOGETHER", 3)
+    few = list(collate.together(iter(pieces)))
+    assert [(table, list(rows.x)) for table, rows in few] == [("a", [1, 2, 3]), ("b", [9]), ("a", [4, 5])]
+
+
+def test_a_command_looks_for_garbage_seldom_and_leaves_no_trace() -> None:
+    before = gc.get_threshold()
+    with seldom_collected():
+        assert gc.isenabled() and gc.get_threshold()[0] > 10 * before[0]
+    assert gc.get_threshold() == before

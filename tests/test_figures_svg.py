@@ -1,19 +1,26 @@
 """The SVG of a figure: what is drawn, told and coloured is read back from it; and the clusters of features."""
 
+import io
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from drawing_cases import sized
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from matplotlib.path import Path
+from matplotlib.transforms import Affine2D
+from PIL import Image
 from report_fixture import datasets, drawn_by
 from scipy.stats import spearmanr
 
-from attribution_suite.reporting.figures import clusters
+from attribution_suite.reporting.figures import clusters, style
 from attribution_suite.reporting.figures.shades import DARK, FIXED, PALETTE, SHIFT_COLOURS, dark
 from attribution_suite.reporting.figures.style import DPI, canvas, pixels_and_svg
-from attribution_suite.reporting.figures.svg import UNIT, inline, tell, titled
+from attribution_suite.reporting.figures.svg import UNIT, _box, inline, tell, titled
 
 EVIL = "<script>alert('1')</script> \u202e & \"quotes\""
 
@@ -45,6 +52,37 @@ def test_shapes_stand_where_they_belong_and_end_with_their_axes() -> None:
     circles = re.findall(r'<circle[^>]*cx="(\d+)" cy="(\d+)" r="\d+"><title>(\w+)', svg)
     assert circles == [("1100", "1900", "one"), ("1500", "1800", "two")]  # the third has no place
     assert re.search(r'<path stroke="#654321"[^>]*d="m1200 1700h0m100-100h0"', svg)  # two points in one place: one dot
+
+
+def several(turned: float = 0.0) -> Figure:
+    """Dots of several colours, a colour bar, labels, a path that is no circle."""
+    figure = canvas(4, 3)
+    axes = figure.add_subplot(xlabel="x")
+    dots = axes.scatter([1, 2, 3], [3, 1, 2], c=[0.1, 0.5, 0.9], s=[20, 90, 50], cmap="viridis")
+    figure.colorbar(dots, ax=axes)
+    axes.add_patch(Ellipse((2, 2), 1, 0.3, angle=turned, color="#123456"))
+    axes.text(1, 1, "words")
+    return figure
+
+
+def test_one_pass_gives_the_pixels_and_the_svg_of_two() -> None:
+    def pixels(figure: Figure) -> np.ndarray:
+        painter = FigureCanvasAgg(figure)
+        painter.draw()
+        return np.asarray(painter.buffer_rgba())[..., :3]
+
+    png, text = pixels_and_svg(several(), sized(2, 3))
+    seen = np.asarray(Image.open(io.BytesIO(png)))
+    np.testing.assert_array_equal(seen, pixels(several()))
+    assert (seen != pixels(several(30))).any()
+    assert text == style.svg(FigureCanvasAgg(several()))
+
+
+def test_the_box_of_a_circle_is_matplotlibs_turned_or_not() -> None:
+    for transform in (Affine2D().scale(3).translate(7, -2), Affine2D().scale(3, 2), Affine2D().scale(3, 1).rotate(1)):
+        circle = Path.unit_circle().transformed(transform)
+        box = circle.get_extents()
+        np.testing.assert_allclose(np.concatenate(_box(circle)), [*box.min, *box.max], atol=1e-12)
 
 
 def test_names_are_text_alone() -> None:

@@ -1,5 +1,6 @@
-"""From the chunks of a run to its tidy tables, chunk by chunk: memory holds one chunk's rows at a time."""
+"""From the chunks of a run to its tidy tables, chunk by chunk: memory holds one chunk's rows, and few that wait."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,9 @@ from attribution_suite.auditing.frames import failed
 from attribution_suite.files import whole_files
 from attribution_suite.tables import ALL_TABLES, NEURON_TABLES, TABLES
 from attribution_suite.tables.column import MADE_FROM, schema, tidy
+
+Rows = tuple[str, pd.DataFrame | pa.Table]
+TOGETHER = 10_000  # rows of a table that wait for more: to write some costs as much as to write thousands
 
 
 def collate(chunks: Sequence[Chunk], done: Sequence[Done], context: RunContext, out: Path, made_from: str) -> None:
@@ -32,14 +36,31 @@ def collate(chunks: Sequence[Chunk], done: Sequence[Done], context: RunContext, 
     with whole_files([out / f"{table}.parquet" for table in tables]) as files, ExitStack() as stack:
         writers = {table: stack.enter_context(pq.ParquetWriter(file, schemas[table], compression="zstd"))
                    for table, file in zip(tables, files, strict=True)}
-        for table, rows in rows_of(chunks, done, context):
+        for table, rows in together(rows_of(chunks, done, context)):
             writers[table].write_table(_arrow(table, rows, schemas[table]))
     for table in ALL_TABLES.keys() - tables.keys():
         (out / f"{table}.parquet").unlink(missing_ok=True)
 
 
-def rows_of(chunks: Sequence[Chunk], done: Sequence[Done],
-            context: RunContext) -> Iterator[tuple[str, pd.DataFrame | pa.Table]]:
+def together(rows: Iterator[Rows]) -> Iterator[Rows]:
+    """The same rows, each table's in their order, those of small chunks in one frame."""
+    waiting: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)
+    for table, some in rows:
+        if isinstance(some, pa.Table):
+            yield table, some
+            continue
+        waiting[table].append(some)
+        if sum(map(len, waiting[table])) >= TOGETHER:
+            yield table, _joined(waiting.pop(table))
+    for table, frames in waiting.items():
+        yield table, _joined(frames)
+
+
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+
+
+def rows_of(chunks: Sequence[Chunk], done: Sequence[Done], context: RunContext) -> Iterator[Rows]:
     """The tables' rows of every finished chunk; of one that failed, the failure."""
     for chunk in chunks:
         stored = load(chunk, context.store)

@@ -153,8 +153,10 @@ class Ensemble(Presented):
 
         A rank-1 change of what is known.
         """
-        change = (values - inputs[..., list(columns)]).expand(len(self), -1, -1)
-        return torch.baddbmm(first, change, self.first_weight[:, :, list(columns)].transpose(1, 2))
+        # Most features are one column, and a slice of one is a view.
+        chosen = slice(columns[0], columns[0] + 1) if len(columns) == 1 else list(columns)
+        change = (values - inputs[..., chosen]).expand(len(self), -1, -1)
+        return torch.baddbmm(first, change, self.first_weight[:, :, chosen].transpose(1, 2))
 
     def explained_output(self, first: Tensor, explained: Tensor | None) -> Tensor:
         """The explained output at first pre-activations `[E, rows, variants, hidden]`, without the last axis.
@@ -210,6 +212,9 @@ class Ensemble(Presented):
     def pieces(self, values_per_member: int) -> Iterator[tuple[slice, Self]]:
         """Members in pieces of bounded memory; `values_per_member`: how many numbers one member's pass will hold."""
         step = max(1, VALUES_AT_ONCE // max(1, values_per_member))
+        if step >= len(self):
+            yield slice(0, len(self)), self
+            return
         for start in range(0, len(self), step):
             piece = slice(start, min(start + step, len(self)))
             yield piece, self.select(piece)

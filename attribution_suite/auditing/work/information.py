@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ ROWS = {"quick": 500, "full": 2000}  # test rows that probes read, at most
 DEPENDENCE_ROWS = 500  # of distances, whose cost grows with their square
 TRAINING_ROWS = 5000  # that proxies are chosen on
 MEASURED = tuple(field.name for field in fields(Limits))
+Answer = dict[str, Any]  # a measure's columns, `[members]` or one value for all, by their names
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,10 @@ def asked_of(networks: Ensemble, nodes: Nodes, dataset: TabularDataset, rules: R
     told, ledger = [], []
     everything = list(each_lost(networks, nodes, rows))
     for asked, chosen in zip(everything, chosen_proxies(everything, dataset, rules), strict=True):
-        frames = [*probed(asked, dataset, rows, rules, ceiling), *group_rates_of(asked, dataset, rules)]
-        told += [frame.assign(member=np.array(asked.members)[frame.member]) for frame in frames]
+        answers = [*probed(asked, dataset, rows, rules, ceiling), *group_rates_of(asked, dataset, rules)]
+        told += [{**answer, "member": asked.members} for answer in answers]
         ledger.append(proxies(asked, chosen, dataset, rows))
-    return Information(pd.concat(told, ignore_index=True), pd.concat(ledger, ignore_index=True))
+    return Information(joined(told), pd.concat(ledger, ignore_index=True))
 
 
 def nothing_asked() -> Arrays:
@@ -81,8 +83,8 @@ def each_lost(networks: Ensemble, nodes: Nodes, rows: Tensor) -> Iterator[Asked]
 
 
 def probed(asked: Asked, dataset: TabularDataset, rows: Tensor, rules: Rules,
-           ceiling: bool) -> Iterator[pd.DataFrame]:
-    """Probes and tests of dependence, one frame each."""
+           ceiling: bool) -> Iterator[Answer]:
+    """Probes and tests of dependence, one answer each."""
     target, networks = asked.target, asked.networks
     margin = rules.information_margin
     outputs = networks.outputs(rows).double().cpu()
@@ -125,7 +127,7 @@ def hidden(networks: Ensemble, rows: Tensor, every: bool) -> Iterator[tuple[str,
         yield f"layer:{layer}", activations[layer].double().cpu()
 
 
-def group_rates_of(asked: Asked, dataset: TabularDataset, rules: Rules) -> Iterator[pd.DataFrame]:
+def group_rates_of(asked: Asked, dataset: TabularDataset, rules: Rules) -> Iterator[Answer]:
     """Rates per group of a categorical x_j on all test rows, where the favourable class is known."""
     favourable = favourable_class(dataset, rules.favourable)
     if favourable is None or not asked.target.category:
@@ -192,19 +194,33 @@ def least_r2(target: Target, rules: Rules) -> float:
     return margins(target, rules.information_margin)[2] if target.values.shape[1] else R2_MARGIN
 
 
-def framed(where: str, measure: str, limits: Limits, given: str = "", members: int | None = None) -> pd.DataFrame:
+def framed(where: str, measure: str, limits: Limits, given: str = "", members: int | None = None) -> Answer:
     """One row a network; `members`: how many share the one row that was measured."""
-    frame = pd.DataFrame({name: getattr(limits, name) for name in MEASURED})
-    frame = frame if members is None else frame.loc[[0] * members].reset_index(drop=True)
-    return frame.assign(member=range(len(frame)), where=where, measure=measure, given=given)
+    answer = {name: getattr(limits, name) for name in MEASURED}
+    if members is not None:
+        answer = {name: np.repeat(values, members) for name, values in answer.items()}
+    return answer | {"where": where, "measure": measure, "given": given}
 
 
-def described(measure: str, group: str, values: Sequence[np.ndarray], rows: int) -> pd.DataFrame:
+def described(measure: str, group: str, values: Sequence[np.ndarray], rows: int) -> Answer:
     """A rate, which is a description: no copies, no state. `values`: the value and its limits, `[members]` each."""
     value, low, high = values
     state = np.where(np.isfinite(value), "", NOT_MEASURED)
-    return pd.DataFrame({"metric": "rate", "value": value, "low": low, "high": high, "rows": rows, "state": state,
-                         "member": range(len(value)), "where": "output", "measure": measure, "given": group})
+    return {"metric": "rate", "value": value, "low": low, "high": high, "rows": rows, "state": state,
+            "where": "output", "measure": measure, "given": group}
+
+
+def joined(answers: Sequence[Answer]) -> pd.DataFrame:
+    """The rows of all answers, NaN where one does not speak of a column.
+
+    At once: a frame for each of ten answers takes longer than the answers.
+    """
+    counts = [len(answer["value"]) for answer in answers]
+    names = dict.fromkeys(name for answer in answers for name in answer)
+    return pd.DataFrame({name: np.concatenate([
+        np.broadcast_to(values := np.asarray(answer.get(name, np.nan)), count).astype(
+            object if values.dtype.kind == "U" else values.dtype) for answer, count in zip(answers, counts, strict=True)
+    ]) for name in names})
 
 
 def packed(frame: pd.DataFrame) -> np.ndarray:

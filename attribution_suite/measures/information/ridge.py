@@ -1,6 +1,7 @@
 """Ridge regressions from the representations of many networks, cross-fitted, all together in closed form."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -88,9 +89,7 @@ def planted(representation: Tensor, r2: float | Floats, draws: int = 1000) -> Fl
     truth = torch.as_tensor(r2, dtype=values.dtype).expand(len(values))
     mean = (rows * truth[:, None] * spectrum / torch.where(total > 0, total, 1)).sqrt().T
     shrink = (spectrum / (spectrum + values.shape[2] / (rows * (FOLDS - 1) / FOLDS))).T
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(draws, len(mean), FOLDS, dtype=values.dtype, generator=generator) / FOLDS**0.5
-    whole, squares = noise.sum(2), noise.square().sum(2)
+    whole, squares = _noise(draws, len(mean))
     unit = (1 - truth).sqrt()
     mean = mean / unit
     # Both sums written out in whole = Σe and squares = Σe², so that each is a product over the eigenvectors.
@@ -99,6 +98,14 @@ def planted(representation: Tensor, r2: float | Floats, draws: int = 1000) -> Fl
             + (3 * whole**2 + squares) @ shrink**2)
     r = (FOLDS / rows) ** 0.5 * unit * hit / size.sqrt()
     return torch.where(total[:, 0] > 0, r, truth.sqrt()).numpy()
+
+
+@lru_cache(maxsize=8)  # by the width of the representation: the same in every chunk
+def _noise(draws: int, width: int) -> tuple[Tensor, Tensor]:
+    """The sums over folds of e and of e², `[draws, width]` each."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(draws, width, FOLDS, dtype=torch.float64, generator=generator) / FOLDS**0.5
+    return noise.sum(2), noise.square().sum(2)
 
 
 def _correlation(values: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from attribution_suite.conclusions.numbers import MINUS
 from attribution_suite.errors import InputError
 from attribution_suite.registry import bare
 from attribution_suite.reporting.figures.shades import PALETTE
-from attribution_suite.reporting.figures.svg import SVGRenderer, titled
+from attribution_suite.reporting.figures.svg import Both, SVGRenderer, titled
 from attribution_suite.reporting.reading import Subject
 from attribution_suite.scorers import CONTROL
 
@@ -143,24 +143,33 @@ def pixels_and_svg(figure: Figure, subject: Subject) -> tuple[bytes, str]:
         figure.text(1 - 0.06 / figure.get_figwidth(), 1 - 0.05 / figure.get_figheight(), "simulated data",
                     ha="right", va="top", color=PALETTE["warn"], fontsize=8.5, fontweight="bold")
     painter = FigureCanvasAgg(figure)
-    text = svg(painter)
-    return png(painter), text
+    drawing = laid_out(painter)
+    figure.draw(Both(drawing))
+    return png(painter), drawing.text()
 
 
 def svg(painter: FigureCanvasAgg) -> str:
-    """A figure as an SVG; it is laid out for good, as each renderer would lay it out again."""
-    layout = painter.figure.get_layout_engine()
-    if layout is not None:
-        layout.execute(painter.figure)
-    painter.figure.set_layout_engine("none")
-    drawing = SVGRenderer(painter.get_renderer())
+    """A figure as an SVG alone."""
+    drawing = laid_out(painter)
     painter.figure.draw(drawing)
     return drawing.text()
 
 
+def laid_out(painter: FigureCanvasAgg) -> SVGRenderer:
+    """What draws a figure, which is laid out for good: a renderer would lay it out again."""
+    for axes in painter.figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if not axis.get_label_text():
+                axis.set_label_coords(0, 0)  # else every tick is measured again to find a place for nothing
+    layout = painter.figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(painter.figure)
+    painter.figure.set_layout_engine("none")
+    return SVGRenderer(painter.get_renderer())
+
+
 def png(painter: FigureCanvasAgg) -> bytes:
-    """A laid-out figure's pixels."""
-    painter.draw()
+    """A drawn figure's pixels."""
     pixels = io.BytesIO()
     Image.fromarray(np.asarray(painter.buffer_rgba())[..., :3]).save(pixels, "PNG", compress_level=4)
     return pixels.getvalue()

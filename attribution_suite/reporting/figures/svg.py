@@ -82,9 +82,9 @@ class SVGRenderer(RendererBase):
         if not look:
             return
         if _is_circle(path):  # dots of several colours come one by one
-            box = path.transformed(transform).get_extents()
-            x, y, wide = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2, abs(box.width)
-            if np.isclose(wide, abs(box.height)) and (clip is None or _within(clip, x, y)):
+            (left, low), (right, high) = _box(path.transformed(transform))
+            x, y, wide = (left + right) / 2, (low + high) / 2, right - left
+            if math.isclose(wide, high - low, rel_tol=1e-5) and (clip is None or _within(clip, x, y)):
                 self._circle(look, x, y, round(UNIT * wide / 2), value)
                 return
         self._shape(look, path, transform, clip, value)
@@ -169,6 +169,61 @@ class SVGRenderer(RendererBase):
         return self.width, self.height
 
 
+class Both(RendererBase):
+    """Draws a laid-out figure as an SVG and, on that renderer's `metrics`, in pixels.
+
+    In one pass: most of what a drawing takes is the artists' own work, which is the same for both.
+    """
+
+    def __init__(self, drawing: SVGRenderer) -> None:
+        super().__init__()
+        self.drawing = drawing
+
+    def open_group(self, s: str, gid: str | None = None) -> None:
+        """Of the SVG alone."""
+        self.drawing.open_group(s, gid)
+
+    def close_group(self, s: str) -> None:
+        """Of the SVG alone."""
+        self.drawing.close_group(s)
+
+    def draw_path(self, *args: Any, **keywords: Any) -> None:
+        """As `RendererBase.draw_path`, and so the others."""
+        self._draw("draw_path", *args, **keywords)
+
+    def draw_markers(self, *args: Any, **keywords: Any) -> None:
+        """The same marker at every vertex."""
+        self._draw("draw_markers", *args, **keywords)
+
+    def draw_path_collection(self, *args: Any, **keywords: Any) -> None:
+        """Many shapes."""
+        self._draw("draw_path_collection", *args, **keywords)
+
+    def draw_quad_mesh(self, *args: Any, **keywords: Any) -> None:
+        """The shades of a colour bar."""
+        self._draw("draw_quad_mesh", *args, **keywords)
+
+    def draw_text(self, *args: Any, **keywords: Any) -> None:
+        """A text."""
+        self._draw("draw_text", *args, **keywords)
+
+    def _draw(self, method: str, *args: Any, **keywords: Any) -> None:
+        for renderer in (self.drawing, self.drawing.metrics):
+            getattr(renderer, method)(*args, **keywords)
+
+    def points_to_pixels(self, points: Any) -> Any:
+        """1 pt is 1/72 inch."""
+        return self.drawing.points_to_pixels(points)
+
+    def get_text_width_height_descent(self, s: str, prop: Any, ismath: Any) -> tuple[float, float, float]:
+        """As it was laid out."""
+        return self.drawing.get_text_width_height_descent(s, prop, ismath)
+
+    def get_canvas_width_height(self) -> tuple[float, float]:
+        """In pixels."""
+        return self.drawing.get_canvas_width_height()
+
+
 def _elements(marks: list[tuple[str, str, str]], look: str) -> Iterator[str]:
     """Marks of one look: lines without a value become one path, unless they shine through each other."""
     joined: list[str] = []
@@ -228,6 +283,20 @@ def _cut_shape(path: Path, transform: Transform, clip: Bbox | None) -> Path:
 
 def _is_circle(path: Path) -> bool:
     return path is CIRCLE or (_codes(path) is not None and np.array_equal(_codes(path), _codes(CIRCLE)))
+
+
+def _box(circle: Path) -> tuple[Any, Any]:
+    """Its smallest and largest coordinates.
+
+    Bézier curves stay within the box of their control points; where their ends reach it, as those of a circle that is
+    not turned do, it is the curves' own, and no curve need be followed.
+    """
+    points = _points(circle)
+    low, high, ends = points.min(0), points.max(0), points[::3]
+    if (ends.min(0) == low).all() and (ends.max(0) == high).all():
+        return low, high
+    box = circle.get_extents()
+    return box.min, box.max
 
 
 def _points(path: Path) -> Any:
