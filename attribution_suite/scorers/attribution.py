@@ -21,7 +21,7 @@ from attribution_suite.scorers.baselines import DISTRIBUTION, baseline_row, draw
 
 Reads = Literal["network", "gradients", "layers", "activations", "units", "unit activations", "labels"]
 
-POOL = 10_000  # training rows, the background's among them, for what needs many
+POOL = 20_000  # training rows, the background's among them, for what needs many
 
 
 @dataclass(frozen=True)

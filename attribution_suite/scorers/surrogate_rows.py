@@ -17,7 +17,7 @@ from attribution_suite.scorers.xgboost_fit import quantised
 # Of a surrogate's rows the part that are rows of the table as they are, for one output and for classes. More of them
 # follow the network better on real rows, but say of a column what its proxies do: docs/methods.md has what was measured.
 NATIVE, NATIVE_OF_CLASSES = 0.25, 0.75
-LEAST = 1000  # rows of an output, however few rows it explains
+LEAST = 2000  # rows of a class, however few rows it explains
 FEWEST = 20  # rows of a class that are drawn from; of fewer, from all rows
 RIDGE = 1e-3  # added to the diagonal of the correlations
 # What varies less than this, over the largest of it, is constant up to rounding.

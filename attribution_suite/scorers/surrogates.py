@@ -11,12 +11,16 @@ from torch import Tensor
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.networks.outputs import explained_output
 from attribution_suite.scorers.attribution import Evaluation
+from attribution_suite.scorers.feature_ablation import FeatureAblation
 from attribution_suite.scorers.memory import SURROGATES, made_once
+from attribution_suite.scorers.pieces import columns_of
 from attribution_suite.scorers.surrogate_rows import CONSTANT, SurrogateRows, surrogate_rows
 from attribution_suite.scorers.xgboost_fit import XGBoostScorer, contributions, gains, matrix_of
 
 # Of classes: the part of the rounds that each has, and how many times the rows all have.
-ROUNDS_OVER_CLASSES, ROWS_OF_CLASSES = 3, 8
+PART_OF_ROUNDS, ROWS_OF_CLASSES = 0.4, 12
+MOVED_ROWS = 50  # rows in which a feature is moved, to see whether a network reads it
+NOTHING = 1e-5  # of the largest output: a move that is smaller is rounding
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,13 @@ class Fitted:
 
 @dataclass(frozen=True)
 class XGBoostSurrogate(XGBoostScorer):
-    """Of one output `rounds` of trees on `rows` rows; of classes a third of the rounds each, on eight times the rows.
+    """Of one output `rounds` of trees on `rows` rows; of classes two fifths of the rounds each, on 12 times the rows.
 
     A line goes first: a logit is nearly linear in the rows of its class, and trees alone need hundreds of rounds to
     say so. It takes hardly any time, for all networks of a seed have the same rows.
 
-    A column whose first-layer weights are all exactly zero is given to neither line nor trees: the network does not
-    read it, and what a fit would say of it is what its proxies do.
+    A feature that the network does not read (`read_columns`) is given to neither line nor trees: what a fit would say
+    of it is what its proxies do.
     """
 
     def fit_outputs(self, networks: Ensemble, evaluation: Evaluation) -> list[Fitted]:
@@ -84,17 +88,17 @@ class XGBoostSurrogate(XGBoostScorer):
         """
         def fit() -> list[Fitted]:
             fitted, total = [], self.rows if evaluation.explained is None else ROWS_OF_CLASSES * self.rows
+            read = read_columns(networks, evaluation)
             for members, rows_of in surrogate_rows(networks, evaluation, total):
                 chosen = networks.select(members)
-                read = (chosen.first_weight != 0).any(1).numpy(force=True)
                 fitted.append(Fitted(members, {output: scorer.fit_rows(rows, chosen.outputs(
-                    rows.rows.to(networks.device))[..., output].T.numpy(force=True), read)
+                    rows.rows.to(networks.device))[..., output].T.numpy(force=True), read[members])
                     for output, rows in rows_of.items()}))
             return fitted
 
-        scorer = self if evaluation.explained is None else replace(self, rounds=-(-self.rounds // ROUNDS_OVER_CLASSES))
+        scorer = self if evaluation.explained is None else replace(self, rounds=max(1, round(PART_OF_ROUNDS * self.rounds)))
         kinds = [tensor for tensor in (evaluation.explained, evaluation.pool_explained) if tensor is not None]
-        sources = (*networks.tensors, evaluation.pool_rows, *kinds)
+        sources = (*networks.tensors, evaluation.pool_rows, *kinds, evaluation.with_rows(MOVED_ROWS).inputs)
         options = (self._options, evaluation.seed, networks.architecture, dict(evaluation.groups))
         return made_once(SURROGATES, sources, options, fit)
 
@@ -106,6 +110,20 @@ class XGBoostSurrogate(XGBoostScorer):
         trees = [self.train(rows.matrix, one, columns) for one, columns in zip(left.T, read, strict=True)]
         return Surrogates(**{name: torch.from_numpy(part).float() for name, part in parts.items()},
                           trees=trees, count=len(labels))
+
+
+def read_columns(networks: Ensemble, evaluation: Evaluation) -> np.ndarray:
+    """Which columns each network reads, bool `[members, columns]`: those of a feature that moves its explained output.
+
+    The feature is put at the least and at the largest values of the rows that are drawn from, in a few of the rows to
+    explain. One whose first-layer weights are all exactly zero moves nothing, exactly.
+    """
+    few, pool = evaluation.with_rows(MOVED_ROWS), evaluation.pool_rows
+    moves = [FeatureAblation().attribute(networks, replace(few, baseline=row, baseline_kind=None)).values
+             for row in (pool.amin(-2), pool.amax(-2))]
+    largest = explained_output(networks.outputs(few.inputs), few.explained).abs().amax(1, keepdim=True)
+    features = torch.stack([move.abs().amax(1) for move in moves]).amax(0) > NOTHING * largest
+    return (features[:, :, None] & columns_of(evaluation)).any(1).numpy(force=True)
 
 
 def fidelity(networks: Ensemble, evaluation: Evaluation, fitted: Sequence[Fitted]) -> Tensor:
