@@ -18,7 +18,7 @@ from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers import memory
 from attribution_suite.scorers.attribution import Evaluation, sum_groups
 from attribution_suite.scorers.surrogate_rows import surrogate_rows
-from attribution_suite.scorers.xgboost_fit import XGBoostScorer
+from attribution_suite.scorers.xgboost_fit import XGBoostScorer, quantised
 from attribution_suite.scorers.xgboost_gain import XGBoostGain, XGBoostGainSurrogate
 from attribution_suite.scorers.xgboost_shap import XGBoostShap, XGBoostShapSurrogate
 
@@ -284,6 +284,16 @@ def test_a_surrogate_does_not_read_the_proxy_that_its_network_ignores(kind: type
     assert control[-1] > 0.6 * control.sum()
     assert (shares[:2, -1] == 0).all() and 0 < shares[2, -1] < 0.06
     assert (shares[:, :-1] > 0.05).all()
+
+
+def test_trees_split_on_the_columns_that_they_are_given_alone() -> None:
+    """Many columns and rounds: that XGBoost draws just those is its weights' doing, and a draw could go wrong."""
+    rows = np.random.default_rng(0).normal(size=(300, 200)).astype(np.float32)
+    given, matrix, labels = np.arange(200) % 3 > 0, quantised(rows), rows.sum(1)
+    split, everywhere = (set(XGBoostScorer(rounds=60).train(matrix, labels, columns).get_score())
+                         for columns in (given, None))
+    assert len(split) > 50 and all(given[int(name[1:])] for name in split)
+    assert not all(given[int(name[1:])] for name in everywhere)
 
 
 def test_a_constant_network_has_no_fidelity() -> None:

@@ -15,7 +15,7 @@ from attribution_suite.scorers.memory import made_once
 from attribution_suite.scorers.xgboost_fit import quantised
 
 # Of a surrogate's rows the part that are rows of the table as they are, for one output and for classes. More of them
-# follow the network better on real rows, but say of a column what its proxies do: docs/methods.md has what was measured.
+# follow the network better on real rows, but say of a column what its proxies do: docs/methods.md has the numbers.
 NATIVE, NATIVE_OF_CLASSES = 0.25, 0.75
 LEAST = 2000  # rows of a class, however few rows it explains
 FEWEST = 20  # rows of a class that are drawn from; of fewer, from all rows

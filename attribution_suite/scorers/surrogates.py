@@ -20,7 +20,7 @@ from attribution_suite.scorers.xgboost_fit import XGBoostScorer, contributions, 
 # Of classes: the part of the rounds that each has, and how many times the rows all have.
 PART_OF_ROUNDS, ROWS_OF_CLASSES = 0.4, 12
 MOVED_ROWS = 50  # rows in which a feature is moved, to see whether a network reads it
-NOTHING = 1e-5  # of the largest output: a move that is smaller is rounding
+NOTHING = 1e-5  # of the largest output: a mean move that is smaller is rounding
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ class XGBoostSurrogate(XGBoostScorer):
                     for output, rows in rows_of.items()}))
             return fitted
 
-        scorer = self if evaluation.explained is None else replace(self, rounds=max(1, round(PART_OF_ROUNDS * self.rounds)))
+        rounds = self.rounds if evaluation.explained is None else max(1, round(PART_OF_ROUNDS * self.rounds))
+        scorer = replace(self, rounds=rounds)
         kinds = [tensor for tensor in (evaluation.explained, evaluation.pool_explained) if tensor is not None]
         sources = (*networks.tensors, evaluation.pool_rows, *kinds, evaluation.with_rows(MOVED_ROWS).inputs)
         options = (self._options, evaluation.seed, networks.architecture, dict(evaluation.groups))
@@ -119,11 +120,11 @@ def read_columns(networks: Ensemble, evaluation: Evaluation) -> np.ndarray:
     explain. One whose first-layer weights are all exactly zero moves nothing, exactly.
     """
     few, pool = evaluation.with_rows(MOVED_ROWS), evaluation.pool_rows
-    moves = [FeatureAblation().attribute(networks, replace(few, baseline=row, baseline_kind=None)).values
-             for row in (pool.amin(-2), pool.amax(-2))]
+    moves = torch.stack([FeatureAblation().attribute(networks, replace(few, baseline=row, baseline_kind=None)).scores
+                         for row in (pool.amin(-2), pool.amax(-2))])
     largest = explained_output(networks.outputs(few.inputs), few.explained).abs().amax(1, keepdim=True)
-    features = torch.stack([move.abs().amax(1) for move in moves]).amax(0) > NOTHING * largest
-    return (features[:, :, None] & columns_of(evaluation)).any(1).numpy(force=True)
+    read = moves.amax(0) > NOTHING * largest
+    return (read[:, :, None] & columns_of(evaluation)).any(1).numpy(force=True)
 
 
 def fidelity(networks: Ensemble, evaluation: Evaluation, fitted: Sequence[Fitted]) -> Tensor:
