@@ -59,7 +59,7 @@ def asked_of(planted: Planted, member: int, choices: Sequence[Choice], seed: int
         planted.inputs[:quick.rows], targets[0][:quick.rows], planted.training[:quick.background],
         targets[1][:quick.background], torch.zeros(COLUMNS), {f"x{column}": (column,) for column in range(COLUMNS)},
         "regression", seed=seed)
-    call, = calls(network, evaluation, 0, ["x0"], np.array([0]), seed, LEAST)
+    call, = calls(network, evaluation, 0, ["x0"], np.array([0]), np.array([0]), seed, LEAST)
     said: list[tuple[str, bool | None]] = []
     for choice in choices:
         if needs_phantoms(choice.name, 0):

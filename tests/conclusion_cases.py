@@ -60,4 +60,5 @@ def frames(edits: Mapping[tuple[str, str], Sequence[Network | None]], learned: S
             "attributions": pd.DataFrame({"dataset": "d", "layer": 0, "split": 0, "seed": range(len(learned)),
                                           "removal": ORIGINAL, "scorer": "lime"}),
             "shifts": pd.DataFrame(columns=[*keys, "seed", "applicable"]),
-            "nulls": pd.DataFrame(columns=[*keys, "seed", "score", "phantoms", "p", "by_construction", "unseen"])}
+            "nulls": pd.DataFrame(columns=[*keys, "seed", "score", "phantoms", "p", "by_construction", "unseen",
+                                           "fidelity"])}

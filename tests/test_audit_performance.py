@@ -121,8 +121,8 @@ def test_xgboost_is_the_scorers_own_fit(found: Audit, name: str) -> None:
 
 def test_xgboost_is_fitted_once_and_absent_without_its_scorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fits: list[int] = []
-    fit = XGBoostScorer._train
-    monkeypatch.setattr(XGBoostScorer, "_train", lambda self, *args, **more: fits.append(1) or fit(self, *args, **more))
+    fit = XGBoostScorer.train
+    monkeypatch.setattr(XGBoostScorer, "train", lambda self, *args, **more: fits.append(1) or fit(self, *args, **more))
     words = {**WORDS, "background": 50, "removals": []}  # no other test's rows, so that nothing is kept from there
     iris = brief("iris")
     with_it = audit(iris, out=tmp_path / "with", scorers=["xgboost_gain", "xgboost_shap"], **words).table("outcomes")

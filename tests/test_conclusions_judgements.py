@@ -19,9 +19,10 @@ PRESENT, BOUNDED = exact(9.0), exact(0.4)
 
 
 def said(p: float, scores: Sequence[float] = (1.0, 2.0, 3.0), by_construction: bool = False,
-         unseen: bool = False) -> dict[str, Any]:
+         unseen: bool = False, fidelity: float = np.nan) -> dict[str, Any]:
     """What a scorer says of the feature in three networks, against its null."""
-    return {"p": p, "score": scores, "phantoms": 19, "by_construction": by_construction, "unseen": unseen}
+    return {"p": p, "score": scores, "phantoms": 19, "by_construction": by_construction, "unseen": unseen,
+            "fidelity": fidelity}
 
 
 SEEN, UNSEEN = said(0.05), said(0.4)
@@ -105,6 +106,18 @@ def test_a_gradient_that_is_zero_by_the_features_kind_sees_nothing() -> None:
     assert state(flat, before=flat, network=PRESENT) == "cannot see"
     assert state(said(0.9), before=flat, network=PRESENT) == "cannot see"
     assert state(flat, before=flat, removal="original") == "cannot see"
+
+
+@pytest.mark.parametrize("p", [0.01, 0.9])
+@pytest.mark.parametrize("network", [PROVED, PRESENT])
+def test_a_surrogate_unlike_its_networks_counts_neither_for_nor_against(p: float, network: Network) -> None:
+    """Nor is it blind or alarmed; one that follows them is what it would be, and so is a scorer without a surrogate."""
+    poor, apt, none = said(p, fidelity=0.79), said(p, fidelity=0.8), said(p)
+    for before, after in ((poor, apt), (apt, poor), (poor, poor)):
+        assert state(after, before=before, network=network) == "too poor"
+    wanted = state(none, before=none, network=network)
+    assert wanted != "too poor" and state(apt, before=apt, network=network) == wanted
+    assert state(said(np.nan, fidelity=0.1), before=poor, network=network) == "not measured"
 
 
 @pytest.mark.parametrize("lost", [

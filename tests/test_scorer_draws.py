@@ -63,8 +63,8 @@ def test_an_original_and_its_edit_share_draws_in_an_audit(tmp_path: Path) -> Non
 def test_what_scorers_share_is_made_once_for_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gain and SHAP read one fit a network and seed; the wrong thing to keep would be the last seed's alone."""
     memory.forget()
-    fits, fit = [], xgboost_fit.XGBoostScorer._train
-    monkeypatch.setattr(xgboost_fit.XGBoostScorer, "_train", lambda *args, **more: fits.append(1) or fit(*args, **more))
+    fits, fit = [], xgboost_fit.XGBoostScorer.train
+    monkeypatch.setattr(xgboost_fit.XGBoostScorer, "train", lambda *args, **more: fits.append(1) or fit(*args, **more))
     networks = CASES[0].networks.select([0, 0, 0])
     evaluation = CASES[0].evaluation.for_members(torch.tensor([0, 0, 0]))
     for name in ("xgboost_gain_surrogate", "xgboost_shap_surrogate"):

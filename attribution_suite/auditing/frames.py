@@ -206,8 +206,22 @@ def nulls(subject: Subject, dataset: TabularDataset, arrays: Arrays, scored: Arr
             null = {"phantoms": 0, "null_max": np.nan, "null_mean": np.nan}
         rows.append(beside(members[:len(score)], {
             "scorer": scorer, "score": score, **null, "p": np.tile(p, len(score) // variants),
-            "by_construction": by_construction, "unseen": arrays["unseen"][:len(score)] & (score == 0)}))
+            "by_construction": by_construction,
+            "fidelity": mean_fidelity(scored["fidelity"][:, position], len(members), variants)[:len(score)],
+            "unseen": arrays["unseen"][:len(score)] & (score == 0)}))
     return pd.concat(rows, ignore_index=True) if rows else members.iloc[:0].assign(scorer="", phantoms=0)
+
+
+def mean_fidelity(fidelity: np.ndarray, members: int, variants: int) -> np.ndarray:
+    """The mean over seeds of each variant's R², `[members]`: of one network a seed or one a member, seed-major.
+
+    Constant networks, which have none, are left out; NaN where there is no other.
+    """
+    each = fidelity.repeat(members // len(fidelity)).reshape(-1, variants)
+    known = np.isfinite(each)
+    mean = np.divide(np.where(known, each, 0).sum(0), known.sum(0), out=np.full(variants, np.nan),
+                     where=known.any(0))
+    return np.tile(mean, len(each))
 
 
 def original_outcomes(dataset: TabularDataset, arrays: Arrays, members: pd.DataFrame) -> pd.DataFrame:

@@ -33,7 +33,7 @@ SCORERS: Mapping[str, tuple[float, float]] = {
     "integrated_gradients": (0.0, 0.20), "smooth_integrated_gradients": (0.0, 0.17), "deep_lift": (0.0, 0.20),
     "gradient_shap": (0.0, 0.16), "input_x_gradient": (0.0, 0.20), "saliency": (0.0, 0.20),
     "feature_ablation": (0.33, 0.20), "permutation": (0.27, 0.20), "lime": (0.08, 0.76),
-    "xgboost_gain_surrogate": (0.04, 0.74), "xgboost_shap_surrogate": (0.08, 0.72), "weights": (0.33, 0.0),
+    "xgboost_gain_surrogate": (0.0, 0.0), "xgboost_shap_surrogate": (0.0, 0.0), "weights": (0.33, 0.0),
     "random": (0.07, 0.96),
 }
 

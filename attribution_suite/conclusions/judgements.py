@@ -19,10 +19,12 @@ from attribution_suite.scorers import CONTROL
 from attribution_suite.tables.audit import ORIGINAL
 
 FALSE_ALARM, BLIND, BY_CONSTRUCTION, SEES, SILENT = "false alarm", "blind", "by construction", "sees", "silent"
-CANNOT_SEE, NOT_APPLICABLE = "cannot see", "not applicable"
+CANNOT_SEE, TOO_POOR, NOT_APPLICABLE = "cannot see", "too poor", "not applicable"
+# A surrogate whose mean R² to its networks is below this does not speak for them.
+FAITHFUL = 0.8
 # Its column in the table of verdicts.
 COLUMNS = {FALSE_ALARM: "false_alarm", BLIND: "blind", BY_CONSTRUCTION: "by_construction", SEES: "sees",
-           SILENT: "silent", CANNOT_SEE: "cannot_see", NOT_APPLICABLE: "not_applicable",
+           SILENT: "silent", CANNOT_SEE: "cannot_see", TOO_POOR: "too_poor", NOT_APPLICABLE: "not_applicable",
            UNMEASURED: "scorers_not_measured"}
 
 
@@ -32,14 +34,16 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     `p` is adjusted where an alarm is asked for by phantoms: for all such questions about the feature, by Holm.
     `verdicts`: the rows of `direct` for the same data set and layer. Blindness is asked first: a scorer that could not
     tell the feature from its null in the originals, where its influence was present, says nothing by silence or alarm;
-    where that influence was not measured nobody knows what silence says.
+    where that influence was not measured nobody knows what silence says. A surrogate that follows its networks too
+    poorly, before or after, counts neither for nor against anything, and no alarm is asked of it.
     """
     nulls = unit_ranks(tables["nulls"])
     nulls = nulls[nulls.scorer != CONTROL].assign(finite=lambda rows: np.isfinite(rows.score.astype(float)))
     keys = [*KEYS, "scorer"]
     said = nulls.groupby(keys, sort=False).agg(
         finite=("finite", "all"), asked=("split", "nunique"),
-        by_construction=("by_construction", "all"), unseen=("unseen", "any"), phantoms=("phantoms", "max"))
+        by_construction=("by_construction", "all"), unseen=("unseen", "any"), phantoms=("phantoms", "max"),
+        fidelity=("fidelity", "mean"))
     said["finite"] &= said.asked == len(split_numbers(tables["outcomes"], tables["failures"]))
     said["p"] = typical_p(nulls, keys)
     table = verdicts[[*KEYS, "direct", "worst_case_bound", "delta"]].merge(
@@ -50,13 +54,15 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     was_present, was_measured = was == PRESENT, was.ne(UNMEASURED) & was.notna()
     none = nothing_left(table).to_numpy(bool)
     constructed, present = _flag(after.by_construction), was_present.to_numpy()
-    p, resolved = _adjusted(table.removed, after.p.to_numpy(float), none & _flag(after.phantoms > 0))
+    poor = _flag(before.fidelity < FAITHFUL) | _flag(after.fidelity < FAITHFUL)
+    p, resolved = _adjusted(table.removed, after.p.to_numpy(float), none & ~poor & _flag(after.phantoms > 0))
     measured = _measured(after) & (_measured(before) | ~present) & resolved
     above = p <= LEVEL
     blind = present & (before.p.to_numpy(float) > LEVEL)
     state = np.select(
-        [refused(tables, table), ~measured, _flag(before.unseen) | _flag(after.unseen), blind, above & none,
-         constructed, above], [NOT_APPLICABLE, UNMEASURED, CANNOT_SEE, BLIND, FALSE_ALARM, BY_CONSTRUCTION, SEES],
+        [refused(tables, table), ~measured, _flag(before.unseen) | _flag(after.unseen), poor, blind, above & none,
+         constructed, above],
+        [NOT_APPLICABLE, UNMEASURED, CANNOT_SEE, TOO_POOR, BLIND, FALSE_ALARM, BY_CONSTRUCTION, SEES],
         np.where(was_measured, SILENT, UNMEASURED))
     return table[keys].assign(p=p, state=state)
 
@@ -86,8 +92,10 @@ def asked_by_phantoms(nulls: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFra
     named = unit_ranks(nulls[(nulls.phantoms > 0) & (nulls.scorer != CONTROL)])
     removals = verdicts.removal[nothing_left(verdicts)]
     asked = named[(named.removed == verdicts.removed.iloc[0]) & named.removal.isin(removals)]
+    poor = {(removal, scorer) for removal, scorers in zip(verdicts.removal, verdicts.too_poor, strict=True)
+            for scorer in scorers.split(", ")}
     pairs: pd.DataFrame = asked[["removal", "scorer"]].drop_duplicates()
-    return pairs
+    return pairs[[pair not in poor for pair in pairs.itertuples(index=False, name=None)]]
 
 
 def typical_p(nulls: pd.DataFrame, keys: list[str]) -> pd.Series:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from attribution_suite.conclusions.direct import BOUNDED, BY_DESIGN, PRESENT, PROVED, UNDECIDED, Tables, learned
-from attribution_suite.conclusions.judgements import asked_by_phantoms
+from attribution_suite.conclusions.judgements import FAITHFUL, asked_by_phantoms
 from attribution_suite.conclusions.numbers import (
     BASELESS,
     UNMEASURED,
@@ -33,7 +33,7 @@ from attribution_suite.tables.verdicts import rank_name
 KINDS = {PROVED: "proved", BOUNDED: "bounded", UNDECIDED: "undecided", PRESENT: "present", BY_DESIGN: "design",
          UNMEASURED: "unmeasured"}
 LABELS = {**{kind: state for state, kind in KINDS.items()}, "before": "before", "alarms": "scorers", "blind": "scorers",
-          "cost": "cost", "went": "went to", "known": "still known"}
+          "poor": "scorers", "cost": "cost", "went": "went to", "known": "still known"}
 OUT = (PROVED, BOUNDED)
 # What a method does, for a reader who knows no code; one of another package is called by its name.
 PLAIN = {
@@ -168,7 +168,9 @@ def scorer_findings(verdicts: pd.DataFrame) -> list[Finding]:
     result = []
     for kind, column, words in (
             ("alarms", "false_alarm", "false alarm: sees the feature above its null where no direct influence is left"),
-            ("blind", "blind", "blind: could not tell the feature from its null before the removal either")):
+            ("blind", "blind", "blind: could not tell the feature from its null before the removal either"),
+            ("poor", "too_poor", f"too poor to speak: its surrogates follow the networks with an R² below {FAITHFUL}; "
+             "its shares are shown, and count neither for nor against anything")):
         by_scorer: dict[str, list[str]] = {}
         for row in verdicts.itertuples():
             for scorer in filter(None, str(getattr(row, column)).split(", ")):

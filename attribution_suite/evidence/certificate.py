@@ -23,8 +23,8 @@ from attribution_suite.tables.verdicts import rank_name
 
 INFORMATION = ("information_output", "recovered_output", "information_hidden", "recovered_hidden", "recovered_metric",
                "ceiling", "power", "dependence", "proxies")
-SCORERS = ("false_alarm", "blind", "by_construction", "sees", "silent", "cannot_see", "not_applicable",
-           "scorers_not_measured")
+SCORERS = ("false_alarm", "blind", "by_construction", "sees", "silent", "cannot_see", "too_poor",
+           "not_applicable", "scorers_not_measured")
 KEYS = ("dataset", "layer", "removal", "removed")
 MEASURED = ("worst_case", "worst_case_bound", "worst_case_method", "delta", "loss_before", "loss_native")
 DIGEST = "SHA-256 of the float32 bytes (little-endian) of weight and bias, layer by layer from the input"

@@ -23,7 +23,7 @@ from attribution_suite.tables.audit import ORIGINAL
 EFFECT = "direct effect"
 LOST, NEW = "?", "new"  # not measured; there was nothing before
 GONE, NEARLY = -100, -99.9
-LETTERS = dict(zip(("", *COLUMNS), "-fbcsqxnm", strict=True))
+LETTERS = dict(zip(("", *COLUMNS), "-fbcsqxpnm", strict=True))
 
 Shift = int | float | str | None  # per cent; LOST, NEW, or None where a scorer does not apply
 

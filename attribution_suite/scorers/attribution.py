@@ -21,6 +21,8 @@ from attribution_suite.scorers.baselines import DISTRIBUTION, baseline_row, draw
 
 Reads = Literal["network", "gradients", "layers", "activations", "units", "unit activations", "labels"]
 
+POOL = 20_000  # training rows, the background's among them, for what needs many
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -36,6 +38,8 @@ class Evaluation:
     `pre_activations` `[members, background rows, units]`: of a hidden layer, what its units' activations on the
     background rows are made of; None at the input.
     `explained` `[members, rows]` is the class whose logit is explained, None where there is one output.
+    `pool` `[pool rows, features]`: training rows for what needs many (surrogates), None: the background is all;
+    `pool_explained` `[members, pool rows]`: the class that each original predicts for them, None likewise.
     `groups` maps a feature's name to its columns; `seed` fixes every random draw. `index`: the columns that hold a
     category's number.
     """
@@ -52,6 +56,8 @@ class Evaluation:
     pre_activations: Tensor | None = None
     baseline_kind: str | None = None
     index: tuple[int, ...] = ()
+    pool: Tensor | None = None
+    pool_explained: Tensor | None = None
 
     @classmethod
     def of(cls, dataset: TabularDataset, networks: Ensemble, rows: int, background: int,
@@ -61,16 +67,22 @@ class Evaluation:
         `baseline`: its kind, as in `scorers.baselines`. Raises InputError for one that there is not.
         """
         test, training = dataset.test.to(networks.device), dataset.train.to(networks.device)
-        inputs = test.inputs[:rows]
-        explained = networks.outputs(inputs).argmax(2) if dataset.task == "multiclass" else None
+        inputs, pool = test.inputs[:rows], training.inputs[:max(background, POOL)]
+        explained, of_pool = (networks.outputs(each).argmax(2) if dataset.task == "multiclass" else None
+                              for each in (inputs, pool))
         return cls(inputs, test.targets[:rows], training.inputs[:background], training.targets[:background],
                    baseline_row(dataset, baseline).to(inputs), dataset.groups, dataset.task, explained,
-                   baseline_kind=baseline, index=dataset.index)
+                   baseline_kind=baseline, index=dataset.index, pool=pool, pool_explained=of_pool)
 
     @property
     def features(self) -> tuple[str, ...]:
         """The names of the features, in the order of every `[…, features]` result."""
         return tuple(self.groups)
+
+    @property
+    def pool_rows(self) -> Tensor:
+        """What is drawn from where many rows are needed, `[rows, features]` or `[members, rows, features]`."""
+        return self.background if self.pool is None else self.pool
 
     @property
     def baselines(self) -> Tensor:
@@ -114,7 +126,7 @@ class Evaluation:
                       getattr(self, name).dim() == 3}
         if self.baseline.dim() == 2:
             per_member["baseline"] = self.baseline[members]
-        per_member |= {name: value[members] for name in ("explained", "pre_activations")
+        per_member |= {name: value[members] for name in ("explained", "pre_activations", "pool_explained")
                        if (value := getattr(self, name)) is not None}
         return replace(self, **per_member)
 
@@ -122,8 +134,8 @@ class Evaluation:
         """What one member is evaluated on, as the evaluation of an ensemble of one: `[rows, features]` throughout."""
         tensors = {name: value[member % len(value)] for name in ("inputs", "background")
                if (value := getattr(self, name)).dim() == 3}
-        tensors |= {name: value[member:member + 1] for name in ("explained", "pre_activations")
-                if (value := getattr(self, name)) is not None}
+        tensors |= {name: value[member:member + 1] for name in ("explained", "pre_activations", "pool_explained")
+                    if (value := getattr(self, name)) is not None}
         baseline = self.baseline if self.baseline.dim() == 1 else self.baseline[member]
         return replace(self, **tensors, baseline=baseline)
 
@@ -141,7 +153,12 @@ class Evaluation:
             baseline=networks.activations(baseline[:, None])[layer][:, 0],
             groups={f"unit:{unit}": (unit,) for unit in range(networks.architecture.widths[layer])},
             index=(),
-        )
+        ).without_pool()
+
+    def without_pool(self) -> "Evaluation":
+        """The same with the background as all there is to draw from: the pool's first rows, in other columns."""
+        explained = None if self.pool_explained is None else self.pool_explained[:, :self.background.shape[-2]]
+        return replace(self, pool=None, pool_explained=explained)
 
 
 @dataclass(frozen=True)
@@ -264,8 +281,6 @@ class ScorerTraits:
     `scorers.references`); None for a control and for what calls its package anyway.
     `rows`: the number of an audit's profile that limits how many rows a costly method explains; `from_profile`: which
     of its options take which number of the profile. `most_features`: above so many it is refused, None: it never is.
-    `one_by_one`: it takes as long for several networks as for each by itself, so that phantoms of features that were
-    taken out of different networks are not put beside each other: columns would cost what no network shares.
     `unit`: the hidden layer and the unit that is explained in the place of the output, None for the output itself.
     `named`: the name of the layer that it is about, until the networks have said which number that is; '' for none.
     `default`: an audit that names no scorers asks it.
@@ -282,7 +297,6 @@ class ScorerTraits:
     rows: str | None = None
     from_profile: Mapping[str, str] = field(default_factory=dict)
     most_features: int | None = None
-    one_by_one: bool = False
     unit: tuple[int, int] | None = None
     named: str = ""
     default: bool = True

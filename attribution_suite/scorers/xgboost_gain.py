@@ -7,7 +7,8 @@ import torch
 
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, sum_groups
-from attribution_suite.scorers.xgboost_fit import XGBoostScorer, fidelity, gains, rows_by_output
+from attribution_suite.scorers.surrogates import XGBoostSurrogate, fidelity
+from attribution_suite.scorers.xgboost_fit import XGBoostScorer, gains
 
 
 @dataclass(frozen=True)
@@ -30,23 +31,23 @@ class XGBoostGain(XGBoostScorer):
 
 
 @dataclass(frozen=True)
-class XGBoostGainSurrogate(XGBoostScorer):
-    """Total gain of an XGBoost fitted to each network's outputs on drawn rows: it shifts with the network.
+class XGBoostGainSurrogate(XGBoostSurrogate):
+    """What each feature takes off the squared error of a surrogate, fitted to each network's outputs: line and trees.
 
-    Multi-class: the mean over rows of the gains of the booster that explains the row's class.
+    Multi-class: the mean over rows of those of the surrogate that explains the row's class.
     `details["fidelity"]` `[members]` is the surrogate's R² to its network on the evaluation rows.
     """
 
     name: ClassVar[str] = "xgboost_gain_surrogate"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(draws=True, one_by_one=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True, draws=True)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
-        """Global scores, in squared units of the explained output summed over the fitted rows."""
-        surrogates = self.fit_outputs(networks, evaluation)
+        """Global scores, in squared units of the explained output."""
+        fitted = self.fit_outputs(networks, evaluation)
         rows, columns = evaluation.inputs.shape[-2:]
         scores = evaluation.inputs.new_zeros(len(networks), columns)
-        for member, boosters in enumerate(surrogates):
-            for output, chosen in rows_by_output(evaluation, member, boosters).items():
-                scores[member] += len(chosen) / rows * gains(boosters[output], columns).to(scores)
+        for some in fitted:
+            for surrogates, places, _, _ in some.explained(evaluation):
+                scores[some.members] += len(places) / rows * surrogates.gains().to(scores)
         return Attribution(self.name, evaluation.features, sum_groups(scores, evaluation.groups),
-                           details={"fidelity": fidelity(networks, evaluation, surrogates)})
+                           details={"fidelity": fidelity(networks, evaluation, fitted)})

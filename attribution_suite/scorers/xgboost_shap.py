@@ -7,13 +7,8 @@ import torch
 
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
-from attribution_suite.scorers.xgboost_fit import (
-    XGBoostScorer,
-    contributions,
-    fidelity,
-    member_inputs,
-    rows_by_output,
-)
+from attribution_suite.scorers.surrogates import XGBoostSurrogate, fidelity
+from attribution_suite.scorers.xgboost_fit import XGBoostScorer, contributions, matrix_of
 
 
 @dataclass(frozen=True)
@@ -35,29 +30,29 @@ class XGBoostShap(XGBoostScorer):
             shap_values = None
             for member in range(number, len(networks), len(boosters)):
                 if shap_values is None or evaluation.inputs.dim() == 3:
-                    shap_values = contributions(booster, member_inputs(evaluation, member))
+                    inputs = evaluation.inputs if evaluation.inputs.dim() == 2 else evaluation.inputs[member]
+                    shap_values = contributions(booster, matrix_of(inputs))
                 explained = None if evaluation.explained is None else evaluation.explained[member].cpu()
                 columns[member] = (shap_values if explained is None else shap_values[each, explained]).to(columns)
         return Attribution.from_columns(self.name, columns, evaluation)
 
 
 @dataclass(frozen=True)
-class XGBoostShapSurrogate(XGBoostScorer):
-    """SHAP values of an XGBoost fitted to each network's outputs on drawn rows: they shift with the network.
+class XGBoostShapSurrogate(XGBoostSurrogate):
+    """SHAP values of a surrogate, fitted to each network's outputs: those of its line and TreeSHAP of its trees.
 
     Local; `details["fidelity"]` `[members]` is the surrogate's R² to its network on the evaluation rows.
     """
 
     name: ClassVar[str] = "xgboost_shap_surrogate"
-    traits: ClassVar[ScorerTraits] = ScorerTraits(draws=True, one_by_one=True)
+    traits: ClassVar[ScorerTraits] = ScorerTraits(zero_on_zero_weights=True, draws=True)
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """φ of every member, in units of the explained output."""
-        surrogates = self.fit_outputs(networks, evaluation)
+        fitted = self.fit_outputs(networks, evaluation)
         columns = evaluation.inputs.new_empty(len(networks), *evaluation.inputs.shape[-2:])
-        for member, boosters in enumerate(surrogates):
-            inputs = member_inputs(evaluation, member)
-            for output, rows in rows_by_output(evaluation, member, boosters).items():
-                columns[member, rows] = contributions(boosters[output], inputs[rows]).to(columns)
+        for some in fitted:
+            for surrogates, places, rows, matrix in some.explained(evaluation):
+                columns[torch.tensor(some.members)[:, None], places] = surrogates.shap_values(rows, matrix).to(columns)
         return replace(Attribution.from_columns(self.name, columns, evaluation),
-                       details={"fidelity": fidelity(networks, evaluation, surrogates)})
+                       details={"fidelity": fidelity(networks, evaluation, fitted)})

@@ -101,6 +101,9 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
                     "in [0, 1]"),
         "by_construction": flag("its zero is no evidence: it is exactly zero on zero weights, and all of the feature's "
                                 "are zero; or it reads labels, never the network"),
+        "fidelity": number("of a surrogate: its R² to the network on the rows it explains, which it was not fitted "
+                           "to; the mean over the seeds, the same in each row. NaN of what is none, and of constant "
+                           "networks", "≤ 1"),
         "unseen": flag("its zero is none: the score is 0, and the gradient by the feature is zero on every row though "
                        "the output moves with it (an index column)"),
     },

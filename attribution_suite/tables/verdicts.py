@@ -51,6 +51,8 @@ VERDICTS: Mapping[str, Column] = {
     "sees": text("scorers that see the feature above their null, where the direct influence is not proved none"),
     "silent": text("scorers that could have seen the feature, and do not"),
     "cannot_see": text("scorers whose gradient is zero by the feature's kind, whatever the network does with it"),
+    "too_poor": text("scorers whose surrogates follow the networks with a mean R² below 0.8, before or after: what "
+                     "they say of the feature counts neither for nor against anything"),
     "not_applicable": text("scorers that the removal cannot change, or that do not apply to the networks"),
     "scorers_not_measured": text("scorers that failed, or whose null did; those that see nothing, where the originals' "
                                  "direct influence was not measured"),

@@ -205,7 +205,7 @@ def refitted(subject: Subject, seen: Evaluation, nodes: Nodes, method: Removal) 
     if replacement is None or subject.layer:
         return None
     variants = Nodes(nodes.index[:len(nodes) // len(subject.seeds)])  # inputs: every seed loses the same
-    return with_replaced_background(seen, variants, replacement, subject.seeds, subject.preset.training.batch_size)
+    return with_replaced_background(seen, variants, replacement, subject.seeds[0], subject.preset.training.batch_size)
 
 
 def published_options(subject: Subject, removal: str) -> dict[str, Any]:

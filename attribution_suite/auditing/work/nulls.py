@@ -84,7 +84,7 @@ def null_scores(choices: Sequence[Choice], mean_abs: np.ndarray, networks: Ensem
             for seed in range(asked):
                 above = variant[score[seed, variant] != 0]
                 for call in calls(networks, evaluation, layer, features[seed], place[seed], above, seed + MOST * time,
-                                  each, traits_of(choice.name).one_by_one):
+                                  each):
                     said[seed, call.part] = call.scores(choice)
             return said[:, variant]
 

@@ -50,17 +50,12 @@ class Call:
 
 
 def calls(networks: Ensemble, evaluation: Evaluation, layer: int, features: Sequence[str], place: np.ndarray,
-          asked: np.ndarray, seed: int, each: int, one_by_one: bool) -> Iterator[Call]:
-    """The calls that ask the networks of one seed, `place` `[variants]`, for those of `features` that `asked` lists.
-
-    `one_by_one`: each network has calls of its own.
-    """
+          asked: np.ndarray, seed: int, each: int) -> Iterator[Call]:
+    """The calls that ask the networks of one seed, `place` `[variants]`, for those of `features` that `asked` lists."""
     removable = Removable(at_layer(networks, evaluation, layer, torch.tensor(place[:1]).to(networks.device))[1].groups)
     most = most_columns(removable.groups)
-    together = [asked[place[asked] == member] for member in np.unique(place[asked])] if one_by_one else [asked]
-    parts = [variants[batch] for variants in together for batch in batches(
-        [len(removable.named(features[variant]).columns) for variant in variants], each, most)]
-    for part in parts:
+    widths = [len(removable.named(features[variant]).columns) for variant in asked]
+    for part in (asked[batch] for batch in batches(widths, each, most)):
         names = [features[variant] for variant in part]
         members, member = np.unique(place[part], return_inverse=True)
         tail, seen = at_layer(networks, evaluation, layer, torch.from_numpy(members).to(networks.device))
@@ -83,8 +78,8 @@ def at_layer(networks: Ensemble, evaluation: Evaluation, layer: int, members: Te
 def batches(widths: Sequence[int], each: int, most: int) -> Iterator[slice]:
     """Which features share a call, by their numbers of columns: as many as have `most` phantoms' columns, at least one.
 
-    Most of a call's cost does not depend on how many networks are asked, but for a scorer that says so; too many
-    phantoms beside the inputs would make another regression of LIME's and XGBoost's than the one that is judged.
+    Most of a call's cost does not depend on how many networks are asked; too many phantoms beside the inputs would make
+    another regression of LIME's than the one that is judged.
     """
     start, columns = 0, 0
     for position, width in enumerate(widths):
@@ -124,6 +119,6 @@ def with_phantoms(evaluation: Evaluation, features: Sequence[str], each: int) ->
                 groups[f"{PHANTOM}{number} of {name}: {feature}"] = tuple(range(width, last))
                 index += [width] if evaluation.groups[feature][0] in evaluation.index else []
                 width = last
-    return replace(evaluation, inputs=torch.cat(inputs, -1), background=torch.cat(background, -1),
+    return replace(evaluation.without_pool(), inputs=torch.cat(inputs, -1), background=torch.cat(background, -1),
                    baseline=torch.cat(baseline, -1), groups=groups, pre_activations=None,
                    index=tuple(index))

@@ -157,21 +157,17 @@ def agreement(scores: Scores) -> np.ndarray:
     return agreements
 
 
-def with_replaced_background(evaluation: Evaluation, nodes: Nodes, replacement: Replacement, seeds: Sequence[int],
+def with_replaced_background(evaluation: Evaluation, nodes: Nodes, replacement: Replacement, seed: int,
                              batch_size: int) -> Evaluation:
-    """The evaluation whose background lost the nodes of each variant, drawn anew for each seed: baselines refit on it.
+    """The evaluation whose background lost the nodes of each variant, `[variants, rows, features]`: baselines refit.
 
-    `[seeds × variants, rows, features]`; only `[variants, …]` where all seeds see the same (a column of zeros): members
-    then share a fit.
+    What is put in their place is drawn once, by one seed, and all seeds share it: a baseline knows no network, so that
+    it is fitted once a variant as it is once to the table that has the column.
     """
-    replaced, table, by_seed = ReplacedColumns.of(nodes, 1), evaluation.background, []
+    replaced, table = ReplacedColumns.of(nodes, 1), evaluation.background
     native, groups = table[:, replaced.columns], replaced.groups[0]
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(1_000_003 * seed + 21)
-        by_seed.append(replacement(
-            Block(native, native, table, table, replaced.columns, groups, batch_size, seed, generator)))
-    if all(torch.equal(other, by_seed[0]) for other in by_seed):
-        by_seed = by_seed[:1]
+    generator = torch.Generator().manual_seed(1_000_003 * seed + 21)
+    drawn = replacement(Block(native, native, table, table, replaced.columns, groups, batch_size, seed, generator))
     return replace(evaluation, background=torch.stack([
         table.index_copy(1, index[unrepeated], drawn[:, group[unrepeated]])
-        for drawn in by_seed for index, group, unrepeated in zip(nodes.index, groups, ~nodes.repeats, strict=True)]))
+        for index, group, unrepeated in zip(nodes.index, groups, ~nodes.repeats, strict=True)]))

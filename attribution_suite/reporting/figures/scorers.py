@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from attribution_suite.conclusions.baselines import baseline_sentence
+from attribution_suite.conclusions.judgements import FAITHFUL
 from attribution_suite.conclusions.numbers import MINUS, listed, percent, precise
 from attribution_suite.conclusions.words import averaged, interval_words
 from attribution_suite.reporting.figures.bars import (
@@ -166,7 +167,8 @@ def xgboost(subject: Subject) -> Picture | None:
         axes.set_visible(False)
     what = "units" if subject.layer else "features"
     caption = (f"The {top} {what} that XGBoost puts first. Fitted to the labels it is a baseline beside the "
-               f"networks{_beside(subject)}; a surrogate is fitted to a network's outputs."
+               f"networks{_beside(subject)}; a surrogate is fitted to a network's outputs, and is "
+               f"too poor to speak for or against anything where its R² to them is below {FAITHFUL}."
                + (" Units by their rank in each network, which has units of its own." if subject.layer else "")
                + f" {averaged(subject.networks, subject.splits)}"
                + interval_words(subject.networks, subject.splits, "; lines: 95 % interval") + ".")
