@@ -294,7 +294,7 @@ def test_two_runs_at_once_do_not_share_a_folder(tmp_path: Path) -> None:
 FULL = ("run", "iris", *SMALL, "--seeds", 1, "--remove", "petal_length", "--removals", "constant,fold", "--jobs", 1)
 
 
-@pytest.mark.parametrize(("limit", "when"), [(1000, "chunks"), (35_000, "tables"), (72_000, "report")])
+@pytest.mark.parametrize(("limit", "when"), [(1000, "chunks"), (31_000, "tables"), (72_000, "report")])
 def test_a_disk_that_fills_up_leaves_nothing_half_written(tmp_path: Path, limit: int, when: str) -> None:
     """A scorer lowers what this process may write into a file, which fails as a full disk does."""
     body = f"if os.path.exists('full'):\n    resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, -1))"
