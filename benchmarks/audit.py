@@ -12,7 +12,6 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +42,7 @@ from attribution_suite.scorers.choice import Choice
 from attribution_suite.scorers.gradient_weight import GradientWeight
 from attribution_suite.scorers.lime import Lime
 from attribution_suite.scorers.lrp import LRP
+from attribution_suite.scorers.memory import forget
 
 CAPTUM = ("integrated_gradients", "smooth_integrated_gradients", "deep_lift", "gradient_shap", "input_x_gradient",
           "saliency", "feature_ablation")
@@ -77,6 +77,12 @@ class OneNetwork:
             return -float(torch.nn.functional.cross_entropy(outputs, torch.as_tensor(targets)))
 
 
+def fitted_anew(scorer: str, one: Perceptrons, seen: Evaluation) -> None:
+    """A call that finds nothing that an earlier one has made."""
+    forget()
+    Choice(scorer, {}).attribute(one, seen)
+
+
 def parts(networks: Perceptrons, evaluation: Evaluation, lime_rows: int, lime_samples: int) -> dict[str, float]:
     """Seconds of every scorer on one network, the usual way."""
     one, seen = networks.select([0]), evaluation.for_members(torch.tensor([0]))
@@ -88,10 +94,8 @@ def parts(networks: Perceptrons, evaluation: Evaluation, lime_rows: int, lime_sa
         Lime(lime_samples, published=True), alone, range(5))) * lime_rows / 5
     found["permutation"] = seconds_of(lambda: permutation_importance(
         OneNetwork(one), seen.inputs.numpy(), seen.targets.numpy(), n_repeats=5, random_state=0))
-    for gain, shap in (SURROGATES, BASELINES):  # gain fits, rows being other ones; SHAP finds that fit
-        found[gain] = seconds_of(lambda gain=gain: Choice(gain, {}).attribute(
-            one.select([0]), replace(seen, background=seen.background * 1.001)))
-        Choice(gain, {}).attribute(one, seen)
+    for gain, shap in (SURROGATES, BASELINES):  # gain fits anew; SHAP finds that fit
+        found[gain] = seconds_of(lambda gain=gain: fitted_anew(gain, one, seen))
         found[shap] = seconds_of(lambda shap=shap: Choice(shap, {}).attribute(one, seen))
     return found
 
