@@ -89,7 +89,14 @@ class ThisProcess:
 
     def each(self, call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         """As `Engine.each`."""
-        return [call(item) for item in items]
+        return [after_chunks(call, item) for item in items]
+
+
+def after_chunks(call: Callable[[Any], Any], item: Any) -> Any:
+    """`call` of an item in a process whose chunks are done: what scorers kept for the next one goes first."""
+    forget()
+    return_freed_memory()
+    return call(item)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ import joblib
 from joblib.externals.loky import process_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from attribution_suite.auditing.engine import KILLED, Done, Engine, Task, ThisProcess
+from attribution_suite.auditing.engine import KILLED, Done, Engine, Task, ThisProcess, after_chunks
+from attribution_suite.memory import return_freed_memory
 
 SEMAPHORES = Path("/dev/shm")  # where Linux keeps the named ones
 # Bytes by which a worker may grow. Above 0.3 GB loky takes it for a leak, ends it with a warning and starts another,
@@ -46,13 +47,14 @@ class LocalPool:
 
     def each(self, call: Callable[[Any], Any], items: list[Any]) -> list[Any]:
         """As `Engine.each`; in this process where there is one item, or a worker was killed."""
+        return_freed_memory()
         if len(items) > 1:
             try:
                 pool = _workers(self.workers, self.maps, "generator")
-                return list(_start(pool, (joblib.delayed(call)(item) for item in items)))
+                return list(_start(pool, (joblib.delayed(after_chunks)(call, item) for item in items)))
             except TerminatedWorkerError:
                 pass  # it was too large beside the others: alone it may fit
-        return [call(item) for item in items]
+        return ThisProcess().each(call, items)
 
     def _pool(self, tasks: Sequence[Task], workers: int) -> Iterator[Done]:
         # Tables travel to the workers once, as memory maps, not with every chunk.
