@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from attribution_suite.conclusions.numbers import listed
 
-MEASURED = "2026-11-21"
+MEASURED = "2026-11-22"
 
 # Quantity → networks → how often Student's 95 % interval over them holds the mean of 400 networks on the same split.
 OVER_NETWORKS: Mapping[str, Mapping[int, float]] = {
