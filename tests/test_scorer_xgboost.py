@@ -17,7 +17,8 @@ from attribution_suite.networks.nodes import Nodes
 from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers import memory
 from attribution_suite.scorers.attribution import Evaluation, sum_groups
-from attribution_suite.scorers.surrogate_rows import surrogate_rows
+from attribution_suite.scorers.surrogate_rows import CONSTANT, surrogate_rows
+from attribution_suite.scorers.surrogates import NOTHING
 from attribution_suite.scorers.xgboost_fit import XGBoostScorer, quantised
 from attribution_suite.scorers.xgboost_gain import XGBoostGain, XGBoostGainSurrogate
 from attribution_suite.scorers.xgboost_shap import XGBoostShap, XGBoostShapSurrogate
@@ -301,6 +302,20 @@ def test_a_constant_network_has_no_fidelity() -> None:
     constant = networks.with_first_layer(torch.zeros_like(networks.weights[0]), networks.biases[0])
     found = XGBoostShapSurrogate(**OPTIONS).attribute(constant, evaluation)
     assert (found.scores == 0).all() and found.details["fidelity"].isnan().all()
+
+
+@pytest.mark.parametrize("kind", SURROGATES)
+def test_of_a_network_that_reads_no_column_nothing_is_said(kind: type) -> None:
+    """Its output of about 1000 moves by less than 1e-5 of it, and by more than rounding; ten times as much is read."""
+    evaluation = case("regression")[1]
+    first = torch.tensor([2e-6, 2e-5]).view(2, 1, 1) * torch.eye(6)[:1]
+    networks = Perceptrons(Architecture(6, (1,), 1, "linear"), (first, torch.full((2, 1, 1), 1000.0)),
+                           (torch.ones(2, 1), torch.zeros(2, 1)))
+    said = networks.outputs(evaluation.background)[0, :, 0]
+    assert CONSTANT < said.std() / said.abs().max() < NOTHING
+    found, unread = (kind(**OPTIONS).attribute(each, evaluation).scores for each in (networks, networks.select([0])))
+    assert (found[0] == 0).all() and found[1, 0] > 0 and (found[1, 1:] == 0).all()
+    assert (unread == 0).all()
 
 
 def test_refuses_options_without_sense() -> None:

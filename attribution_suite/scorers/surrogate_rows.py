@@ -50,16 +50,18 @@ class SurrogateRows:
     def line(self, labels: np.ndarray, read: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ridge regression of labels `[rows, networks]` on the columns that each network reads, `[networks, columns]`.
 
-        Weights `[columns, networks]`, exactly zero where a column is not read; the labels' means; and what is left.
+        Weights `[columns, networks]`, exactly zero where a column is not read; the labels' means; and what is left,
+        of a network that reads no column nothing: trees would split rounding, on a column that they must not.
         """
         level = labels.mean(0, dtype=np.float64)
         centred = labels - level
-        centred[:, np.sqrt(np.square(centred).mean(0)) <= CONSTANT * np.abs(labels).max(0)] = 0
+        constant = np.sqrt(np.square(centred).mean(0)) <= CONSTANT * np.abs(labels).max(0)
+        centred[:, constant | ~read.any(1)] = 0
         rows = self.rows.numpy()
         slopes = (rows.T @ centred.astype(np.float32)).astype(np.float64) - self.mean[:, None] * centred.sum(0)
         slopes /= self.scale[:, None] * len(rows)
         weights = np.zeros_like(slopes)
-        for columns in np.unique(read, axis=0):
+        for columns in np.unique(read[read.any(1)], axis=0):
             networks = np.ix_(columns, (read == columns).all(1))
             ridge = self.correlations[np.ix_(columns, columns)] + RIDGE * np.eye(columns.sum())
             weights[networks] = cho_solve(cho_factor(ridge), slopes[networks]) / self.scale[columns, None]
