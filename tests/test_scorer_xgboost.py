@@ -18,7 +18,7 @@ from attribution_suite.networks.perceptrons import Perceptrons
 from attribution_suite.scorers import memory
 from attribution_suite.scorers.attribution import Evaluation, sum_groups
 from attribution_suite.scorers.surrogate_rows import CONSTANT, surrogate_rows
-from attribution_suite.scorers.surrogates import NOTHING
+from attribution_suite.scorers.surrogates import NOTHING, Surrogates
 from attribution_suite.scorers.xgboost_fit import XGBoostScorer, quantised
 from attribution_suite.scorers.xgboost_gain import XGBoostGain, XGBoostGainSurrogate
 from attribution_suite.scorers.xgboost_shap import XGBoostShap, XGBoostShapSurrogate
@@ -217,6 +217,20 @@ def test_gain_and_shap_share_a_fit_but_networks_do_not(monkeypatch: pytest.Monke
     for seed in range(memory.KEPT):  # the memory is bounded: what was asked first is forgotten first
         fits(XGBoostShapSurrogate, networks.select([0]), replace(one_of_one, seed=100 + seed), rounds=1)
     assert fits(XGBoostShapSurrogate, networks, evaluation) == classes
+
+
+def test_fidelity_is_measured_once_and_of_the_rows_that_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gain and SHAP share it as they share the fit; rows that only the last ones differ from are others."""
+    networks, evaluation = case("regression", rows=60)
+    outputs, calls = Surrogates.outputs, []
+    monkeypatch.setattr(Surrogates, "outputs", lambda *given: calls.append(1) or outputs(*given))
+    gain_says, shap_says = (kind(**OPTIONS).attribute(networks, evaluation).details["fidelity"] for kind in SURROGATES)
+    assert len(calls) == 1 and torch.equal(gain_says, shap_says)
+    far = replace(evaluation, inputs=torch.cat([evaluation.inputs[:-3], 9 * evaluation.inputs[-3:]]))
+    after = XGBoostGainSurrogate(**OPTIONS).attribute(networks, far).details["fidelity"]
+    memory.forget()
+    assert torch.equal(after, XGBoostGainSurrogate(**OPTIONS).attribute(networks, far).details["fidelity"])
+    assert ((after - gain_says).abs() > 0.05).all()
 
 
 def test_hidden_layers_are_fitted_member_by_member() -> None:

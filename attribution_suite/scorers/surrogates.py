@@ -37,13 +37,15 @@ class Surrogates:
     trees: Sequence[xgboost.Booster]
     count: int
 
-    def outputs(self, rows: Tensor, matrix: xgboost.DMatrix) -> Tensor:
+    def outputs(self, rows: Tensor) -> Tensor:
         """f̂ of rows `[rows, columns]`, `[networks, rows]`."""
+        matrix = matrix_of(rows)
         trees = torch.stack([torch.from_numpy(booster.predict(matrix)) for booster in self.trees])
         return self.level[:, None] + self.weights @ (rows - self.mean).T + trees
 
-    def shap_values(self, rows: Tensor, matrix: xgboost.DMatrix) -> Tensor:
+    def shap_values(self, rows: Tensor) -> Tensor:
         """φ `[networks, rows, columns]`: the line's own w_k (x_k − mean_k), and TreeSHAP of the trees."""
+        matrix = matrix_of(rows)
         trees = torch.stack([contributions(booster, matrix) for booster in self.trees])
         return trees.addcmul_(rows - self.mean, self.weights[:, None])
 
@@ -60,14 +62,14 @@ class Fitted:
     members: list[int]
     surrogates: Mapping[int, Surrogates]
 
-    def explained(self, evaluation: Evaluation) -> Iterator[tuple[Surrogates, Tensor, Tensor, xgboost.DMatrix]]:
+    def explained(self, evaluation: Evaluation) -> Iterator[tuple[Surrogates, Tensor, Tensor]]:
         """For each output: its surrogates, the places of its rows, and the rows."""
         member = self.members[0]
         inputs = (evaluation.inputs if evaluation.inputs.dim() == 2 else evaluation.inputs[member]).cpu()
         for output, surrogates in self.surrogates.items():
             places = torch.arange(len(inputs)) if evaluation.explained is None else (
                 evaluation.explained[member].cpu() == output).nonzero()[:, 0]
-            yield surrogates, places, inputs[places], matrix_of(inputs[places])
+            yield surrogates, places, inputs[places]
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,12 @@ class XGBoostSurrogate(XGBoostScorer):
     of it is what its proxies do.
     """
 
-    def fit_outputs(self, networks: Ensemble, evaluation: Evaluation) -> list[Fitted]:
-        """A surrogate of every output that a member is explained by, on the rows of `surrogate_rows`.
+    def fit_outputs(self, networks: Ensemble, evaluation: Evaluation) -> tuple[list[Fitted], Tensor]:
+        """A surrogate of every output that a member is explained by, on the rows of `surrogate_rows`; their `fidelity`.
 
         Multi-class: one for the logit of each class that explains a row, since φ is that of a logit held fixed per row.
         """
-        def fit() -> list[Fitted]:
+        def fit() -> tuple[list[Fitted], Tensor]:
             fitted, total = [], self.rows if evaluation.explained is None else ROWS_OF_CLASSES * self.rows
             read = read_columns(networks, evaluation)
             for members, rows_of in surrogate_rows(networks, evaluation, total):
@@ -94,12 +96,12 @@ class XGBoostSurrogate(XGBoostScorer):
                 fitted.append(Fitted(members, {output: scorer.fit_rows(rows, chosen.outputs(
                     rows.rows.to(networks.device))[..., output].T.numpy(force=True), read[members])
                     for output, rows in rows_of.items()}))
-            return fitted
+            return fitted, fidelity(networks, evaluation, fitted)
 
         rounds = self.rounds if evaluation.explained is None else max(1, round(PART_OF_ROUNDS * self.rounds))
         scorer = replace(self, rounds=rounds)
         kinds = [tensor for tensor in (evaluation.explained, evaluation.pool_explained) if tensor is not None]
-        sources = (*networks.tensors, evaluation.pool_rows, *kinds, evaluation.with_rows(MOVED_ROWS).inputs)
+        sources = (*networks.tensors, evaluation.pool_rows, *kinds, evaluation.inputs)
         options = (self._options, evaluation.seed, networks.architecture, dict(evaluation.groups))
         return made_once(SURROGATES, sources, options, fit)
 
@@ -135,8 +137,8 @@ def fidelity(networks: Ensemble, evaluation: Evaluation, fitted: Sequence[Fitted
     truth = explained_output(networks.outputs(evaluation.inputs), evaluation.explained)
     said = torch.empty_like(truth)
     for some in fitted:
-        for surrogates, places, rows, matrix in some.explained(evaluation):
-            said[torch.tensor(some.members)[:, None], places] = surrogates.outputs(rows, matrix).to(said)
+        for surrogates, places, rows in some.explained(evaluation):
+            said[torch.tensor(some.members)[:, None], places] = surrogates.outputs(rows).to(said)
     spread = (truth - truth.mean(1, keepdim=True)).square().mean(1)
     varies = spread.sqrt() > CONSTANT * truth.abs().amax(1)
-    return torch.where(varies, 1 - (truth - said).square().mean(1) / spread, torch.nan)
+    return torch.where(varies, 1 - (truth - said).square().mean(1) / spread, torch.nan).cpu()

@@ -7,7 +7,7 @@ import torch
 
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits, sum_groups
-from attribution_suite.scorers.surrogates import XGBoostSurrogate, fidelity
+from attribution_suite.scorers.surrogates import XGBoostSurrogate
 from attribution_suite.scorers.xgboost_fit import XGBoostScorer, gains
 
 
@@ -43,11 +43,11 @@ class XGBoostGainSurrogate(XGBoostSurrogate):
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """Global scores, in squared units of the explained output."""
-        fitted = self.fit_outputs(networks, evaluation)
+        fitted, fidelity = self.fit_outputs(networks, evaluation)
         rows, columns = evaluation.inputs.shape[-2:]
         scores = evaluation.inputs.new_zeros(len(networks), columns)
         for some in fitted:
-            for surrogates, places, _, _ in some.explained(evaluation):
+            for surrogates, places, _ in some.explained(evaluation):
                 scores[some.members] += len(places) / rows * surrogates.gains().to(scores)
         return Attribution(self.name, evaluation.features, sum_groups(scores, evaluation.groups),
-                           details={"fidelity": fidelity(networks, evaluation, fitted)})
+                           details={"fidelity": fidelity})

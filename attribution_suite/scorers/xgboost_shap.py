@@ -7,7 +7,7 @@ import torch
 
 from attribution_suite.networks.network import Ensemble
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
-from attribution_suite.scorers.surrogates import XGBoostSurrogate, fidelity
+from attribution_suite.scorers.surrogates import XGBoostSurrogate
 from attribution_suite.scorers.xgboost_fit import XGBoostScorer, contributions, matrix_of
 
 
@@ -49,10 +49,9 @@ class XGBoostShapSurrogate(XGBoostSurrogate):
 
     def attribute(self, networks: Ensemble, evaluation: Evaluation) -> Attribution:
         """φ of every member, in units of the explained output."""
-        fitted = self.fit_outputs(networks, evaluation)
+        fitted, fidelity = self.fit_outputs(networks, evaluation)
         columns = evaluation.inputs.new_empty(len(networks), *evaluation.inputs.shape[-2:])
         for some in fitted:
-            for surrogates, places, rows, matrix in some.explained(evaluation):
-                columns[torch.tensor(some.members)[:, None], places] = surrogates.shap_values(rows, matrix).to(columns)
-        return replace(Attribution.from_columns(self.name, columns, evaluation),
-                       details={"fidelity": fidelity(networks, evaluation, fitted)})
+            for surrogates, places, rows in some.explained(evaluation):
+                columns[torch.tensor(some.members)[:, None], places] = surrogates.shap_values(rows).to(columns)
+        return replace(Attribution.from_columns(self.name, columns, evaluation), details={"fidelity": fidelity})
