@@ -16,6 +16,7 @@ from attribution_suite import audit, from_arrays
 from attribution_suite.auditing.work.nulls import (
     LEAST,
     asked_networks,
+    needs_phantoms,
     null_scores,
     phantoms_each,
     severed,
@@ -33,6 +34,7 @@ from attribution_suite.scorers import SCORERS
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
 from attribution_suite.scorers.choice import Choice, traits_of
 from attribution_suite.scorers.lime import Lime
+from attribution_suite.scorers.surrogates import XGBoostSurrogate
 
 pytestmark = pytest.mark.usefixtures("plain")
 
@@ -61,6 +63,14 @@ def test_there_are_nineteen_phantoms_over_the_networks_that_are_asked() -> None:
         assert (1 + phantoms_each(seeds)) ** asked_networks(seeds) < 10_000  # choices that null_p lists
     assert (asked_networks(1), phantoms_each(1)) == (asked_networks(5), phantoms_each(5)) == (1, 19)
     assert (asked_networks(10), phantoms_each(10)) == (2, 10)
+
+
+def test_no_surrogate_has_phantoms() -> None:
+    """What is too poor to speak need not be left out of the alarms that are asked together: it is in none."""
+    surrogates = [name for name in SCORERS.names if issubclass(SCORERS.load(name), XGBoostSurrogate)]
+    assert len(surrogates) == 2
+    assert not any(needs_phantoms(name, layer) for name in surrogates for layer in (0, 1))
+    assert needs_phantoms("lime", 0)
 
 
 @pytest.mark.parametrize("layer", [0, 1])

@@ -35,7 +35,8 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     `verdicts`: the rows of `direct` for the same data set and layer. Blindness is asked first: a scorer that could not
     tell the feature from its null in the originals, where its influence was present, says nothing by silence or alarm;
     where that influence was not measured nobody knows what silence says. A surrogate that follows its networks too
-    poorly, before or after, counts neither for nor against anything, and no alarm is asked of it.
+    poorly, before or after, counts neither for nor against anything; its null is zero, so that no phantom
+    asks it for an alarm.
     """
     nulls = unit_ranks(tables["nulls"])
     nulls = nulls[nulls.scorer != CONTROL].assign(finite=lambda rows: np.isfinite(rows.score.astype(float)))
@@ -55,7 +56,7 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
     none = nothing_left(table).to_numpy(bool)
     constructed, present = _flag(after.by_construction), was_present.to_numpy()
     poor = _flag(before.fidelity < FAITHFUL) | _flag(after.fidelity < FAITHFUL)
-    p, resolved = _adjusted(table.removed, after.p.to_numpy(float), none & ~poor & _flag(after.phantoms > 0))
+    p, resolved = _adjusted(table.removed, after.p.to_numpy(float), none & _flag(after.phantoms > 0))
     measured = _measured(after) & (_measured(before) | ~present) & resolved
     above = p <= LEVEL
     blind = present & (before.p.to_numpy(float) > LEVEL)
@@ -92,10 +93,8 @@ def asked_by_phantoms(nulls: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFra
     named = unit_ranks(nulls[(nulls.phantoms > 0) & (nulls.scorer != CONTROL)])
     removals = verdicts.removal[nothing_left(verdicts)]
     asked = named[(named.removed == verdicts.removed.iloc[0]) & named.removal.isin(removals)]
-    poor = {(removal, scorer) for removal, scorers in zip(verdicts.removal, verdicts.too_poor, strict=True)
-            for scorer in scorers.split(", ")}
     pairs: pd.DataFrame = asked[["removal", "scorer"]].drop_duplicates()
-    return pairs[[pair not in poor for pair in pairs.itertuples(index=False, name=None)]]
+    return pairs
 
 
 def typical_p(nulls: pd.DataFrame, keys: list[str]) -> pd.Series:
