@@ -13,6 +13,7 @@ from module_cases import FEATURES, Residual, members
 from torch import Tensor, nn
 
 from attribution_suite import audit, from_arrays
+from attribution_suite.auditing.frames import mean_fidelity
 from attribution_suite.auditing.work.nulls import (
     LEAST,
     asked_networks,
@@ -71,6 +72,17 @@ def test_no_surrogate_has_phantoms() -> None:
     assert len(surrogates) == 2
     assert not any(needs_phantoms(name, layer) for name in surrogates for layer in (0, 1))
     assert needs_phantoms("lime", 0)
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_surrogates_fidelity_is_the_mean_over_seeds_of_each_variant(edited: bool) -> None:
+    """Of three seeds and two removed features; of the originals one network serves both."""
+    if edited:
+        fidelity, wanted = np.array([0.9, 0.1, 0.5, 0.2, np.nan, 0.6]), [0.7, 0.3]  # seed-major
+    else:
+        fidelity, wanted = np.array([0.9, np.nan, 0.5]), [0.7, 0.7]
+    np.testing.assert_allclose(mean_fidelity(fidelity, 6, 2), wanted * 3, rtol=1e-12)
+    assert np.isnan(mean_fidelity(np.full(3, np.nan), 6, 2)).all()  # networks that are constant have none
 
 
 @pytest.mark.parametrize("layer", [0, 1])
