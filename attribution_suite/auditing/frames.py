@@ -50,6 +50,11 @@ def member_keys(subject: Subject, removal: str, features: Sequence[Sequence[str]
         "rank": list(ranks) * len(features)})
 
 
+def seed_keys(subject: Subject, removal: str) -> pd.DataFrame:
+    """The key columns of networks that lose nothing, one row a seed."""
+    return member_keys(subject, removal, (("",),) * len(subject.seeds), (0,))
+
+
 def spread(members: pd.DataFrame, columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     """Repeats each member's keys to the length of `columns` (member-major)."""
     length = len(next(iter(columns.values())))

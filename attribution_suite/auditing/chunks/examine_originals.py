@@ -10,30 +10,23 @@ import torch
 
 from attribution_suite.auditing import frames
 from attribution_suite.auditing.chunks.chunk import Chunk, Frames, few, finished
-from attribution_suite.auditing.chunks.train_originals import TrainOriginals
+from attribution_suite.auditing.chunks.train_originals import OfOriginals
 from attribution_suite.auditing.store import Arrays, Store, content_key
-from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.edit import EXAMINED, examine_originals
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.tables.audit import ORIGINAL
 
 
 @dataclass(frozen=True)
-class ExamineOriginals:
+class ExamineOriginals(OfOriginals):
     """Asks the originals what every edited network is asked about the features that go, so that there is a before.
 
     `features` and `ranks` as in `RemoveFeatures`.
     """
 
-    originals: TrainOriginals
     features: tuple[tuple[str, ...], ...]
     ranks: tuple[int, ...]
     removal: ClassVar[str] = ORIGINAL
-
-    @property
-    def subject(self) -> Subject:
-        """The originals'."""
-        return self.originals.subject
 
     @cached_property
     def key(self) -> str:

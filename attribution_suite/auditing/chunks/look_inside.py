@@ -10,9 +10,8 @@ import torch
 
 from attribution_suite.auditing import frames
 from attribution_suite.auditing.chunks.chunk import Chunk, Frames, finished
-from attribution_suite.auditing.chunks.train_originals import TrainOriginals
+from attribution_suite.auditing.chunks.train_originals import OfOriginals
 from attribution_suite.auditing.store import Arrays, Store, content_key
-from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.look import look_inside
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.tables import NEURON_TABLES
@@ -20,17 +19,11 @@ from attribution_suite.tables.audit import ORIGINAL
 
 
 @dataclass(frozen=True)
-class LookInside:
+class LookInside(OfOriginals):
     """Looks into hidden `layers` of the originals: units, masking, paths, how weights grew. Nothing is removed."""
 
-    originals: TrainOriginals
     layers: tuple[int, ...]
     removal: ClassVar[str] = ORIGINAL
-
-    @property
-    def subject(self) -> Subject:
-        """The originals'."""
-        return self.originals.subject
 
     @cached_property
     def key(self) -> str:
@@ -40,7 +33,7 @@ class LookInside:
     @property
     def members(self) -> pd.DataFrame:
         """The key columns of its tables, one row a network."""
-        return frames.member_keys(self.subject, ORIGINAL, (("",),) * len(self.subject.seeds), (0,))
+        return frames.seed_keys(self.subject, ORIGINAL)
 
     @property
     def title(self) -> str:

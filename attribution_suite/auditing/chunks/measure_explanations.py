@@ -11,9 +11,8 @@ import torch
 from attribution_suite.auditing import frames, metric_frames
 from attribution_suite.auditing.chunks.chunk import Chunk, Frames, finished, load
 from attribution_suite.auditing.chunks.remove_features import RemoveFeatures
-from attribution_suite.auditing.chunks.train_originals import TrainOriginals
+from attribution_suite.auditing.chunks.train_originals import OfOriginals, TrainOriginals
 from attribution_suite.auditing.store import Arrays, Store, content_key
-from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.edit import explain_edits
 from attribution_suite.auditing.work.metrics import METRICS, RANDOMISED
 from attribution_suite.auditing.work.train import explain_originals
@@ -21,14 +20,13 @@ from attribution_suite.datasets.table import TabularDataset
 
 
 @dataclass(frozen=True)
-class MeasureExplanations:
+class MeasureExplanations(OfOriginals):
     """How true and steady explanations of the originals are, or of edited networks, where a run asks (`--metrics`).
 
     It is no part of the chunk whose networks are asked: who asks later keeps all that is finished.
     `edit`: the fields of that `RemoveFeatures` after `originals`; none for the originals themselves.
     """
 
-    originals: TrainOriginals
     edit: tuple[Any, ...] = ()
 
     @classmethod
@@ -42,11 +40,6 @@ class MeasureExplanations:
     def networks(self) -> TrainOriginals | RemoveFeatures:
         """The chunk whose networks are asked."""
         return RemoveFeatures(self.originals, *self.edit) if self.edit else self.originals
-
-    @property
-    def subject(self) -> Subject:
-        """The originals'."""
-        return self.originals.subject
 
     @cached_property
     def key(self) -> str:

@@ -10,10 +10,9 @@ import torch
 
 from attribution_suite.auditing import frames
 from attribution_suite.auditing.chunks.chunk import Chunk, Frames, few, finished, load
-from attribution_suite.auditing.chunks.train_originals import TrainOriginals
+from attribution_suite.auditing.chunks.train_originals import OfOriginals
 from attribution_suite.auditing.code_digest import plug_in_digest
 from attribution_suite.auditing.store import Arrays, Store, content_key
-from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.edit import EDITED, remove_features
 from attribution_suite.auditing.work.train import weight_names
 from attribution_suite.datasets.table import TabularDataset
@@ -22,7 +21,7 @@ from attribution_suite.removals.removal import removal_traits, sham_of
 
 
 @dataclass(frozen=True)
-class RemoveFeatures:
+class RemoveFeatures(OfOriginals):
     """Removes features (or hidden units) from the originals by one method, then scores and measures what is left.
 
     `features` `[seeds][variants]`: what each network loses, one network a variant. `ranks` `[variants]`: the places
@@ -30,17 +29,11 @@ class RemoveFeatures:
     `residual` (of one variant), stay less their regression on it.
     """
 
-    originals: TrainOriginals
     removal: str
     features: tuple[tuple[str, ...], ...]
     ranks: tuple[int, ...]
     proxies: tuple[tuple[str, ...], ...]
     residual: bool
-
-    @property
-    def subject(self) -> Subject:
-        """The originals'."""
-        return self.originals.subject
 
     @cached_property
     def key(self) -> str:

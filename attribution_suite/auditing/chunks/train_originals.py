@@ -41,7 +41,7 @@ class TrainOriginals:
     @property
     def members(self) -> pd.DataFrame:
         """The key columns of its tables, one row a network."""
-        return frames.member_keys(self.subject, ORIGINAL, (("",),) * len(self.subject.seeds), (0,))
+        return frames.seed_keys(self.subject, ORIGINAL)
 
     @property
     def outputs(self) -> frozenset[str]:
@@ -58,3 +58,15 @@ class TrainOriginals:
         yield "outcomes", frames.original_outcomes(dataset, arrays, self.members)
         yield "confusion", frames.confusion(dataset, arrays, self.members)
         yield "local_attributions", frames.local_attributions(arrays, self.members)
+
+
+@dataclass(frozen=True)
+class OfOriginals:
+    """A chunk that builds on finished originals."""
+
+    originals: TrainOriginals
+
+    @property
+    def subject(self) -> Subject:
+        """The originals'."""
+        return self.originals.subject

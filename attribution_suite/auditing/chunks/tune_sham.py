@@ -10,28 +10,21 @@ import torch
 
 from attribution_suite.auditing import frames
 from attribution_suite.auditing.chunks.chunk import Chunk, Frames, finished
-from attribution_suite.auditing.chunks.train_originals import TrainOriginals
+from attribution_suite.auditing.chunks.train_originals import OfOriginals
 from attribution_suite.auditing.store import Arrays, Store, content_key
-from attribution_suite.auditing.subject import Subject
 from attribution_suite.auditing.work.sham import TUNED, tune_sham
 from attribution_suite.datasets.table import TabularDataset
 from attribution_suite.removals import SHAM
 
 
 @dataclass(frozen=True)
-class TuneSham:
+class TuneSham(OfOriginals):
     """The control of costs: tunes each original as the tuned methods do, with nothing removed. One network a seed.
 
     `removal`: 'sham', or with its option the control of a method that takes one step.
     """
 
-    originals: TrainOriginals
     removal: str = SHAM
-
-    @property
-    def subject(self) -> Subject:
-        """The originals'."""
-        return self.originals.subject
 
     @cached_property
     def key(self) -> str:
@@ -41,7 +34,7 @@ class TuneSham:
     @property
     def members(self) -> pd.DataFrame:
         """The key columns of its tables, one row a network."""
-        return frames.member_keys(self.subject, self.removal, (("",),) * len(self.subject.seeds), (0,))
+        return frames.seed_keys(self.subject, self.removal)
 
     @property
     def title(self) -> str:
