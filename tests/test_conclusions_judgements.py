@@ -10,8 +10,9 @@ from conclusion_cases import PROVED, Network, enclosed, exact, frames, searched
 from report_fixture import VOTERS, failures, subject, tables, units_run
 
 from attribution_suite.conclusions.direct import direct
-from attribution_suite.conclusions.judgements import COLUMNS, judgements
+from attribution_suite.conclusions.judgements import COLUMNS, FAITHFUL, judgements, poor_surrogates
 from attribution_suite.conclusions.verdicts import verdicts
+from attribution_suite.tables.verdicts import VERDICTS
 
 Said = Mapping[str, Any] | None
 JUST_ABOVE = np.nextafter(0.05, 1.0)
@@ -118,6 +119,17 @@ def test_a_surrogate_unlike_its_networks_counts_neither_for_nor_against(p: float
     wanted = state(none, before=none, network=network)
     assert wanted != "too poor" and state(apt, before=apt, network=network) == wanted
     assert state(said(np.nan, fidelity=0.1), before=poor, network=network) == "not measured"
+    assert f"below {FAITHFUL}," in VERDICTS["too_poor"].meaning
+
+
+def test_the_surrogates_of_the_originals_that_are_too_poor() -> None:
+    """By what the verdicts are made from, or, where nothing was removed, by what run.json says of them."""
+    recorded = {"on": {"fidelity": 0.8}, "below": {"fidelity": 0.79}, "none": {"fidelity": None}}
+    unasked = run(None, before=None)["nulls"]
+    assert poor_surrogates(unasked, recorded) == ["below"] and poor_surrogates(unasked, {}) == []
+    splits = [run(said(0.5, fidelity=0.1), said(0.5, fidelity=value), scorer="on")["nulls"] for value in (0.85, 0.7)]
+    assert poor_surrogates(pd.concat(splits), recorded) == ["below", "on"]
+    assert poor_surrogates(splits[0], recorded) == ["below"]  # edits have a fidelity of their own
 
 
 @pytest.mark.parametrize("lost", [

@@ -192,6 +192,13 @@ def test_the_history_is_usable_from_one_half_of_agreement_on(middle: Sequence[fl
                     f"{rank:.2f} (x) to {rank:.2f} (x). It puts the noise column above 0 % of the features.")
 
 
+def test_scorers_that_are_too_poor_to_speak_are_named_in_the_agreement() -> None:
+    tables = {**look(units([True]), masking(0.0)), "importances": importances(RISING)}
+    text = findings(tables, originals(x=RISING, y=NEARLY), "binary", ["y", "z"])[-1].text
+    assert "1.00 (x). Too poor to speak for the networks (R² to them below 0.8): y. It puts the noise" in text
+    assert "poor" not in findings(tables, originals(x=RISING), "binary", ["y"])[-1].text
+
+
 def test_the_median_decides() -> None:
     half = (4, 5, 1, 2, 3)  # ρ 0.5
     assert history_text(RISING, x=half).startswith("is a usable importance here: rank correlation with 1 scorer 0.50")

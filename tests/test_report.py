@@ -36,6 +36,7 @@ from report_fixture import (
 )
 
 from attribution_suite import files
+from attribution_suite.conclusions.judgements import FAITHFUL
 from attribution_suite.reporting import figures
 from attribution_suite.reporting import page as pages
 from attribution_suite.reporting.explore import cell, explorer
@@ -135,6 +136,7 @@ def test_the_page_answers_first(page: str) -> None:
     assert "2 data sets, 5 removal methods, 8 scorers, 3 networks each on one split of the rows." in text
     assert "iris lazy (petal_width)" in text
     assert "1 part of the run failed" in text
+    assert f"follows the networks with an R² below {FAITHFUL} is too poor to speak" in text
 
 
 def test_everything_is_in_the_page(page: str, run_dir: Path) -> None:
@@ -441,6 +443,24 @@ def test_the_two_readings_of_agreement_are_told_apart(boston: Subject) -> None:
     captions = {found.name: found.caption for found in scorers.agreement(boston) if isinstance(found, Picture)}
     assert "per row, then averaged over the rows that every scorer explains" in captions["boston-agreement-row"]
     assert "of global magnitudes mean |φ|" in captions["boston-agreement-global"]
+
+
+def test_surrogates_that_are_too_poor_to_speak_are_named_where_scorers_agree(
+        boston: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One with a value for each row, one without, and one that is good enough.
+    said = {name: {"fidelity": each} for name, each in {"lime": 0.7, "weights": 0.79, "deep_lift": 0.8}.items()}
+    poor = replace(boston, info={**boston.info, "scorers": said})
+    row, whole = (found.caption for found in scorers.agreement(poor))
+    told = "Too poor to speak for the networks (R² to them below 0.8): "
+    assert f"{told}lime." in row and f"{told}lime and weights." in whole
+    assert not any("poor" in found.caption for found in scorers.agreement(boston))
+    monkeypatch.setattr(pages, "answers", lambda subject: [])
+    monkeypatch.setattr(pages, "explorer", lambda subject: None)
+    monkeypatch.setattr(figures, "draw", lambda subject: {})
+    look = Run(whole_run()).neurons("boston")
+    of_units, of_none = (" ".join(one.text for one in pages.section(replace(each, neurons=look)).findings)
+                         for each in (poor, boston))
+    assert f"{told}lime and weights." in of_units and "poor" not in of_none
 
 
 @pytest.mark.parametrize(("value", "text"), [

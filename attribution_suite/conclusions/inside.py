@@ -1,6 +1,6 @@
 """What a look inside found, in words: units, masking, rankings, and whether the weight history is an importance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 
 from attribution_suite.conclusions.numbers import MINUS, UNMEASURED, percent
 from attribution_suite.conclusions.summary import seed_interval
-from attribution_suite.conclusions.words import Finding
+from attribution_suite.conclusions.words import Finding, poor_words
 from attribution_suite.datasets.table import DECOY
 from attribution_suite.scorers import CONTROL
 from attribution_suite.units.masking import RANDOM, TOGETHER, areas, summary
@@ -44,10 +44,11 @@ def headline(look: Look, task: str) -> str:
     return f"Significant units {verb} as many random ones (layer {last.layer.iloc[0]})."
 
 
-def findings(look: Look, originals: pd.DataFrame, task: str) -> list[Finding]:
+def findings(look: Look, originals: pd.DataFrame, task: str, poor: Sequence[str] = ()) -> list[Finding]:
     """One finding a layer for units and masking, then the rankings and the weight history.
 
-    `originals`: the attributions of the original networks' inputs, which the weight history is held against.
+    `originals`: the attributions of the original networks' inputs, which the weight history is held against;
+    `poor`: the scorers among them that are too poor to speak for the networks.
     """
     units, masking = look["units"], look["masking"]
     layers = sorted(units.layer.unique())
@@ -56,7 +57,7 @@ def findings(look: Look, originals: pd.DataFrame, task: str) -> list[Finding]:
     for layer in [*layers, *([TOGETHER] if (masking.layer == TOGETHER).any() else [])]:
         curves = masking[(masking.layer == layer) & (masking["fill"] == "zero")]
         result += [*_masking(layer, curves, measure_of(task)), *_ranking(layer, curves, measure_of(task))]
-    return [*result, *_cuts(look["cuts"]), *_history(look, originals)]
+    return [*result, *_cuts(look["cuts"]), *_history(look, originals, poor)]
 
 
 def pool_difference(curves: pd.DataFrame, measure: str, pool: str, control: str) -> tuple[float, float, float]:
@@ -165,7 +166,7 @@ def below_noise(shares: pd.DataFrame) -> float:
     return float(table.drop(columns=DECOY).lt(table[DECOY], axis=0).mean(axis=1).mean())
 
 
-def _history(look: Look, originals: pd.DataFrame) -> list[Finding]:
+def _history(look: Look, originals: pd.DataFrame, poor: Sequence[str]) -> list[Finding]:
     agreement = history_agreement(look, originals)
     if agreement.empty:
         return []
@@ -177,7 +178,7 @@ def _history(look: Look, originals: pd.DataFrame) -> list[Finding]:
     text = (f"is {'a' if usable else 'no'} usable importance here: rank correlation with {len(scorers)} "
             f"scorer{'s' if len(scorers) > 1 else ''} {_correlation(middle)} in the median, "
             f"{_correlation(agreement.iloc[-1])} ({scorers[-1]}) to {_correlation(agreement.iloc[0])} ({scorers[0]})."
-            f"{noisy}")
+            f"{poor_words([name for name in poor if name in scorers])}{noisy}")
     return [Finding("history", ("weight_history",), text)]
 
 

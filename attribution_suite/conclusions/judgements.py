@@ -6,6 +6,9 @@ counts, so that a scorer is above its null where it is in more than half of them
 asked of several scorers after several methods: their p-values are adjusted together (Holm 1979).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -66,6 +69,17 @@ def judgements(tables: Tables, verdicts: pd.DataFrame) -> pd.DataFrame:
         [NOT_APPLICABLE, UNMEASURED, CANNOT_SEE, TOO_POOR, BLIND, FALSE_ALARM, BY_CONSTRUCTION, SEES],
         np.where(was_measured, SILENT, UNMEASURED))
     return table[keys].assign(p=p, state=state)
+
+
+def poor_surrogates(nulls: pd.DataFrame, recorded: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The scorers whose surrogates follow the original networks too poorly to speak for them.
+
+    By the R² that `judgements` asks; where nothing was removed by that of `recorded`, `scorers` in run.json.
+    """
+    known = pd.Series({name: about["fidelity"] for name, about in recorded.items()}, dtype=float)
+    judged = nulls[nulls.removal == ORIGINAL].groupby("scorer").fidelity.mean().astype(float)
+    fidelity = judged.combine_first(known)
+    return [str(name) for name in fidelity.index[fidelity < FAITHFUL]]
 
 
 def nothing_left(verdicts: pd.DataFrame) -> pd.Series:

@@ -182,6 +182,12 @@ def scorer_findings(verdicts: pd.DataFrame) -> list[Finding]:
     return result
 
 
+def poor_words(poor: Sequence[str]) -> str:
+    """A sentence, after a space, on surrogates among scorers that are compared; '' where all may speak."""
+    names = listed(poor, "and", 9)
+    return f" Too poor to speak for the networks (R² to them below {FAITHFUL}): {names}." if poor else ""
+
+
 def _held_together(nulls: pd.DataFrame, verdicts: pd.DataFrame) -> list[Finding]:
     """Of how many questions the alarms come: they are adjusted for all of them."""
     alarms = {(removal, scorer) for removal, scorers in zip(verdicts.removal, verdicts.false_alarm, strict=True)

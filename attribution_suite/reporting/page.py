@@ -13,7 +13,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from attribution_suite.conclusions import baselines, checks, error_rates, inside, metrics, numbers, words
+from attribution_suite.conclusions import baselines, checks, error_rates, inside, judgements, metrics, numbers, words
 from attribution_suite.evidence.write import FOLDER
 from attribution_suite.files import write_atomically
 from attribution_suite.reporting import evidence, figures
@@ -107,7 +107,7 @@ def section(subject: Subject) -> Section:
     answered, explored = answers(subject), explorer(subject)
     task, look = subject.info["task"], subject.neurons
     headline = "" if answered else inside.headline(look, task) if look else _without_answers(subject)
-    about_units = [] if look is None else inside.findings(look, subject.originals, task)
+    about_units = [] if look is None else inside.findings(look, subject.originals, task, subject.poor_surrogates)
     shown = [] if explored is None else (
         explored.features if len(answered) <= OPEN else [explored.features[explored.first]])
     return Section(subject, headline, answered, about_units, {name: findings(subject, name) for name in shown},
@@ -142,7 +142,7 @@ def render(run: Run, sections: Sequence[Section]) -> str:
         failures=failures,
         coverage=error_rates.coverage_words(networks, splits), measured_on=error_rates.MEASURED,
         rates={name: error_rates.SCORERS.get(name) for name in scorers}, unlearned=unlearned, removals=removals,
-        scorers=scorers, networks=networks, splits=splits,
+        scorers=scorers, networks=networks, splits=splits, faithful=judgements.FAITHFUL,
         networks_words=words.networks_words, looks=looks,
         reference=checks.reference_sentence(held, how), unlike=checks.reference_problems(held),
         held=checks.reference_table(held), baseline=baselines.baseline_sentence(

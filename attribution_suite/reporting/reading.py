@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from attribution_suite.conclusions.judgements import poor_surrogates
 from attribution_suite.conclusions.summary import interval, network_count, pairs, split_numbers, split_ratio, unit_ranks
 from attribution_suite.conclusions.verdicts import verdicts
 from attribution_suite.conclusions.words import networks_words, splits_words
@@ -136,6 +137,11 @@ class Subject:
         """Attribution methods in the order of their first appearance, the control last."""
         names = list(pd.unique(pd.concat([self.originals.scorer, self.tables["shifts"].scorer])))
         return sorted(names, key=lambda name: name == CONTROL)
+
+    @cached_property
+    def poor_surrogates(self) -> list[str]:
+        """Those of the scorers that are too poor to speak for the original networks."""
+        return poor_surrogates(self.tables["nulls"], self.info["scorers"])
 
     @cached_property
     def removals(self) -> list[str]:

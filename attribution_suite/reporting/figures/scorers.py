@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from attribution_suite.conclusions.baselines import baseline_sentence
 from attribution_suite.conclusions.judgements import FAITHFUL
 from attribution_suite.conclusions.numbers import MINUS, listed, percent, precise
-from attribution_suite.conclusions.words import averaged, interval_words
+from attribution_suite.conclusions.words import averaged, interval_words, poor_words
 from attribution_suite.reporting.figures.bars import (
     MOST_NETWORKS,
     OF_NETWORK,
@@ -118,6 +118,7 @@ def _reading(subject: Subject, reading: str) -> Picture | None:
     over = averaged(subject.networks, subject.splits).lower()
     caption = (f"{computed} Original networks, {over}: 1 the same order, 0 unrelated. The random "
                "control agrees with nobody, by design."
+               + poor_words([name for name in subject.poor_surrogates if name in matrix.index])
                + f" The {len(shown)} that agree least with the others; {left} more are in the tables." * bool(left))
     alt = f"Heat map of rank correlation between {len(shown)} scorers, {reading} reading."
     return picture(figure, subject, f"agreement-{reading}", title, caption, alt,
