@@ -1,6 +1,5 @@
 """What a network, or a baseline that is fitted again, sees in the place of a removed column."""
 
-
 from dataclasses import replace
 
 import pytest

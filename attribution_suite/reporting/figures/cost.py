@@ -1,6 +1,5 @@
 """What a removal cost, against what it left of the influence."""
 
-
 from collections.abc import Sequence
 from typing import Any
 

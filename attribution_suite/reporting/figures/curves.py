@@ -1,6 +1,5 @@
 """Curves of partial dependence: the prediction over the values of a removed feature, and the axis they share."""
 
-
 from dataclasses import dataclass
 
 import numpy as np

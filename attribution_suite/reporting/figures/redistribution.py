@@ -1,6 +1,5 @@
 """Where the influence went: how the shares of every feature move with a removal."""
 
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
