@@ -29,6 +29,7 @@ GROUPED = {"b": (3, 1), "a": (0,), "c": (2, 4)}
 def case(task: str, groups: dict = SINGLE, seed: int = 3) -> tuple[Perceptrons, Evaluation]:
     generator = torch.Generator().manual_seed(1)
     inputs = torch.randn(60, 5, generator=generator)
+    inputs[:, 3], inputs[:, 4] = (inputs[:, 3] > 1.5).float(), 0.7  # few rows get another value of it, and none
     value = inputs[:, 0] - 2 * inputs[:, 1]
     targets = {"regression": value, "binary": (value > 0).float(), "multiclass": (value > 0).long()}[task]
     networks = Perceptrons.initialise(Architecture(5, (8, 4), 3 if task == "multiclass" else 1), range(4))
@@ -61,6 +62,7 @@ def test_equals_scikit_learn(task: str) -> None:
             n_repeats=4, random_state=evaluation.seed).importances_mean
         np.testing.assert_allclose(found.signed[member], expected, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(found.scores, found.signed.abs())
+    assert found.signed[:, 3].all() and not found.signed[:, 4].any()
     other = Permutation(repeats=4).attribute(networks, replace(evaluation, seed=4))
     assert not torch.allclose(other.signed, found.signed, rtol=0.01)
 

@@ -127,7 +127,7 @@ def _each_pair(magnitude: Tensor) -> Tensor:
     features = magnitude.shape[-1]
     around = torch.cat([magnitude, magnitude[..., :features // 2]], -1)
     above = magnitude.new_empty(*magnitude.shape[:-1], features // 2, features)  # of its own, or the axes are swapped
-    torch.sub(magnitude[..., None, :], around[..., 1:].unfold(-1, features, 1), out=above)
+    torch.sub(magnitude[..., None, :], around.unfold(-1, features, 1)[..., 1:, :], out=above)
     return above.sign_().flatten(-2)[..., :features * (features - 1) // 2]
 
 

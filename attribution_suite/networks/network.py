@@ -148,14 +148,16 @@ class Ensemble(Presented):
         rows = inputs.expand(len(self), -1, -1)
         return torch.baddbmm(self.first_bias[:, None], rows, self.first_weight.transpose(1, 2))
 
-    def first_with(self, first: Tensor, inputs: Tensor, columns: Sequence[int], values: Tensor) -> Tensor:
+    def first_with(self, first: Tensor, inputs: Tensor, columns: Sequence[int], values: Tensor,
+                   rows: Tensor | None = None) -> Tensor:
         """W x + b, `first` `[E, rows, hidden]`, when `columns` of the inputs take other values, `[…, rows, columns]`.
 
-        A rank-1 change of what is known.
+        A rank-1 change of what is known. `rows`: which rows of `inputs` these are, all if it is None.
         """
         # Most features are one column, and a slice of one is a view.
         chosen = slice(columns[0], columns[0] + 1) if len(columns) == 1 else list(columns)
-        change = (values - inputs[..., chosen]).expand(len(self), -1, -1)
+        native = inputs[..., chosen] if rows is None else inputs[..., chosen][..., rows, :]
+        change = (values - native).expand(len(self), -1, -1)
         return torch.baddbmm(first, change, self.first_weight[:, :, chosen].transpose(1, 2))
 
     def explained_output(self, first: Tensor, explained: Tensor | None) -> Tensor:

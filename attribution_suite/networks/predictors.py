@@ -136,9 +136,10 @@ class Predictors(Fronted):
         return torch.stack([_predicted(estimator, reading, rows) for estimator, reading, rows in
                             zip(self.estimators, self.readings, first, strict=True)])
 
-    def first_with(self, first: Tensor, inputs: Tensor, columns: Sequence[int], values: Tensor) -> Tensor:
+    def first_with(self, first: Tensor, inputs: Tensor, columns: Sequence[int], values: Tensor,
+                   rows: Tensor | None = None) -> Tensor:
         """W x + b of the rows that are meant, to the last bit."""
-        moved = inputs.expand(len(self), -1, -1).clone()
+        moved = (inputs if rows is None else inputs[..., rows, :]).expand(len(self), -1, -1).clone()
         moved[..., list(columns)] = values
         return self.first(moved)
 

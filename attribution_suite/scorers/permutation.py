@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attribution_suite.networks.network import Ensemble
-from attribution_suite.networks.outputs import task_loss
+from attribution_suite.networks.outputs import loss_per_row
 from attribution_suite.options import check_whole
 from attribution_suite.scorers.attribution import Attribution, Evaluation, ScorerTraits
 
@@ -59,18 +59,22 @@ def _rises(networks: Ensemble, evaluation: Evaluation, orders: Sequence[Tensor])
     """Mean rise of the loss, `[members, features]`.
 
     Permuting columns g changes the first pre-activation by W_g (x_g[π] − x_g) alone, so the wide first product is
-    made once and each (feature, permutation) costs the narrow layers only.
+    made once and each (feature, permutation) costs the narrow layers only, of the rows that get another value: of a
+    one-hot or rare column few do.
     """
-    first = networks.first(evaluation.inputs)
-    base = task_loss(networks.finish(first), evaluation.targets, evaluation.task)
-    rises = []
-    for group in evaluation.groups.values():
-        weight, values = networks.first_weight[:, :, list(group)], evaluation.inputs[..., list(group)]
-        rise = torch.zeros_like(base)
-        for order in orders:
-            moved = networks.first_with(first, evaluation.inputs, group, values[..., order, :])
-            outputs = networks.finish(moved)
-            rise += task_loss(outputs, evaluation.targets, evaluation.task) - base
+    first, rows = networks.first(evaluation.inputs), evaluation.inputs.shape[-2]
+    base = loss_per_row(networks.finish(first), evaluation.targets, evaluation.task)
+    sources, places = torch.cat(list(orders)), torch.arange(rows, device=base.device).repeat(len(orders))
+    rises = base.new_zeros(len(base), len(evaluation.groups))
+    for number, group in enumerate(evaluation.groups.values()):
+        values = evaluation.inputs[..., list(group)]
+        moved = (values[..., sources, :] != values[..., places, :]).any(-1)
+        which = (moved if moved.dim() == 1 else moved.any(0)).nonzero()[:, 0]
+        for start in range(0, len(which), rows):
+            part = which[start:start + rows]
+            to, given = places[part], values[..., sources[part], :]
+            outputs = networks.finish(networks.first_with(first[:, to], evaluation.inputs, group, given, to))
+            rises[:, number] += (loss_per_row(outputs, evaluation.targets[to], evaluation.task) - base[:, to]).sum(1)
         # Not left to rounding: two passes over the same numbers may differ in the last bit.
-        rises.append(torch.where((weight != 0).any(2).any(1), rise / len(orders), 0.0))
-    return torch.stack(rises, 1)
+        rises[:, number] *= (networks.first_weight[:, :, list(group)] != 0).any(2).any(1)
+    return rises / len(sources)
