@@ -2,9 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 T = TypeVar("T")
@@ -21,9 +22,10 @@ def made_once(kind: str, sources: Sequence[Tensor], options: tuple[object, ...],
 
     `size`: the bytes of a result; what is larger than `LARGEST` is not kept, and what was asked for longest ago goes.
     """
-    digest = blake2b(repr(options).encode())
+    digest = sha256(repr(options).encode())  # processors have instructions for it: twice as fast as blake2b
     for source in sources:
-        digest.update(repr(source.shape).encode() + source.numpy(force=True).tobytes())
+        digest.update(repr(source.shape).encode())
+        digest.update(np.ascontiguousarray(source.numpy(force=True)))
     made_of, kept = digest.hexdigest(), _kept.setdefault(kind, OrderedDict())
     if made_of in kept:
         kept.move_to_end(made_of)
