@@ -16,6 +16,7 @@ Reference: Krishna et al. (2022), The Disagreement Problem in Explainable Machin
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from attribution_suite.errors import InputError
 
@@ -61,7 +62,7 @@ def signed_rank_agreement(a: Tensor, b: Tensor, k: int) -> Tensor:
 
 def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
     """Spearman's correlation of the rankings by magnitude, average ranks for ties, `[...]` in [−1, 1]."""
-    unit_a, unit_b = _unit_ranks(a.abs()), _unit_ranks(b.abs())
+    unit_a, unit_b = (_unit_ranks(*values.abs().sort(-1, descending=True)) for values in (a, b))
     constant = ~unit_a.any(-1) & ~unit_b.any(-1)
     return ((unit_a * unit_b).sum(-1) + constant).clamp(-1.0, 1.0)
 
@@ -111,11 +112,11 @@ def _all_pairs(values: Tensor, k: int) -> Tensor:
         _same_at_rank(2 * order + (at_rank > 0), named),  # one code for every feature and sign
     ]).double()
     shares = torch.where(longer == 0, 1.0, matches / longer.clamp(min=1))
-    tied = bool(((descending[..., 1:] == descending[..., :-1]) & (descending[..., 1:] != 0)).any())
-    ranks = _unit_ranks(magnitude) if tied else _unit_ranks_untied(descending, places)
+    ranks = _unit_ranks(descending, places)
     constant = ~ranks.any(-1)
     correlation = _gram(ranks) + (constant[..., :, None] & constant[..., None, :])
-    pairs = _same_order(_each_pair(magnitude), None if tied else values == 0)
+    tied = ((descending[..., 1:] == descending[..., :-1]) & (descending[..., 1:] != 0)).flatten(1).any(1)
+    pairs = _same_order(_each_pair(magnitude), values == 0, tied)
     return torch.cat([shares, correlation.clamp(-1.0, 1.0)[None], pairs[None]])
 
 
@@ -131,11 +132,12 @@ def _each_pair(magnitude: Tensor) -> Tensor:
     return above.sign_().flatten(-2)[..., :features * (features - 1) // 2]
 
 
-def _same_order(above: Tensor, zero: Tensor | None) -> Tensor:
+def _same_order(above: Tensor, zero: Tensor, tied: Tensor) -> Tensor:
     """Share of the pairs of features that two scorers order alike, `[rows, scorers, scorers]`.
 
-    `above` ∈ {−1, 0, 1} `[rows, scorers, pairs]`; `zero` bool `[rows, scorers, features]`: which features are zero,
-    where scorers tie nothing else, so that n zeros of both are all the n (n − 1) / 2 pairs tied in both.
+    `above` ∈ {−1, 0, 1} `[rows, scorers, pairs]`; `zero` bool `[rows, scorers, features]`: which features are zero;
+    `tied` bool `[rows]`: where some scorer ties others too. Elsewhere n zeros of both are all the n (n − 1) / 2 pairs
+    tied in both.
 
     Of all P pairs, C ordered alike, D oppositely and T_a tied in a: Σ o_a o_b = C − D; C + D = P − T_a − T_b + T_ab
     are untied in both; alike are C + T_ab.
@@ -143,14 +145,13 @@ def _same_order(above: Tensor, zero: Tensor | None) -> Tensor:
     pairs = above.shape[-1]
     if not pairs:  # one feature: no pair to disagree on
         return torch.ones(*above.shape[:2], above.shape[1], dtype=torch.float64, device=above.device)
-    if zero is None:
-        tied = _gram((above == 0).to(above)).double()
-    else:
-        both = _gram(zero.to(above)).double()
-        tied = both * (both - 1) / 2
-    alone = tied.diagonal(dim1=-2, dim2=-1)
-    untied = pairs - alone[..., :, None] - alone[..., None, :] + tied
-    alike: Tensor = (_gram(above).double() + untied) / 2 + tied
+    both = _gram(zero.to(above)).double()
+    both = both * (both - 1) / 2
+    if tied.any():
+        both[tied] = _gram((above[tied] == 0).to(above)).double()
+    alone = both.diagonal(dim1=-2, dim2=-1)
+    untied = pairs - alone[..., :, None] - alone[..., None, :] + both
+    alike: Tensor = (_gram(above).double() + untied) / 2 + both
     return alike / pairs
 
 
@@ -175,20 +176,18 @@ def _share_of_top(matches: Tensor, top_a: Tensor, top_b: Tensor) -> Tensor:
     return torch.where(longer == 0, 1.0, matches.sum(-1).double() / longer.clamp(min=1))
 
 
-def _unit_ranks(magnitude: Tensor) -> Tensor:
-    """Average ranks, centred and of length 1 (all zero if constant), float64 `[..., features]`."""
-    magnitude = magnitude.contiguous()
-    ascending = magnitude.sort(-1).values
-    below, up_to = (torch.searchsorted(ascending, magnitude, right=right) for right in (False, True))
-    return _unit(below + up_to - magnitude.shape[-1])
+def _unit_ranks(descending: Tensor, places: Tensor) -> Tensor:
+    """Average ranks, centred and of length 1 (all zero if constant), float64 `[..., features]`.
 
-
-def _unit_ranks_untied(descending: Tensor, places: Tensor) -> Tensor:
-    """The same, four times as fast, of magnitudes that are sorted already, where only zeros are tied."""
+    Of magnitudes in descending order, and the features' `places`: those of equals are the mean of their first and last.
+    """
     features = descending.shape[-1]
-    above = torch.arange(features, device=descending.device)
-    centred = torch.where(descending != 0, features - 1 - 2 * above, -(descending != 0).sum(-1, keepdim=True))
-    return _unit(torch.empty_like(places).scatter_(-1, places, centred))
+    place = torch.arange(features, device=descending.device)
+    changes = descending[..., 1:] != descending[..., :-1]
+    first = pad(torch.where(changes, place[1:], 0), (1, 0)).cummax(-1).values
+    last = pad(torch.where(changes, place[:-1], features - 1), (0, 1), value=features - 1)
+    last = last.flip(-1).cummin(-1).values.flip(-1)
+    return _unit(torch.empty_like(places).scatter_(-1, places, features - 1 - first - last))
 
 
 def _unit(ranks: Tensor) -> Tensor:
