@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attribution_suite.auditing.work.outcomes import QUANTILES, losses, moves, node_grid
+from attribution_suite.auditing.work.outcomes import QUANTILES, loss_of_copies, losses, moves, node_grid
 from attribution_suite.datasets.table import Split, Task
 from attribution_suite.networks.architecture import Architecture
 from attribution_suite.networks.nodes import Nodes
@@ -53,6 +53,18 @@ def test_losses_native_filled_and_shuffled(networks: Perceptrons, groups: list[t
         expected = {name: float(F.mse_loss(outputs(module, each), TARGETS)) for name, each in rows.items()}
         assert {name: values[member] for name, values in found.items()} == pytest.approx(expected, rel=1e-5)
         assert len({round(value, 5) for value in expected.values()}) == 3  # else one could stand for another
+
+
+@pytest.mark.parametrize("own", ["table", "original", "copy"], ids=str)
+def test_a_loss_of_copies_is_their_originals(networks: Perceptrons, own: str) -> None:
+    copies = networks.select([0, 0, 0, 1, 1, 1])
+    rows = {"table": INPUTS, "original": torch.stack([INPUTS, 2 * INPUTS])}.get(own)
+    rows = torch.stack([INPUTS] * 3 + [2 * INPUTS] * 3) if rows is None else rows
+    found = loss_of_copies(copies, 2, Split(rows, TARGETS), "regression", "test")
+    expected = [float(F.mse_loss(outputs(networks.to_module(e), (2 if e and own != "table" else 1) * INPUTS), TARGETS))
+                for e in (0, 0, 0, 1, 1, 1)]
+    assert found.tolist() == pytest.approx(expected, rel=1e-5)
+    assert expected[0] != pytest.approx(expected[3], rel=0.01)
 
 
 def grid_of(columns: tuple[int, ...]) -> list[Tensor]:

@@ -39,8 +39,7 @@ def measure(before: Ensemble, after: Ensemble, nodes: Nodes, seen: Evaluation, s
     old, new, means = before.tail(layer), after.tail(layer), member_means(setting, nodes)
     arrays = losses(new, nodes, means, data, task, seen.seed)
     arrays |= moves(new, nodes, layer_rows)
-    native = finite_outputs(old, data.inputs, "test")
-    arrays["loss_before"] = task_loss(native, data.targets, task).numpy(force=True)
+    arrays["loss_before"] = loss_of_copies(old, len(setting.seeds), data, task, "test").numpy(force=True)
     arrays["direct_effect_before"] = moves(old, nodes, layer_rows)["direct_effect"]
     arrays |= validation_losses(old, new, nodes, setting, replacement)
     require_measured(arrays, (*LOSSES, *EFFECTS))
@@ -65,12 +64,23 @@ def validation_losses(before: Ensemble, after: Ensemble, nodes: Nodes, setting: 
     """Mean validation loss `[members]` before and after on native rows, and after on rows as the method trains them."""
     rows, variants = setting.validation, len(after) // len(setting.seeds)
     inputs = rows.inputs if rows.inputs.dim() == 2 else rows.inputs.repeat_interleave(variants, 0)
-    old, native = (task_loss(finite_outputs(networks, inputs, "validation"), rows.targets, setting.task)
-                   for networks in (before, after))
+    old = loss_of_copies(before, len(setting.seeds), rows, setting.task, "validation")
+    native = task_loss(finite_outputs(after, inputs, "validation"), rows.targets, setting.task)
     perturbed = native if replacement is None else held_out_loss(
         after, setting.train, rows, setting.task, setting.tuning.batch_size, setting.seeds, nodes, replacement)
     return {name: loss.numpy(force=True) for name, loss in (
         ("validation_before", old), ("validation_native", native), ("validation_perturbed", perturbed))}
+
+
+def loss_of_copies(copies: Ensemble, originals: int, rows: Split, task: Task, name: str) -> Tensor:
+    """Mean loss `[copies]` of an ensemble that holds each original several times in a row: each is asked once.
+
+    Inputs `[rows, features]`, or of each original or each copy its own.
+    """
+    times = len(copies) // originals
+    inputs = rows.inputs[::times] if len(rows.inputs) == len(copies) and rows.inputs.dim() == 3 else rows.inputs
+    outputs = finite_outputs(copies.select(slice(None, None, times)), inputs, name)
+    return task_loss(outputs, rows.targets, task).repeat_interleave(times)
 
 
 def recoverability(before: Ensemble, after: Ensemble, layer: int, nodes: Nodes, seen: Evaluation) -> Arrays:
