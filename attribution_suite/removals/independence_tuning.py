@@ -24,8 +24,8 @@ from attribution_suite.removals.removal import RemovalTraits, Setting
 STRENGTHS = (0.0, 0.5, 2.0, 8.0, 32.0)
 VALIDATION_ROWS = 500  # that the choice of λ looks at: distances, whose cost grows with their square
 MATRICES = 64  # of pairs of a piece's rows that are held at once: they stay in a core's cache
-# Rows of a piece, at most and at least, whose dependence is estimated. The price of a step grows with the square; pieces
-# of 64 rows led on Prudential to no less dependence than those of 32, at no lower loss.
+# Rows of a piece whose dependence is estimated, at most and at least. Its cost grows with their square; pieces of 64
+# led on Prudential to no less dependence than those of 32, at no lower loss.
 MOST, FEWEST = 32, 8
 Measure = Literal["distance_correlation", "hsic"]
 
