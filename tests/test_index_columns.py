@@ -268,6 +268,23 @@ def test_a_fold_replaces_the_embedding_by_its_regression_on_what_enters_beside_i
     assert worst_case(number, TABLE, "a").method == ("algebra",)
 
 
+@pytest.mark.parametrize("method", ["leace", "residualise"])
+def test_a_map_of_the_other_columns_leaves_categories_as_they_are(method: str) -> None:
+    """Of the two numbers, the city and the kind only `b` is left to be mapped: to its mean, or its residual on `a`."""
+    net: Any = made(Behind)
+    a, b = TRAIN[:, 0].double(), TRAIN[:, 1].double()
+    rows = TEST.clone()
+    rows[:, 0], rows[:, 1] = a.mean(), b.mean()
+    if method == "residualise":
+        slope = ((a - a.mean()) * b).mean() / a.var(correction=0)
+        rows[:, 1] = TEST[:, 1] - slope * (TEST[:, 0] - a.mean())
+    found = remove(net, TABLE, "a", method).outputs(TEST)[0]
+    torch.testing.assert_close(found, outputs_of(net, rows), rtol=1e-3, atol=1e-4)
+    elsewhere = rows.clone()
+    elsewhere[:, 2] = CITY[(torch.searchsorted(CITY, TEST[:, 2].contiguous()) + 1) % 4]
+    assert (outputs_of(net, elsewhere) - found).abs().max() > 0.1  # another city shows
+
+
 @pytest.mark.parametrize(("kind", "method", "message"), [
     (Tokens, "fold", "a fold of column 2 does not apply: it holds an index, and there is no Linear"),
     (Tokens, "subset_fold", "there is no Linear that takes its embedding"),

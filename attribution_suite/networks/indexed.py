@@ -81,7 +81,7 @@ def with_index_columns(networks: Ensemble, dataset: TabularDataset) -> Ensemble:
 
 def told_of_index(dataset: TabularDataset, networks: Ensemble) -> TabularDataset:
     """The data set that knows the index columns that were found in the networks."""
-    found = {column.column for column in networks.index}
+    found = set(networks.index_columns)
     names = tuple(name for name, columns in dataset.groups.items() if found & set(columns))
     return dataset if set(names) <= set(dataset.index_columns) else dataset.with_index_columns(names)
 

@@ -56,6 +56,11 @@ class Ensemble(Presented):
         """How the members run, in words: 'as stacked weights'."""
 
     @property
+    def index_columns(self) -> list[int]:
+        """The places of the columns of `index`."""
+        return [column.column for column in self.index]
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.first_weight.device

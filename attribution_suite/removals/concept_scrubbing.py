@@ -43,7 +43,7 @@ class ConceptScrubbing:
         if reason := networks.refusal("layers"):
             raise InputError(f"{self.name} does not apply: {reason}")
         inputs, depth = setting.train.inputs, networks.architecture.depth
-        entering = Entering.of(inputs, len(networks), nodes)
+        entering = Entering.of(inputs, len(networks), nodes, networks.index_columns)
         taken, read = directions(entering.across, entering.regression, entering.within)
         if self.layers == "last" and depth > 1:
             taken, read = taken * 0, read * 0

@@ -36,7 +36,7 @@ class LinearErasure(ABC):
     def remove(self, networks: Ensemble, nodes: Nodes, setting: Setting) -> Trained:
         """The closed form, and what `then` asks. Raises InputError where the map does not exist."""
         started = time.perf_counter()
-        entering = Entering.of(setting.train.inputs, len(networks), nodes)
+        entering = Entering.of(setting.train.inputs, len(networks), nodes, networks.index_columns)
         mapped, directions = self.mapped(networks, nodes, entering, setting)
         if self.then is None:
             return edited(mapped, started)

@@ -3,6 +3,7 @@
 All of it in float64 and batched over members, in standardised units: a tolerance means the same for every column.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,11 +23,11 @@ class Entering:
     """What enters a layer of each member: mean, standard deviation and correlations of its training rows.
 
     `inputs` `[sources, rows, features]`: one source for all members, or one a seed, or one a member; `units`: their
-    mean, deviation and which columns are constant, `[sources, features]` each.
+    mean, deviation and which columns are constant (or count as it), `[sources, features]` each.
     `mean` and `deviation` `[members, features]` (a constant column has deviation 1), `correlation` and `precision`,
     the inverse of the damped correlation, `[members, features, features]`. `removed` `[members, features, group]`: the
     nodes that each member loses, as columns of the identity (zero where a group repeats); none may be lost. What is
-    solved is solved on the other columns.
+    solved is solved on the other columns, without those that hold a category's number: no regression gives one.
     """
 
     inputs: Tensor
@@ -38,10 +39,16 @@ class Entering:
     removed: Tensor
 
     @classmethod
-    def of(cls, inputs: Tensor, members: int, nodes: Nodes | None = None) -> "Entering":
-        """From inputs `[rows, features]`, or `[sources, rows, features]` for members that are source-major."""
+    def of(cls, inputs: Tensor, members: int, nodes: Nodes | None = None,
+           index: Sequence[int] = ()) -> "Entering":
+        """From inputs `[rows, features]`, or `[sources, rows, features]` for members that are source-major.
+
+        `index`: the columns that hold a category's number. They count as constant, so that every map leaves them alone.
+        """
         inputs = inputs if inputs.dim() == 3 else inputs[None]
         units = units_of(inputs)
+        for part, value in zip(units[1:], (1.0, True), strict=True):
+            part[:, list(index)] = value
         mean, deviation = units[:2]
         correlation = mean.new_zeros(*mean.shape, mean.shape[1])
         for rows in pieces(inputs):

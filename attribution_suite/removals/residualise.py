@@ -51,9 +51,9 @@ class Residualise(LinearErasure):
         if training.dim() == 3:
             raise InputError("residualise?variant=boosted puts a step in front of the network, and hidden units have "
                              "layers before them: leave out the option")
-        lost, index = [tuple(dict.fromkeys(group)) for group in nodes.index.tolist()], [
-            column.column for column in networks.index]
-        curves = {group: boosted_curves(training, setting.validation.inputs, group, index) for group in set(lost)}
+        lost = [tuple(dict.fromkeys(group)) for group in nodes.index.tolist()]
+        curves = {group: boosted_curves(training, setting.validation.inputs, group, networks.index_columns)
+                  for group in set(lost)}
         mapped = behind([curves[group] for group in lost], networks, training)
         if self.then is None:
             return edited(mapped, started)
