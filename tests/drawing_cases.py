@@ -89,7 +89,7 @@ def sized(scorers: int, features: int, long: bool = False, removed: int = 2) -> 
     tables = {name: table(dict(columns), dataset=[]) for name, columns in TABLES.items()} | {
         "attributions": pd.concat([original, edited]), "shifts": shifts, "outcomes": outcomes, "agreement": agreement,
         "training": training, "partial_dependence": curves, "local_attributions": local, "confusion": confusion}
-    info = {"task": "regression", "target": "y", "classes": classes, "groups": dict.fromkeys(names, 1),
+    info = {"task": "regression", "target": "y", "classes": classes, "scorers": {}, "groups": dict.fromkeys(names, 1),
             "source": "file", "features": features, "architecture": "3-4-1 relu"}
     return Subject(f"s{scorers}-f{features}", 0, info, {}, tables, None, None, verdicts)
 
