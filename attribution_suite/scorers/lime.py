@@ -106,24 +106,31 @@ class Neighbourhood:
     """What rows share whose neighbours are drawn alike, and what their ridges share whatever the networks.
 
     `inputs` `[samples − 1, columns]` are the neighbours, `places` `[features, samples − 1]` int16 those of their
-    features, `factors` `[rows, features, features]` float64 each row's Cholesky factor of A Zᵀ + I (see `_ridge`).
+    features. Of each row, in float64 (see `_ridge`): `weights` `[rows, 1, samples − 1]`, `means` `[rows, features, 1]`
+    of its indicators, `factors` `[rows, features, features]`, the Cholesky factor of A Zᵀ + I.
     """
 
     inputs: Tensor
     places: Tensor
+    weights: Tensor
+    means: Tensor
     factors: Tensor
 
     @classmethod
     def of(cls, inputs: Tensor, places: Tensor, dtype: torch.dtype, row_places: np.ndarray) -> "Neighbourhood":
         """`inputs` as networks take them, `row_places` `[rows, features]` of the rows that share it."""
         at_rows = torch.from_numpy(row_places)
-        factors = [_factor(places != at_rows[part, :, None]) for part in _parts(len(row_places), places)]
-        return cls(inputs.to(dtype), places.short(), torch.cat(factors))
+        of_rows = [_ridge_of(places != at_rows[part, :, None]) for part in _parts(len(row_places), places)]
+        return cls(inputs.to(dtype), places.short(), *map(torch.cat, zip(*of_rows, strict=True)))
+
+    def to(self, device: torch.device) -> "Neighbourhood":
+        """The same, there."""
+        return Neighbourhood(*(part.to(device) for part in vars(self).values()))
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return sum(part.nbytes for part in (self.inputs, self.places, self.factors))
+        return sum(part.nbytes for part in vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -216,18 +223,18 @@ def _coefficients(networks: Ensemble, around: Neighbourhood, rows: Tensor, row_p
                   explained: Tensor | None) -> Tensor:
     """φ of rows that share a neighbourhood, `[members, rows, features]`; the networks predict it once."""
     values = torch.empty(len(networks), *row_places.shape, dtype=torch.float64, device=row_places.device)
-    shared = (around.inputs, around.places, around.factors)
-    neighbours, places, factors = (part.to(row_places.device) for part in shared)
-    held = len(neighbours) * networks.architecture.outputs
+    around = around.to(row_places.device)
+    held = len(around.inputs) * networks.architecture.outputs
     for piece, part in networks.pieces(held // PIECES_AT_ONCE):
         classes = None if explained is None else explained[piece]
         at_rows = explained_output(part.outputs(rows), classes).double()
-        at_neighbours = part.outputs(neighbours).transpose(1, 2).contiguous()
+        at_neighbours = part.outputs(around.inputs).transpose(1, 2).contiguous()
         everyone = torch.arange(len(part), device=row_places.device)[:, None]
-        for chosen in _parts(len(row_places), places):
+        for chosen in _parts(len(row_places), around.places):
             said = at_neighbours if classes is None else at_neighbours[everyone, classes[:, chosen]]
             moved = said.double() - at_rows[:, chosen, None]
-            values[piece, chosen] = _ridge(places != row_places[chosen, :, None], moved, factors[chosen])
+            values[piece, chosen] = _ridge(around.places != row_places[chosen, :, None], moved, around.weights[chosen],
+                                           around.means[chosen], around.factors[chosen])
     return values
 
 
@@ -237,31 +244,24 @@ def _parts(rows: int, places: Tensor) -> list[slice]:
     return [slice(start, start + step) for start in range(0, rows, step)]
 
 
-def _ridge(differs: Tensor, moved: Tensor, factor: Tensor) -> Tensor:
+def _ridge(differs: Tensor, moved: Tensor, weights: Tensor, means: Tensor, factors: Tensor) -> Tensor:
     """The coefficients of some rows for all members, `[members, rows, features]`.
 
     `differs` `[rows, features, samples − 1]` bool: where a neighbour is in another place than the row; `moved`
     `[members, rows, samples − 1]`: the outputs at the neighbours less that at the row itself, a sample of weight 1 that
     differs nowhere. The intercept takes what is subtracted, and a network that says the same everywhere gets exactly
     zero. Regressing on 'differs' instead of 'is the same' only flips the sign, and a feature that never differs gets
-    exactly zero. With Z the indicators, w the weights and A = w (Z − Z̄): (A Zᵀ + I) β = A y; `factor` is the Cholesky
-    factor of the left side.
+    exactly zero. With Z the indicators, w the weights and A = w (Z − Z̄): (A Zᵀ + I) β = A y; `means` is Z̄, over the
+    samples and the row itself, `factors` the Cholesky factors of the left sides.
     """
-    centred = _weighted(differs)[1]
-    return -torch.cholesky_solve(centred @ moved.permute(1, 2, 0), factor).permute(2, 0, 1)
+    centred = differs.double().sub_(means).mul_(weights)
+    return -torch.cholesky_solve(centred @ moved.permute(1, 2, 0), factors).permute(2, 0, 1)
 
 
-def _factor(differs: Tensor) -> Tensor:
-    """The Cholesky factors of some rows' A Zᵀ + I, `[rows, features, features]`."""
-    indicator, centred = _weighted(differs)
-    ridge = RIDGE * torch.eye(differs.shape[1]).to(centred)
-    factor: Tensor = torch.linalg.cholesky(centred @ indicator.mT + ridge)
-    return factor
-
-
-def _weighted(differs: Tensor) -> tuple[Tensor, Tensor]:
-    """Z and A, `[rows, features, samples − 1]`, with Z̄ the weighted mean over the samples and the row itself."""
+def _ridge_of(differs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The weights, means and factors of some rows (see `_ridge`), whatever the networks."""
     indicator = differs.double()
-    weight = torch.exp(indicator.sum(1, keepdim=True) / (-2 * KERNEL_WIDTH**2 * differs.shape[1]))
-    mean = (indicator @ weight.mT)[..., 0] / (weight.sum(-1) + 1)
-    return indicator, (indicator - mean[..., None]).mul_(weight)
+    weights = torch.exp(indicator.sum(1, keepdim=True) / (-2 * KERNEL_WIDTH**2 * differs.shape[1]))
+    means = (indicator @ weights.mT) / (weights.sum(-1, keepdim=True) + 1)
+    ridge = RIDGE * torch.eye(differs.shape[1]).to(indicator)
+    return weights, means, torch.linalg.cholesky(((indicator - means) * weights) @ indicator.mT + ridge)
