@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attribution_suite.command_line import parser
 from attribution_suite.errors import OUT_OF_MEMORY, InputError, out_of_memory
-from attribution_suite.memory import seldom_collected
+from attribution_suite.memory import loaded, seldom_collected
 
 if TYPE_CHECKING:
     from attribution_suite.results import Audit
@@ -88,6 +88,7 @@ def _neurons(arguments: argparse.Namespace) -> int:
 
 def _words(arguments: argparse.Namespace) -> dict[str, Any]:
     _hush_trackers()
+    loaded("attribution_suite.auditing.opened", "attribution_suite.evidence.write", "attribution_suite.reporting.page")
     return {name: getattr(arguments, name) for name in WORDS if hasattr(arguments, name)}
 
 

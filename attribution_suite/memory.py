@@ -5,6 +5,7 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -25,6 +26,20 @@ def seldom_collected() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def loaded(*modules: str) -> None:
+    """Imports modules in a process that is this program's alone. What they make is no garbage, and is never looked at.
+
+    Looking through it took a twentieth of a small audit's time after `seldom_collected`.
+    """
+    gc.disable()
+    try:
+        for module in modules:
+            import_module(module)
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def keep_freed_memory() -> None:

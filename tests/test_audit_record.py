@@ -14,7 +14,7 @@ from command import assert_same_tables, tables
 from attribution_suite import audit
 from attribution_suite.auditing import collate, machine
 from attribution_suite.auditing.store import DamagedChunkWarning, Store
-from attribution_suite.memory import seldom_collected
+from attribution_suite.memory import loaded, seldom_collected
 from attribution_suite.results import Audit
 
 pytestmark = pytest.mark.usefixtures("plain")
@@ -125,8 +125,12 @@ def test_rows_of_small_chunks_are_written_together_in_their_order(monkeypatch: p
     assert [(table, list(rows.x)) for table, rows in few] == [("a", [1, 2, 3]), ("b", [9]), ("a", [4, 5])]
 
 
-def test_a_command_looks_for_garbage_seldom_and_leaves_no_trace() -> None:
+def test_a_command_looks_for_garbage_seldom_and_never_through_its_libraries() -> None:
     before = gc.get_threshold()
     with seldom_collected():
         assert gc.isenabled() and gc.get_threshold()[0] > 10 * before[0]
     assert gc.get_threshold() == before
+    gc.unfreeze()
+    loaded("json")
+    assert gc.isenabled() and gc.get_freeze_count() > 10_000
+    gc.unfreeze()

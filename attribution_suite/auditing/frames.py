@@ -156,8 +156,11 @@ def scorer_errors(arrays: Arrays) -> dict[str, str]:
 
 def failed(members: pd.DataFrame, errors: Mapping[str, str]) -> pd.DataFrame:
     """One row an error and node removed; `errors` by scorer, '' for the whole chunk."""
-    nodes = members.drop(columns="seed").drop_duplicates()
-    return nodes.merge(pd.DataFrame({"scorer": list(errors), "error": list(errors.values())}, dtype=str), how="cross")
+    nodes = members.drop(columns="seed")
+    if not errors:
+        return nodes.iloc[:0].assign(scorer="", error="")
+    named = pd.DataFrame({"scorer": list(errors), "error": list(errors.values())}, dtype=str)
+    return nodes.drop_duplicates().merge(named, how="cross")
 
 
 def shifts(subject: Subject, dataset: TabularDataset, arrays: Arrays, originals: Arrays, retrained: Arrays | None,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from attribution_suite.auditing.rules import Rules
 from attribution_suite.auditing.store import Arrays
+from attribution_suite.auditing.work.information import unpacked
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.measures.worst_case.measure import ZERO, output_spread, worst_case
 from attribution_suite.networks.network import Ensemble
@@ -63,7 +64,7 @@ def rows_unseen(dataset: TabularDataset, rows: int) -> int:
 
 def worst_case_table(arrays: Arrays) -> pd.DataFrame:
     """The columns of `outcomes` that `worst_cases` kept, one row a member."""
-    return pd.read_parquet(io.BytesIO(arrays[WORST_CASE].tobytes()))
+    return unpacked(arrays[WORST_CASE])
 
 
 def gone(arrays: Arrays, seeds: int) -> np.ndarray:

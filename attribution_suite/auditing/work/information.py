@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from torch import Tensor
 
 from attribution_suite.auditing.rules import Rules
@@ -232,4 +234,5 @@ def packed(frame: pd.DataFrame) -> np.ndarray:
 
 def unpacked(array: np.ndarray) -> pd.DataFrame:
     """The table of `packed`."""
-    return pd.read_parquet(io.BytesIO(array.tobytes()))
+    table: pd.DataFrame = pq.ParquetFile(pa.BufferReader(array)).read(use_threads=False).to_pandas()
+    return table

@@ -108,11 +108,11 @@ def with_phantoms(evaluation: Evaluation, features: Sequence[str], each: int) ->
         removed = removable.named(name)
         columns = list(removed.columns)
         generator = np.random.default_rng([evaluation.seed, *places.named(name).columns])
+        copied = [(parts, parts[0][..., columns]) for parts in (inputs, background)]
         for number in range(each):
-            for parts in (inputs, background):
-                rows = parts[0]
+            for parts, rows in copied:
                 order = torch.from_numpy(generator.permutation(rows.shape[-2])).to(rows.device)
-                parts.append(rows[..., columns][..., order, :])
+                parts.append(rows[..., order, :])
             baseline.append(evaluation.baseline[..., columns])
             for feature in removed.features:
                 last = width + len(evaluation.groups[feature])
