@@ -301,7 +301,7 @@ def test_a_feature_named_with_a_comma(tmp_path: Path) -> None:
     frame["y"] = frame.sum(axis=1)
     frame.to_csv(tmp_path / "people.csv", index=False)
     words = {"target": "y", "jobs": 1, "seeds": 1, "rows": 5, "removals": ["constant"], "scorers": ["saliency"],
-             "say": lambda line: None}
+             "page": False, "say": lambda line: None}
     table = tmp_path / "people.csv"
     for remove, expected in (("income, net", ["income, net"]), (["income, net", "age,height"],
                              ["income, net", "age", "height"]), ("age, height,age", ["age", "height"]),

@@ -26,7 +26,7 @@ WORDS: dict[str, Any] = {
 
 
 def run(out: Path, **words: Any) -> Audit:
-    return audit("iris", out=out, say=lambda line: None, **{**WORDS, **words})
+    return audit("iris", out=out, page=False, say=lambda line: None, **{**WORDS, **words})
 
 
 def holding(out: Path, name: str) -> list[str]:
