@@ -81,7 +81,7 @@ def test_an_audit_is_the_same_on_both_devices(words: dict, tmp_path: Path) -> No
     iris = load_dataset("iris")
     brief = replace(iris, preset=replace(iris.preset, training=replace(iris.preset.training, epochs=4)))
     few = {"seeds": 2, "rows": 12, "lime_rows": 3, "lime_samples": 60, "tuning": 0.02, "remove": ["top:2"],
-           "removals": ["retrain", "inversion_tuning", "fold_tuning"]}
+           "removals": ["retrain", "inversion_tuning", "fold_tuning"], "page": False}
     for device in ("cpu", "cuda"):
         with second_device() if device == "cuda" else nullcontext():
             result = audit(brief, out=tmp_path / device, jobs=1, device=device, say=lambda line: None, **few, **words)

@@ -205,7 +205,8 @@ def test_an_audit_of_given_modules(table: TabularDataset, tmp_path: Path) -> Non
 
 @pytest.mark.no_cover
 def test_the_store_knows_the_networks_by_their_weights(table: TabularDataset, tmp_path: Path) -> None:
-    models, short = members(Branching, 2), {"scorers": SCORERS[:2], "removals": ["constant"], "information": "off"}
+    models = members(Branching, 2)
+    short = {"scorers": SCORERS[:2], "removals": ["constant"], "information": "off", "page": False}
     first, lines = run(table, tmp_path, models, **short)
     expected = first.table("attributions")
     assert any("one at a time (torch.vmap cannot" in line for line in lines)
