@@ -76,5 +76,6 @@ def _rises(networks: Ensemble, evaluation: Evaluation, orders: Sequence[Tensor])
             outputs = networks.finish(networks.first_with(first[:, to], evaluation.inputs, group, given, to))
             rises[:, number] += (loss_per_row(outputs, evaluation.targets[to], evaluation.task) - base[:, to]).sum(1)
         # Not left to rounding: two passes over the same numbers may differ in the last bit.
-        rises[:, number] *= (networks.first_weight[:, :, list(group)] != 0).any(2).any(1)
+        read = (networks.first_weight[:, :, list(group)] != 0).any(2).any(1)
+        rises[:, number] = torch.where(read, rises[:, number], 0.0)
     return rises / len(sources)
