@@ -1,7 +1,5 @@
 """The worst case of every network of a chunk: the most that moving a feature alone moves the output."""
 
-import io
-
 import numpy as np
 import pandas as pd
 import torch
@@ -9,7 +7,7 @@ from torch import Tensor
 
 from attribution_suite.auditing.rules import Rules
 from attribution_suite.auditing.store import Arrays
-from attribution_suite.auditing.work.information import unpacked
+from attribution_suite.auditing.work.information import packed, unpacked
 from attribution_suite.datasets.table import Split, TabularDataset
 from attribution_suite.measures.worst_case.measure import ZERO, output_spread, worst_case
 from attribution_suite.networks.network import Ensemble
@@ -52,9 +50,7 @@ def worst_cases(networks: Ensemble, nodes: Nodes, seen: Evaluation, setting: Set
                       .to_frame())
     table = pd.concat(frames, ignore_index=True)[list(COLUMNS)].rename(columns=COLUMNS)
     table["rows_unseen"] = rows_unseen(dataset, inputs.shape[-2])
-    buffer = io.BytesIO()
-    table.to_parquet(buffer)
-    return {WORST_CASE: np.frombuffer(buffer.getvalue(), np.uint8)}
+    return {WORST_CASE: packed(table)}
 
 
 def rows_unseen(dataset: TabularDataset, rows: int) -> int:
